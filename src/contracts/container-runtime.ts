@@ -1,0 +1,127 @@
+import type { ContainerStats, ExecResult } from "./engine.ts";
+import type { Ulimit } from "./workload.ts";
+
+/**
+ * The verbs of a CRI runtime, narrowed to what the compute layer uses. Every verb is idempotent: repeating one that took effect answers the
+ * same, and removing what is not there succeeds. Everything made carries `labels`, so that a sweep can tell owners.
+ */
+export interface ContainerRuntime {
+  fingerprint(): Promise<{ readonly name: string; readonly version: string; readonly runtimeHandlers: readonly string[] }>;
+
+  /** Makes image `reference` present; pulls unless `policy` forbids. @throws Problem `not-found`, `unavailable`, `invalid` with the registry's words. */
+  pullImage(request: PullRequest): Promise<ImageInfo>;
+
+  /** Makes a sandbox (pause process, own namespaces; no network interface but `lo`). */
+  createSandbox(spec: SandboxSpec): Promise<Sandbox>;
+  stopSandbox(id: string): Promise<void>;
+  removeSandbox(id: string): Promise<void>;
+  listSandboxes(): Promise<readonly Sandbox[]>;
+
+  createContainer(sandbox: Sandbox, spec: RuntimeContainerSpec): Promise<string>;
+  startContainer(id: string): Promise<void>;
+  /** Sends the image's stop signal (or `signal`), waits `graceSeconds`, then SIGKILL. Resolves when it has ended. */
+  stopContainer(id: string, options: { readonly graceSeconds: number; readonly signal?: string }): Promise<void>;
+  removeContainer(id: string): Promise<void>;
+  listContainers(): Promise<readonly RuntimeContainer[]>;
+  execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
+  stats(id: string): Promise<ContainerStats | undefined>;
+
+  /** Starts, exits and OOM kills as they happen. Lossy across reconnects: `resync` says that a list is needed. */
+  watch(listener: (event: RuntimeEvent) => void): Disposable;
+  close(): Promise<void>;
+}
+
+export interface PullRequest {
+  readonly image: string;
+  readonly digest?: string;
+  readonly policy: "always" | "if-not-present" | "never";
+  readonly credentials?: { readonly username: string; readonly password: string };
+}
+
+export interface ImageInfo {
+  /** What createContainer takes. */
+  readonly reference: string;
+  /** Digest of the manifest or index that the reference names. */
+  readonly digest: string;
+  readonly user?: string;
+  readonly stopSignal?: string;
+  readonly environment: readonly string[];
+}
+
+export interface SandboxSpec {
+  /** Unique; the runtime's own names derive from it. */
+  readonly name: string;
+  readonly runtimeHandler: string;
+  readonly hostname?: string;
+  /** Parent cgroup, absolute in the hierarchy, e.g. `/tidegate-ab12cd/<name>`; made when missing. Limits are set with `limits`. */
+  readonly cgroupParent: string;
+  readonly logDirectory: string;
+  readonly sharePidNamespace: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Sandbox {
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ready: boolean;
+  readonly createdAtMs: number;
+  /** Process id of the pause process; its namespaces are the sandbox's. */
+  readonly pid?: number;
+  /** e.g. `/run/…/netns/…`; `undefined` when gone. */
+  readonly netnsPath?: string;
+}
+
+export interface RuntimeMount {
+  readonly hostPath: string;
+  readonly containerPath: string;
+  readonly readOnly: boolean;
+}
+
+export interface RuntimeContainerSpec {
+  readonly name: string;
+  /** 0 for the first, then one more for each restart. */
+  readonly attempt: number;
+  readonly image: ImageInfo;
+  readonly entryPoint?: readonly string[];
+  readonly command?: readonly string[];
+  readonly workingDirectory?: string;
+  readonly environment: readonly { readonly name: string; readonly value: string }[];
+  readonly mounts: readonly RuntimeMount[];
+  readonly user?: string;
+  readonly supplementalGroups: readonly number[];
+  readonly addCapabilities: readonly string[];
+  readonly dropCapabilities: readonly string[];
+  readonly readOnlyRootFilesystem: boolean;
+  readonly noNewPrivileges: boolean;
+  readonly cpuShares: number;
+  readonly cpuLimitUnits?: number;
+  readonly memoryLimitBytes?: number;
+  readonly ulimits: readonly Ulimit[];
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  /** Relative to the sandbox's log directory, e.g. `web/0.log`. */
+  readonly logPath: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface RuntimeContainer {
+  readonly id: string;
+  readonly sandboxId: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly state: "created" | "running" | "exited" | "unknown";
+  readonly labels: Readonly<Record<string, string>>;
+  readonly exitCode?: number;
+  /** True only when this container itself was killed for memory (its own cgroup's `oom_kill` counter), not an innocent sibling. */
+  readonly oomKilled: boolean;
+  readonly reason?: string;
+  readonly createdAtMs: number;
+  readonly startedAtMs?: number;
+  readonly finishedAtMs?: number;
+}
+
+export type RuntimeEvent =
+  | { readonly type: "container"; readonly containerId: string; readonly sandboxId?: string }
+  | { readonly type: "sandbox"; readonly sandboxId: string }
+  | { readonly type: "resync" };

@@ -1,0 +1,57 @@
+import type { NetworkStatus } from "./engine.ts";
+
+export interface AttachRequest {
+  /** Idempotency token and owner record: attach twice answers the same address. */
+  readonly attachmentId: string;
+  /** Who it is for, e.g. a task id; in names and labels. */
+  readonly owner: string;
+  readonly account: string;
+  readonly region: string;
+  readonly subnetId: string;
+  readonly securityGroupIds: readonly string[];
+  readonly assignPublicIp: boolean;
+  readonly description: string;
+}
+
+/**
+ * The awsvpc network. Owns VPCs, subnets, security groups, ENIs and route tables, and their enforcement in the kernel.
+ * Security group membership is in force before the link is up.
+ */
+export interface Network {
+  /** Reserves an address and makes the ENI record. @throws Problem `not-found` (subnet, group), `exhausted` (no free address), `invalid`. */
+  allocate(request: AttachRequest): Promise<NetworkStatus>;
+  /** Plugs the allocated ENI into the namespace at `netnsPath` and sets it up (addresses, routes). Idempotent. */
+  plug(attachmentId: string, netnsPath: string): Promise<void>;
+  /** Takes the interface and the groups' membership away and frees the address. Idempotent; unknown ids succeed. */
+  detach(attachmentId: string): Promise<void>;
+  list(): Promise<readonly { readonly attachmentId: string; readonly owner: string; readonly status: NetworkStatus }[]>;
+  /** Like allocate and plug in one, for an address that lives in the VPC's own namespace (a load balancer's): bound on its `lo`, groups enforced on what leaves and enters it. */
+  attachLocal(request: AttachRequest): Promise<NetworkStatus>;
+  /** Path of the VPC's network namespace, for daemons that run inside it. @throws Problem `not-found`. */
+  netnsOf(vpcId: string): Promise<string>;
+  /** Sets the names that `owner` has in the VPC's resolver, replacing what it had; with `host`, also in the marked block of the host's /etc/hosts. No records: removes them. */
+  setNames(owner: string, names: OwnedNames): Promise<void>;
+  /** Name servers, search domains and the VPC's hosts for a workload in this subnet. */
+  dnsFor(subnetId: string): Promise<{ readonly servers: readonly string[]; readonly searches: readonly string[] }>;
+  /** Addresses on the host's side of each VPC where Tidegate must listen for what containers call: AWS APIs and metadata. */
+  endpoints(): Promise<readonly VpcEndpoint[]>;
+}
+
+/** Where a VPC's containers reach Tidegate. The server listens on `hostAddress`; inside the VPC `apiUrl` and 169.254.170.2:80 lead there. */
+export interface VpcEndpoint {
+  readonly vpcId: string;
+  /** Host end of the VPC's veth. */
+  readonly hostAddress: string;
+  /** The AWS APIs and the registry, listened on at hostAddress. */
+  readonly apiPort: number;
+  /** The task metadata and credentials server, listened on at hostAddress; the caller is known by its source address. */
+  readonly metadataPort: number;
+  /** What is injected as AWS_ENDPOINT_URL, e.g. `http://169.254.171.2:4566`. */
+  readonly apiUrl: string;
+}
+
+export interface OwnedNames {
+  readonly vpcId: string;
+  readonly records: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  readonly host: boolean;
+}

@@ -1,0 +1,204 @@
+/**
+ * What the compute layer runs: an ECS task or a Kubernetes pod, compiled. Plain JSON, stored whole with the workload. Nothing in it names
+ * ECS or Kubernetes concepts beyond what both share; `labels` carry the owner's own identifiers.
+ */
+
+/** `init` containers run one after another before the rest; `sidecar`s start before and stop after the main ones; `ephemeral` ones are debuggers. */
+export type ContainerKind = "init" | "sidecar" | "main" | "ephemeral";
+
+/** When a container may start, with respect to another of the same workload. */
+export interface StartCondition {
+  readonly container: string;
+  readonly condition: "started" | "completed" | "succeeded" | "healthy";
+}
+
+export interface RestartRule {
+  readonly policy: "never" | "on-failure" | "always";
+  /** Exit codes that do not lead to a restart under `on-failure` and `always`. */
+  readonly ignoredExitCodes?: readonly number[];
+  /** Restart only if it ran at least this long (ECS restartAttemptPeriod). */
+  readonly minimumRunSeconds?: number;
+  /** Exponential back-off between restarts (Kubernetes); none where left out. */
+  readonly backoff?: { readonly initialSeconds: number; readonly maximumSeconds: number; readonly resetAfterSeconds: number };
+}
+
+export type ProbeAction =
+  | { readonly type: "exec"; readonly command: readonly string[] }
+  | {
+      readonly type: "http";
+      readonly port: number;
+      readonly path: string;
+      readonly scheme: "http" | "https";
+      readonly headers?: readonly NameValue[];
+      readonly host?: string;
+    }
+  | { readonly type: "tcp"; readonly port: number; readonly host?: string }
+  | { readonly type: "grpc"; readonly port: number; readonly service?: string };
+
+export interface Probe {
+  readonly action: ProbeAction;
+  readonly initialDelaySeconds: number;
+  readonly periodSeconds: number;
+  readonly timeoutSeconds: number;
+  readonly failureThreshold: number;
+  readonly successThreshold: number;
+}
+
+export interface Probes {
+  /** ECS healthCheck: decides the container's health; failures in the start period do not count. */
+  readonly health?: Probe & { readonly startPeriodSeconds: number };
+  readonly startup?: Probe;
+  readonly readiness?: Probe;
+  readonly liveness?: Probe;
+}
+
+export interface NameValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+/**
+ * An environment variable or file content: a literal, or a named producer that is asked once the workload's address is known, e.g.
+ * `{producer: "pod-ip"}`. Producers are registered with the compute layer by name; an unknown one fails the start with words.
+ */
+export type Produced = { readonly value: string } | { readonly producer: string; readonly argument?: string };
+
+export type EnvironmentVariable = { readonly name: string } & Produced;
+
+export interface Mount {
+  readonly volume: string;
+  readonly containerPath: string;
+  readonly readOnly: boolean;
+  readonly subPath?: string;
+}
+
+export interface Ulimit {
+  /** Without `RLIMIT_`, lower case: `nofile`, `nproc` … */
+  readonly name: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** Where a container's output goes. `none` keeps nothing. */
+export type LogSink =
+  | { readonly type: "none" }
+  | {
+      readonly type: "awslogs";
+      readonly account: string;
+      readonly region: string;
+      readonly group: string;
+      readonly stream: string;
+      readonly createGroup: boolean;
+      readonly datetimeFormat?: string;
+      readonly multilinePattern?: string;
+    };
+
+export interface ContainerSpec {
+  readonly name: string;
+  readonly kind: ContainerKind;
+  /** As the user wrote it. */
+  readonly image: string;
+  /** `sha256:…` when the owner has pinned the tag already. */
+  readonly imageDigest?: string;
+  readonly pullPolicy: "always" | "if-not-present" | "never";
+  /** Replaces the image's ENTRYPOINT. */
+  readonly entryPoint?: readonly string[];
+  /** Replaces the image's CMD. */
+  readonly command?: readonly string[];
+  readonly workingDirectory?: string;
+  readonly environment: readonly EnvironmentVariable[];
+  readonly mounts: readonly Mount[];
+  /** The workload ends when an essential container does (ECS). Pods have none. */
+  readonly essential: boolean;
+  readonly dependsOn: readonly StartCondition[];
+  /** How long its start conditions may take before the workload fails. */
+  readonly startTimeoutSeconds?: number;
+  /** Between the stop signal and SIGKILL. */
+  readonly stopTimeoutSeconds: number;
+  /** e.g. `SIGQUIT`; default the image's, else SIGTERM. */
+  readonly stopSignal?: string;
+  readonly restart: RestartRule;
+  readonly probes: Probes;
+  /** Run inside the container after its start / before its stop signal. */
+  readonly hooks?: { readonly postStart?: ProbeAction; readonly preStop?: ProbeAction };
+  /** Relative weight (1024 = 1 vCPU); hard limits are the workload's, unless `cpuLimitUnits`. */
+  readonly cpuUnits: number;
+  readonly cpuLimitUnits?: number;
+  /** Hard limit of this container. */
+  readonly memoryMiB?: number;
+  readonly memoryReservationMiB?: number;
+  /** `user[:group]`, names or ids, as in an image's USER; default the image's. */
+  readonly user?: string;
+  readonly supplementalGroups?: readonly number[];
+  readonly addCapabilities: readonly string[];
+  readonly dropCapabilities: readonly string[];
+  readonly readOnlyRootFilesystem: boolean;
+  readonly noNewPrivileges?: boolean;
+  readonly ulimits: readonly Ulimit[];
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  /** Run a small init as PID 1 (ECS initProcessEnabled). */
+  readonly initProcess: boolean;
+  readonly log: LogSink;
+  readonly terminationMessagePath?: string;
+  /** Shown by the owner's views and the metadata endpoint; not enforced. */
+  readonly ports: readonly { readonly containerPort: number; readonly protocol: "tcp" | "udp"; readonly name?: string }[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export type VolumeSpec =
+  | { readonly name: string; readonly type: "ephemeral"; readonly sizeLimitMiB?: number; readonly medium?: "disk" | "memory" }
+  | {
+      readonly name: string;
+      readonly type: "files";
+      readonly files: readonly ({ readonly path: string; readonly mode: number } & Produced)[];
+      readonly defaultMode?: number;
+    }
+  /** System workloads only: a folder of the host, or one kept across restarts. */
+  | { readonly name: string; readonly type: "host"; readonly path: string }
+  | { readonly name: string; readonly type: "persistent"; readonly id: string };
+
+/** One interface in a subnet, with its own address. */
+export interface WorkloadNetwork {
+  /** Stable id of the attachment (a UUID for ECS), also the network's idempotency token. */
+  readonly attachmentId: string;
+  readonly vpcId: string;
+  readonly subnetId: string;
+  readonly securityGroupIds: readonly string[];
+  readonly assignPublicIp: boolean;
+}
+
+export interface Workload {
+  /** Unique for ever in this instance: the ECS task id (32 hex), or a pod's UID. */
+  readonly id: string;
+  readonly account: string;
+  readonly region: string;
+  readonly availabilityZone: string;
+  /** e.g. `{owner: "ecs", taskArn, clusterArn, …}`; hooks and views read them. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly runtimeHandler: string;
+  readonly network: WorkloadNetwork;
+  /** Hard limits of the whole workload. */
+  readonly cpuUnits: number;
+  readonly memoryMiB: number;
+  readonly ephemeralStorageGiB: number;
+  /** What the containers share beside the network: nothing, or one PID namespace. */
+  readonly sharePidNamespace: boolean;
+  readonly hostname?: string;
+  readonly hosts: readonly { readonly ip: string; readonly names: readonly string[] }[];
+  readonly dns?: { readonly servers: readonly string[]; readonly searches: readonly string[]; readonly options: readonly string[] };
+  readonly sysctls: readonly NameValue[];
+  readonly fsGroup?: number;
+  readonly containers: readonly ContainerSpec[];
+  readonly volumes: readonly VolumeSpec[];
+  /** The role whose credentials the containers get through the metadata endpoint. */
+  readonly taskRoleArn?: string;
+  readonly executionRoleArn?: string;
+  /** May be evicted first under host pressure. */
+  readonly spot: boolean;
+  /** System workloads (an EKS control plane) may use host and persistent volumes. */
+  readonly system: boolean;
+  /** Names of the TaskHooks, beyond the compute layer's own, that take part in this workload's life, e.g. `ecs-load-balancer`. */
+  readonly hooks: readonly string[];
+  readonly activeDeadlineSeconds?: number;
+}

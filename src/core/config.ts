@@ -1,0 +1,25 @@
+/** One running Tidegate: where it keeps things and how it is reached. Made once in `server/`, handed down, never global. */
+export interface InstanceConfig {
+  /** Six lower-case hex digits, made at first start and kept; in the name or label of everything outside the store. */
+  readonly instanceId: string;
+  /** e.g. `/var/lib/tidegate`. */
+  readonly dataDir: string;
+  /** Sockets, pids, namespaces: gone after a reboot. Short, because socket paths are: `/run/tidegate/<instanceId>`. */
+  readonly runDir: string;
+  /** Of the one listener, on 127.0.0.1 and on the VPCs' endpoint addresses. */
+  readonly port: number;
+  /** Twelve digits. */
+  readonly account: string;
+  /** Where requests without a region, and the default VPC made at first start, belong. */
+  readonly region: string;
+  /** CIDR of the default VPC, e.g. `172.31.0.0/16`. */
+  readonly vpcCidr: string;
+  readonly auth: "iam" | "none";
+  readonly engine: "cri" | "simulated";
+  /** Host ports that containers may reach through `host.tidegate.internal`. */
+  readonly hostPorts: readonly number[];
+  /** Write the marked block in /etc/hosts. */
+  readonly manageHosts: boolean;
+  /** Containers and builds trust the host's CA bundle. */
+  readonly trustHostCa: boolean;
+}
