@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 
 /** Rooms that everyone may import. */
-const COMMON = new Set(["core", "contracts", "control"]);
+const COMMON = new Set(["core", "contracts", "control", "host"]);
 /** Rooms that tie the others together. */
 const FREE = new Set(["server"]);
 /** Rooms with fewer rights than the common ones. */
@@ -13,7 +13,8 @@ const NARROW: Readonly<Record<string, ReadonlySet<string>>> = {
   core: new Set(),
   contracts: new Set(["core"]),
   control: new Set(["core", "contracts"]),
-  cli: new Set(["core"]),
+  host: new Set(["core"]),
+  cli: new Set(["core", "host"]),
 };
 /** Third-party packages that only one place may import. */
 const WRAPPED: Readonly<Record<string, readonly string[]>> = {
