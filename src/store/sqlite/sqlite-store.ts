@@ -1,0 +1,200 @@
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { Change, Collection, ListOptions, Store, Stored, Write } from "../../contracts/store.ts";
+import type { Logger } from "../../core/logger.ts";
+import { messageOf, Problem } from "../../core/problem.ts";
+import { applyWrites, type PreparedWrite, type RowTable } from "../apply-writes.ts";
+import { ChangeFeed } from "../change-feed.ts";
+import { CommitQueue, type Outcome } from "../commit-queue.ts";
+import { endOfPrefix } from "../keys.ts";
+import { parseFrozen } from "../values.ts";
+import { RowCache } from "./row-cache.ts";
+import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
+
+const BUSY_TIMEOUT_MS = 5_000;
+const CACHE_CHARACTERS = 16 * 1024 * 1024;
+
+/**
+ * Opens (or makes) the database file at `path`. Every acknowledged write survives a power cut.
+ * @throws Problem `unsupported` when a newer Tidegate wrote the file; `unavailable` when it cannot be opened.
+ */
+export async function openSqliteStore(options: { readonly path: string; readonly logger: Logger }): Promise<Store> {
+  await mkdir(dirname(options.path), { recursive: true });
+  let database: DatabaseSync;
+  try {
+    database = new DatabaseSync(options.path, { timeout: BUSY_TIMEOUT_MS });
+  } catch (cause) {
+    throw new Problem("unavailable", `cannot open the database ${options.path}: ${messageOf(cause)}`, { cause });
+  }
+  try {
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+    migrate(database, options.path);
+    return new SqliteStore(database, options.logger);
+  } catch (cause) {
+    database.close();
+    if (cause instanceof Problem) throw cause;
+    throw new Problem("unavailable", `cannot use the database ${options.path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  database.exec("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT;");
+  const found = database.prepare("SELECT version FROM schema_version").get() as { readonly version: number } | undefined;
+  const version = found?.version ?? 0;
+  if (version > SCHEMA_VERSION) {
+    database.exec("ROLLBACK");
+    throw new Problem(
+      "unsupported",
+      `the database ${path} has schema version ${version}; this Tidegate knows versions up to ${SCHEMA_VERSION}. ` +
+        "A newer Tidegate wrote it: start that one again, or restore a backup made before the upgrade.",
+    );
+  }
+  for (const step of MIGRATIONS.slice(version)) database.exec(step);
+  if (found === undefined) database.exec(`INSERT INTO schema_version VALUES (${SCHEMA_VERSION})`);
+  else database.exec(`UPDATE schema_version SET version = ${SCHEMA_VERSION}`);
+  database.exec("COMMIT");
+}
+
+interface SqlRow {
+  readonly key: string;
+  readonly revision: number;
+  readonly value: string;
+}
+
+interface Statements {
+  readonly get: StatementSync;
+  readonly list: StatementSync;
+  readonly listBelow: StatementSync;
+  readonly upsert: StatementSync;
+  readonly remove: StatementSync;
+  readonly setRevision: StatementSync;
+}
+
+function prepareStatements(database: DatabaseSync): Statements {
+  const list = "SELECT key, revision, value FROM record WHERE collection = ? AND key >= ? AND key > ?";
+  return {
+    get: database.prepare("SELECT key, revision, value FROM record WHERE collection = ? AND key = ?"),
+    list: database.prepare(`${list} ORDER BY key LIMIT ?`),
+    listBelow: database.prepare(`${list} AND key < ? ORDER BY key LIMIT ?`),
+    upsert: database.prepare(
+      "INSERT INTO record (collection, key, revision, value) VALUES (?, ?, ?, ?) " +
+        "ON CONFLICT (collection, key) DO UPDATE SET revision = excluded.revision, value = excluded.value",
+    ),
+    remove: database.prepare("DELETE FROM record WHERE collection = ? AND key = ?"),
+    setRevision: database.prepare("UPDATE store_revision SET current = ?"),
+  };
+}
+
+class SqliteStore implements Store {
+  readonly #database: DatabaseSync;
+  readonly #statements: Statements;
+  readonly #feed: ChangeFeed;
+  readonly #queue: CommitQueue;
+  readonly #cache = new RowCache(CACHE_CHARACTERS);
+  /** Of the last commit. */
+  #revision: number;
+  #closed = false;
+
+  constructor(database: DatabaseSync, logger: Logger) {
+    this.#database = database;
+    this.#statements = prepareStatements(database);
+    const row = database.prepare("SELECT current FROM store_revision").get() as { readonly current: number };
+    this.#revision = row.current;
+    this.#feed = new ChangeFeed(logger);
+    this.#queue = new CommitQueue({
+      // All that one turn of the event loop brings in shares a sync to disk.
+      schedule: (flush) => void setImmediate(flush),
+      commit: (batches) => this.#commit(batches),
+      publish: (change) => this.#feed.publish(change),
+    });
+  }
+
+  async get<T>(collection: Collection<T>, key: string): Promise<Stored<T> | undefined> {
+    this.#mustBeOpen();
+    const row = this.#statements.get.get(collection.name, key) as SqlRow | undefined;
+    return row === undefined ? undefined : (this.#stored(collection.name, row) as Stored<T>);
+  }
+
+  async list<T>(collection: Collection<T>, options: ListOptions = {}): Promise<readonly Stored<T>[]> {
+    this.#mustBeOpen();
+    const { prefix = "", after = "", limit } = options;
+    const count = limit === undefined ? -1 : Math.max(0, limit);
+    const end = endOfPrefix(prefix);
+    const rows =
+      end === undefined
+        ? this.#statements.list.all(collection.name, prefix, after, count)
+        : this.#statements.listBelow.all(collection.name, prefix, after, end, count);
+    return rows.map((row) => this.#stored(collection.name, row as unknown as SqlRow) as Stored<T>);
+  }
+
+  transact(writes: readonly Write[]): Promise<number> {
+    return this.#queue.submit(writes);
+  }
+
+  watch<T>(collection: Collection<T>, listener: (change: Change<T>) => void): Disposable {
+    return this.#feed.watch(collection.name, listener as (change: Change) => void);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#queue.close();
+    this.#closed = true;
+    this.#feed.clear();
+    this.#database.close();
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new Problem("unavailable", "the store is closed");
+  }
+
+  #stored(collection: string, row: SqlRow): Stored<unknown> {
+    const cached = this.#cache.get(collection, row.key, row.revision);
+    if (cached !== undefined) return cached;
+    const stored = Object.freeze({ key: row.key, value: parseFrozen(row.value), revision: row.revision });
+    // Within a commit a row may still be undone, and its revision used again.
+    if (row.revision <= this.#revision) this.#cache.set(collection, stored, row.value.length);
+    return stored;
+  }
+
+  #commit(batches: readonly (readonly PreparedWrite[])[]): readonly Outcome[] {
+    const table = this.#table();
+    let revision = this.#revision;
+    const applyOne = (writes: readonly PreparedWrite[]): Outcome => {
+      if (writes.length === 0) return { revision, changes: [] };
+      this.#database.exec("SAVEPOINT batch");
+      try {
+        const changes = applyWrites(table, writes, revision + 1);
+        this.#database.exec("RELEASE batch");
+        return { revision: ++revision, changes };
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        this.#database.exec("ROLLBACK TO batch; RELEASE batch");
+        return { error };
+      }
+    };
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      const outcomes = batches.map(applyOne);
+      if (revision !== this.#revision) this.#statements.setRevision.run(revision);
+      this.#database.exec("COMMIT");
+      this.#revision = revision;
+      return outcomes;
+    } catch (cause) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw new Problem("unavailable", `the write could not be made durable: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  #table(): RowTable {
+    const { get, upsert, remove } = this.#statements;
+    return {
+      read: (collection, key) => {
+        const row = get.get(collection, key) as SqlRow | undefined;
+        return row === undefined ? undefined : this.#stored(collection, row);
+      },
+      write: ({ collection, key, text }, revision) => void upsert.run(collection, key, revision, text),
+      remove: (collection, key) => void remove.run(collection, key),
+    };
+  }
+}
