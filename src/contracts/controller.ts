@@ -21,9 +21,13 @@ export interface Controller {
   readonly name: string;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- variance: each watch has its own record type
   readonly watches: readonly Watch<any>[];
+  /** Wake-ups that do not come from the store (an engine's events, target health): called once when the runner starts; dispose the answer to stop. */
+  sources?(wake: (key: string) => void): Disposable;
   /** All keys that exist, queued once at start. */
   initialKeys(): Promise<readonly string[]>;
   reconcile(key: string): Promise<ReconcileResult | void>;
+  /** For what wakes keys from outside the store (a runtime's events, an effect that ended): called once at start with the queue's own `add`; disposed at close. */
+  connect?(wake: (key: string) => void): Disposable;
   /** How many keys may be worked on at once; default 8. */
   readonly concurrency?: number;
 }
