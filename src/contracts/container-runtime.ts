@@ -23,6 +23,9 @@ export interface ContainerRuntime {
   stopContainer(id: string, options: { readonly graceSeconds: number; readonly signal?: string }): Promise<void>;
   removeContainer(id: string): Promise<void>;
   listContainers(): Promise<readonly RuntimeContainer[]>;
+  /** The truth of one container or sandbox, so that an event costs no list; `undefined` when it is gone. Left out where lists are as cheap. */
+  inspectContainer?(id: string): Promise<RuntimeContainer | undefined>;
+  inspectSandbox?(id: string): Promise<Sandbox | undefined>;
   execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
   stats(id: string): Promise<ContainerStats | undefined>;
 
@@ -46,6 +49,9 @@ export interface ImageInfo {
   readonly user?: string;
   readonly stopSignal?: string;
   readonly environment: readonly string[];
+  /** The image's ENTRYPOINT and CMD, where the runtime tells them; an init process in front of them needs to know. */
+  readonly entryPoint?: readonly string[];
+  readonly command?: readonly string[];
 }
 
 export interface SandboxSpec {

@@ -111,7 +111,7 @@ export interface ContainerSpec {
   /** The workload ends when an essential container does (ECS). Pods have none. */
   readonly essential: boolean;
   readonly dependsOn: readonly StartCondition[];
-  /** How long its start conditions may take before the workload fails. */
+  /** How long others' conditions on this container may take, from its start, before the workload fails (ECS startTimeout). */
   readonly startTimeoutSeconds?: number;
   /** Between the stop signal and SIGKILL. */
   readonly stopTimeoutSeconds: number;
