@@ -29,6 +29,14 @@ export interface ContainerRuntime {
   execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
   stats(id: string): Promise<ContainerStats | undefined>;
 
+  /**
+   * Sets hard limits on all that runs under `cgroupParent` together, the task; makes the group when missing. To be called before the
+   * first container starts. When memory runs out, the container that takes the most of it is killed, not the whole group.
+   */
+  limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void>;
+  /** Removes the group after its last sandbox; one that is not there is no failure. @throws Problem `conflict` while processes live in it. */
+  removeGroup(cgroupParent: string): Promise<void>;
+
   /** Starts, exits and OOM kills as they happen. Lossy across reconnects: `resync` says that a list is needed. */
   watch(listener: (event: RuntimeEvent) => void): Disposable;
   close(): Promise<void>;
@@ -76,6 +84,12 @@ export interface Sandbox {
   readonly pid?: number;
   /** e.g. `/run/…/netns/…`; `undefined` when gone. */
   readonly netnsPath?: string;
+}
+
+export interface GroupLimits {
+  readonly memoryBytes?: number;
+  /** 1024 = 1 vCPU; a quota, not a weight. */
+  readonly cpuUnits?: number;
 }
 
 export interface RuntimeMount {
