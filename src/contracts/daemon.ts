@@ -35,6 +35,8 @@ export interface DaemonSupervisor {
   /** Starts or adopts; resolves when ready. A changed command replaces the running one. @throws Problem `unavailable` with the log's last lines. */
   ensure(spec: DaemonSpec): Promise<Daemon>;
   list(): readonly { readonly name: string; readonly pid: number | undefined; readonly restarts: number; readonly lastExit?: string }[];
+  /** Ends one by name, of an earlier run too, and forgets it; idempotent. For sweeps over `list`, which shows those nobody has asked for yet. */
+  stop(name: string): Promise<void>;
   /** Stops watching; the daemons go on. */
   release(): void;
   /** Ends all of the instance's daemons, those of an earlier run too. */
