@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+
+/** A process, told apart from a later one that got the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of `/proc/<pid>/stat`: clock ticks between boot and start. */
+  readonly startTime: string;
+}
+
+/** A daemon's root process, as the marks in its environment tell it. */
+export interface MarkedProcess extends ProcessIdentity {
+  readonly daemon: string;
+  readonly commandHash: string;
+}
+
+/** Environment variables that every daemon carries, so that one nobody recorded can be found. Children inherit them; `pid` tells the root. */
+export const MARKS = {
+  instance: "TIDEGATE_INSTANCE",
+  daemon: "TIDEGATE_DAEMON",
+  commandHash: "TIDEGATE_DAEMON_COMMAND",
+  pid: "TIDEGATE_DAEMON_PID",
+} as const;
+
+/** The start time of a process that runs; `undefined` when it is gone or a zombie. */
+export function startTimeOf(pid: number): string | undefined {
+  const text = readProc(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name, in parentheses, may hold spaces and parentheses itself: fields count from the last one.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const state = fields[0];
+  return state === "Z" || state === "X" ? undefined : fields[19];
+}
+
+/** True while this very process runs. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  return startTimeOf(identity.pid) === identity.startTime;
+}
+
+/** Sends a signal to this very process; nothing happens when it is gone. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+  if (!isAlive(identity)) return;
+  try {
+    process.kill(identity.pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/** True when the process lives in the network namespace at `netnsPath`. */
+export function isInNetns(pid: number, netnsPath: string): boolean {
+  try {
+    const own = statSync(`/proc/${pid}/ns/net`);
+    const wanted = statSync(netnsPath);
+    return own.ino === wanted.ino && own.dev === wanted.dev;
+  } catch {
+    return false;
+  }
+}
+
+/** True when the process carries the mark of a daemon's root. */
+export function isMarkedRoot(pid: number): boolean {
+  return readProc(`/proc/${pid}/environ`)?.includes(`${MARKS.pid}=${pid}\0`) ?? false;
+}
+
+/** All daemons of an instance that run now, by the marks in `/proc/<pid>/environ`. */
+export function findMarkedProcesses(instanceId: string): readonly MarkedProcess[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => readMarks(Number(name), instanceId) ?? []);
+}
+
+function readMarks(pid: number, instanceId: string): MarkedProcess | undefined {
+  const text = readProc(`/proc/${pid}/environ`);
+  if (text === undefined || !text.includes(`${MARKS.instance}=${instanceId}`)) return undefined;
+  const variables = new Map(
+    text.split("\0").map((entry) => {
+      const equals = entry.indexOf("=");
+      return [entry.slice(0, equals), entry.slice(equals + 1)] as const;
+    }),
+  );
+  const daemon = variables.get(MARKS.daemon);
+  const commandHash = variables.get(MARKS.commandHash);
+  if (variables.get(MARKS.instance) !== instanceId || variables.get(MARKS.pid) !== String(pid)) return undefined;
+  const startTime = startTimeOf(pid);
+  if (daemon === undefined || commandHash === undefined || startTime === undefined) return undefined;
+  return { pid, startTime, daemon, commandHash };
+}
+
+function readProc(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // Gone meanwhile, or not ours to read.
+    return undefined;
+  }
+}

@@ -1,0 +1,116 @@
+import type { Daemon, DaemonSpec, DaemonSupervisor } from "../contracts/daemon.ts";
+import type { Clock } from "../core/clock.ts";
+import type { InstanceConfig } from "../core/config.ts";
+import type { Logger } from "../core/logger.ts";
+import { Problem } from "../core/problem.ts";
+import { removeDaemonCgroup } from "./daemon-cgroup.ts";
+import type { MarkedProcess } from "./proc.ts";
+import { isAlive } from "./proc.ts";
+import { DaemonRecords } from "./records.ts";
+import { endProcess, SupervisedDaemon } from "./supervised.ts";
+import type { Surroundings } from "./supervised.ts";
+
+export interface DaemonSupervisorOptions {
+  readonly config: Pick<InstanceConfig, "instanceId" | "runDir">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * The instance's daemons. Finds at once what an earlier run left running, recorded or not; `list` shows these with `restarts: 0` until
+ * `ensure` adopts, or `stop` ends them. The death of a child is an event; that of an adopted daemon is noticed within a second.
+ */
+export async function createDaemonSupervisor(options: DaemonSupervisorOptions): Promise<DaemonSupervisor> {
+  const records = new DaemonRecords(options.config.runDir, options.config.instanceId);
+  const logger = options.logger.child({ room: "daemons" });
+  return new Supervisor({ instanceId: options.config.instanceId, records, clock: options.clock, logger });
+}
+
+class Supervisor implements DaemonSupervisor {
+  readonly #around: Surroundings;
+  readonly #daemons = new Map<string, SupervisedDaemon>();
+  /** Left by an earlier run and not asked for yet. */
+  #leftBehind: readonly MarkedProcess[];
+  /** One change at a time for each name. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+    this.#leftBehind = around.records.findRunning();
+  }
+
+  async ensure(spec: DaemonSpec): Promise<Daemon> {
+    if (!/^[a-z0-9][a-z0-9._-]*$/i.test(spec.name)) {
+      throw new Problem("invalid", `daemon name ${JSON.stringify(spec.name)} may hold only letters, digits, ".", "_" and "-"`);
+    }
+    return await this.#inTurn(spec.name, () => this.#ensure(spec));
+  }
+
+  stop(name: string): Promise<void> {
+    return this.#inTurn(name, async () => {
+      await this.#daemons.get(name)?.stop();
+      this.#daemons.delete(name);
+      for (const found of this.#takeLeftBehind(name)) await endProcess(found, undefined, this.#around.clock);
+      this.#around.records.remove(name);
+      removeDaemonCgroup(this.#around.instanceId, name);
+    });
+  }
+
+  list(): ReturnType<DaemonSupervisor["list"]> {
+    const known = [...this.#daemons.values()].map((daemon) => ({
+      name: daemon.name,
+      pid: daemon.pid(),
+      restarts: daemon.restarts,
+      ...(daemon.lastExit === undefined ? {} : { lastExit: daemon.lastExit }),
+    }));
+    const left = this.#leftBehind.filter(isAlive).map((found) => ({ name: found.daemon, pid: found.pid, restarts: 0 }));
+    return [...known, ...left];
+  }
+
+  release(): void {
+    for (const daemon of this.#daemons.values()) daemon.release();
+    this.#daemons.clear();
+  }
+
+  async stopAll(): Promise<void> {
+    // Looks anew: what another process of this instance started meanwhile ends too.
+    this.#leftBehind = this.#around.records.findRunning().filter((found) => !this.#daemons.has(found.daemon));
+    const names = new Set([...this.#daemons.keys(), ...this.#leftBehind.map((found) => found.daemon)]);
+    await Promise.all([...names].map((name) => this.stop(name)));
+  }
+
+  async #ensure(spec: DaemonSpec): Promise<Daemon> {
+    const known = this.#daemons.get(spec.name);
+    if (known?.takes(spec)) {
+      await known.waitReady();
+      return this.#handle(known);
+    }
+    await known?.stop();
+    const daemon = new SupervisedDaemon(spec, this.#around);
+    this.#daemons.delete(spec.name);
+    await daemon.begin(this.#takeLeftBehind(spec.name));
+    this.#daemons.set(spec.name, daemon);
+    return this.#handle(daemon);
+  }
+
+  #takeLeftBehind(name: string): readonly MarkedProcess[] {
+    const taken = this.#leftBehind.filter((found) => found.daemon === name && isAlive(found));
+    this.#leftBehind = this.#leftBehind.filter((found) => found.daemon !== name);
+    return taken;
+  }
+
+  #handle(daemon: SupervisedDaemon): Daemon {
+    return {
+      name: daemon.name,
+      pid: () => daemon.pid(),
+      signal: (signal) => daemon.signal(signal),
+      stop: () => this.stop(daemon.name),
+    };
+  }
+
+  #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(name, turn);
+    return turn;
+  }
+}
