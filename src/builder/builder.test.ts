@@ -1,0 +1,97 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { buildArguments as buildahArguments, registriesConf } from "./buildah.ts";
+import { buildArguments as buildKitArguments } from "./buildkit.ts";
+import type { BuildRequest } from "./builder.ts";
+import { withoutOfficialSyntaxLine } from "./docker.ts";
+import { publicImageReference, shortNames } from "./public-names.ts";
+import { nodeTags } from "./seed/node-image.ts";
+import { packFolder } from "./seed/tar-layer.ts";
+import { streamCommand } from "./stream-command.ts";
+
+const request: BuildRequest = {
+  contextFolder: "/app",
+  dockerfile: "/app/docker/Dockerfile",
+  image: "localhost:4566/shop:1",
+  registry: { host: "localhost:4566", username: "AWS", password: "hunter2" },
+  publicImages: ["docker.io/library/node:26-slim"],
+  buildArguments: { A: "1" },
+  buildSecrets: { token: "/run/token" },
+  target: "runtime",
+  stateFolder: "/state",
+  onLine: () => {},
+};
+
+describe("names of public images", () => {
+  test("a full name has its short forms", () => {
+    expect(shortNames("docker.io/library/node:26")).toEqual(["docker.io/library/node:26", "library/node:26", "node:26"]);
+    expect(shortNames("quay.io/a/b:1")).toEqual(["quay.io/a/b:1"]);
+  });
+
+  test("live in the registry under a reserved prefix", () => {
+    expect(publicImageReference("localhost:4566", "docker.io/library/node:26")).toBe("localhost:4566/tidegate-public/docker.io/library/node:26");
+  });
+
+  test("the seeded Node image stands for its version's tags, and for no other major", () => {
+    const tags = nodeTags("26.10.0");
+    expect(tags).toEqual(expect.arrayContaining(["26-slim", "26.10.0", "26.10-bookworm-slim", "latest", "slim", "lts-slim"]));
+    expect(tags.some((tag) => tag.startsWith("24"))).toBe(false);
+    expect(new Set(tags).size).toBe(tags.length);
+  });
+});
+
+describe("command lines", () => {
+  test("buildah gets arguments, secrets and target, and the password is not among them", () => {
+    const line = buildahArguments(request).join(" ");
+    expect(line).toContain("--build-arg A=1");
+    expect(line).toContain("--secret id=token,src=/run/token");
+    expect(line).toContain("--target runtime");
+    expect(line).not.toContain(request.registry.password);
+  });
+
+  test("buildah's registries are mirrored by ours", () => {
+    const conf = registriesConf(request);
+    expect(conf).toContain('location = "localhost:4566/tidegate-public/docker.io"');
+    expect(conf.match(/prefix = "docker.io"/g)).toHaveLength(1);
+  });
+
+  test("BuildKit takes seeded images as named contexts, under each name a Dockerfile may use", () => {
+    const args = buildKitArguments(request);
+    expect(args).toContain("context:node:26-slim=docker-image://localhost:4566/tidegate-public/docker.io/library/node:26-slim");
+    expect(args).toContain("dockerfile=/app/docker");
+  });
+});
+
+describe("the syntax line", () => {
+  test.each([
+    ["# syntax=docker/dockerfile:1\nFROM a\n", "#\nFROM a\n"],
+    ["#syntax = docker.io/docker/dockerfile:1.7-labs\nFROM a", "#\nFROM a"],
+    ["# syntax=example.com/own/frontend:1\nFROM a\n", "# syntax=example.com/own/frontend:1\nFROM a\n"],
+    ["FROM a\n# syntax=docker/dockerfile:1\n", "FROM a\n# syntax=docker/dockerfile:1\n"],
+  ])("%j becomes %j", (before, after) => {
+    expect(withoutOfficialSyntaxLine(before)).toBe(after);
+  });
+});
+
+test("the same folder packs to the same layer", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tidegate-layer-"));
+  try {
+    await writeFile(join(folder, "a"), "one");
+    const first = await packFolder(folder, `${folder}.1.tar.gz`);
+    const second = await packFolder(folder, `${folder}.2.tar.gz`);
+    expect(second.digest).toBe(first.digest);
+    expect(second.diffId).toBe(first.diffId);
+    expect(first.digest).not.toBe(first.diffId);
+  } finally {
+    for (const path of [folder, `${folder}.1.tar.gz`, `${folder}.2.tar.gz`]) await rm(path, { recursive: true, force: true });
+  }
+});
+
+test("a command that fails says its last lines", async () => {
+  const lines: string[] = [];
+  const failing = streamCommand(["sh", "-c", "echo one; echo two >&2; exit 3"], { onLine: (line) => lines.push(line) });
+  await expect(failing).rejects.toThrow(/ended with exit code 3[\s\S]*two/);
+  expect(lines.sort()).toEqual(["one", "two"]);
+});

@@ -1,0 +1,39 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { Problem } from "../core/problem.ts";
+
+export interface StreamOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly stdin?: string;
+  readonly onLine: (line: string) => void;
+}
+
+const KEPT_LINES = 30;
+
+/**
+ * Runs a program, handing on each line of its stdout and stderr as it comes.
+ * @throws Problem `unavailable` with the last lines when it does not end with 0.
+ */
+export function streamCommand(command: readonly string[], options: StreamOptions): Promise<void> {
+  const [program = "", ...args] = command;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: options.cwd, env: { ...process.env, ...options.environment }, stdio: ["pipe", "pipe", "pipe"] });
+    const last: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        last.push(line);
+        if (last.length > KEPT_LINES) last.shift();
+        options.onLine(line);
+      });
+    }
+    child.stdin.on("error", () => {});
+    child.stdin.end(options.stdin ?? "");
+    child.on("error", (cause) => reject(new Problem("unavailable", `cannot run ${program}: ${cause.message}`, { cause })));
+    child.on("close", (code, signal) => {
+      if (code === 0) return resolve();
+      const end = signal === null ? `exit code ${code}` : `signal ${signal}`;
+      reject(new Problem("unavailable", `${program} ${args[0] ?? ""} ended with ${end}. Its last lines:\n${last.join("\n")}`));
+    });
+  });
+}

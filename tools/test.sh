@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Everything: set-up, static checks, all tests. With arguments: only the test files whose paths contain one of them.
+# Ends with the line `N passed, N failed`, in which each static check counts as a test.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tools/setup.sh --tests || exit 1
+export PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
+mkdir -p .cache
+if [ $# -gt 0 ]; then exec vitest run "$@"; fi
+tools/check.sh | tee .cache/check.txt
+rm -f .cache/tests.json
+vitest run --reporter=default --reporter=json --outputFile.json=.cache/tests.json
+exec node tools/summarize-tests.ts .cache/check.txt .cache/tests.json
