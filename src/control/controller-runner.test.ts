@@ -167,3 +167,27 @@ it("stops when the running reconciles have ended and takes no more", async () =>
   await clock.advance(60_000);
   expect(seen).toEqual(["a"]);
 });
+
+it("wakes on the controller's own sources until it is stopped", async () => {
+  const seen: string[] = [];
+  let wake: (key: string) => void = () => {};
+  const disposed = vi.fn<() => void>();
+  const clock = new FakeClock();
+  const controller: Controller = {
+    name: "thing",
+    watches: [],
+    sources(call) {
+      wake = call;
+      return { [Symbol.dispose]: disposed };
+    },
+    initialKeys: async () => [],
+    reconcile: async (key) => void seen.push(key),
+  };
+  const runner = createControllerRunner({ store: createMemoryStore(), controllers: [controller], clock, logger: silentLogger });
+  await runner.start();
+  wake("a");
+  await clock.advance(0);
+  expect(seen).toEqual(["a"]);
+  await runner.stop();
+  expect(disposed).toHaveBeenCalledOnce();
+});

@@ -88,6 +88,8 @@ class ControllerLoop {
       });
       this.#watches.push(listen);
     }
+    const sources = this.#controller.sources?.((key) => this.queue.add(key));
+    if (sources !== undefined) this.#watches.push(sources);
   }
 
   async queueAll(): Promise<void> {
