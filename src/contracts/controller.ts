@@ -26,8 +26,6 @@ export interface Controller {
   /** All keys that exist, queued once at start. */
   initialKeys(): Promise<readonly string[]>;
   reconcile(key: string): Promise<ReconcileResult | void>;
-  /** For what wakes keys from outside the store (a runtime's events, an effect that ended): called once at start with the queue's own `add`; disposed at close. */
-  connect?(wake: (key: string) => void): Disposable;
   /** How many keys may be worked on at once; default 8. */
   readonly concurrency?: number;
 }
