@@ -71,18 +71,15 @@ function timeoutOf({ spec, observed }: Pair): number | undefined {
 }
 
 function isMet(condition: StartCondition, dependency: Pair): boolean {
-  const { observed } = dependency;
-  switch (condition.condition) {
-    case "started":
-      return observed.everStarted;
-    case "completed":
-      return observed.everStarted && hasEnded(dependency);
-    case "succeeded":
-      return observed.everStarted && hasEnded(dependency) && observed.exitCode === 0;
-    case "healthy":
-      return observed.state === "running" && observed.health === "HEALTHY";
-  }
+  return MET[condition.condition](dependency);
 }
+
+const MET: Readonly<Record<StartCondition["condition"], (dependency: Pair) => boolean>> = {
+  started: ({ observed }) => observed.everStarted,
+  completed: (dependency) => dependency.observed.everStarted && hasEnded(dependency),
+  succeeded: (dependency) => dependency.observed.everStarted && hasEnded(dependency) && dependency.observed.exitCode === 0,
+  healthy: ({ observed }) => observed.state === "running" && observed.health === "HEALTHY",
+};
 
 /** What has ended without meeting the condition never will. */
 function isImpossible(condition: StartCondition, dependency: Pair): boolean {
@@ -92,21 +89,14 @@ function isImpossible(condition: StartCondition, dependency: Pair): boolean {
 function stepOf(pair: Pair, pairs: readonly Pair[], nowMs: number, wakes: number[]): readonly Step[] {
   const { spec, observed } = pair;
   if (observed.busy) return [];
-  switch (observed.state) {
-    case "absent":
-      return mayStart(pair, pairs) ? [{ type: "run", container: spec.name, attempt: 0, streak: 0 }] : [];
-    case "created":
-      return [{ type: "run", container: spec.name, attempt: observed.attempt, streak: observed.restartStreak }];
-    case "running":
-      return observed.killReason === undefined ? [] : [stopStep(pair)];
-    case "exited": {
-      const decision = restartDecision(spec, observed);
-      if (!decision.restart) return [];
-      if (nowMs >= decision.atMs) return [{ type: "run", container: spec.name, attempt: observed.attempt + 1, streak: decision.streak }];
-      wakes.push(decision.atMs);
-      return [];
-    }
-  }
+  if (observed.state === "absent") return mayStart(pair, pairs) ? [{ type: "run", container: spec.name, attempt: 0, streak: 0 }] : [];
+  if (observed.state === "created") return [{ type: "run", container: spec.name, attempt: observed.attempt, streak: observed.restartStreak }];
+  if (observed.state === "running") return observed.killReason === undefined ? [] : [stopStep(pair)];
+  const decision = restartDecision(spec, observed);
+  if (!decision.restart) return [];
+  if (nowMs >= decision.atMs) return [{ type: "run", container: spec.name, attempt: observed.attempt + 1, streak: decision.streak }];
+  wakes.push(decision.atMs);
+  return [];
 }
 
 /** Conditions hold for the first start only; a restart does not ask again. */
@@ -120,28 +110,14 @@ function mayStart(pair: Pair, pairs: readonly Pair[]): boolean {
 
 /** Those that come first by their kind: nothing holds back a debugger, earlier ones hold back init containers and sidecars, all these hold back the rest. */
 function predecessors(pair: Pair, pairs: readonly Pair[]): readonly Pair[] {
-  switch (pair.spec.kind) {
-    case "ephemeral":
-      return [];
-    case "main":
-      return pairs;
-    case "init":
-    case "sidecar":
-      return pairs.slice(0, pairs.indexOf(pair));
-  }
+  if (pair.spec.kind === "ephemeral") return [];
+  return pair.spec.kind === "main" ? pairs : pairs.slice(0, pairs.indexOf(pair));
 }
 
 /** Init containers and sidecars hold back what comes after them. */
 function letsOthersStart(pair: Pair): boolean {
-  switch (pair.spec.kind) {
-    case "init":
-      return hasEnded(pair) && pair.observed.exitCode === 0;
-    case "sidecar":
-      return pair.observed.started;
-    case "main":
-    case "ephemeral":
-      return true;
-  }
+  if (pair.spec.kind === "init") return hasEnded(pair) && pair.observed.exitCode === 0;
+  return pair.spec.kind !== "sidecar" || pair.observed.started;
 }
 
 function allStarted(pairs: readonly Pair[]): boolean {
