@@ -14,7 +14,7 @@ const NARROW: Readonly<Record<string, ReadonlySet<string>>> = {
   contracts: new Set(["core"]),
   control: new Set(["core", "contracts"]),
   host: new Set(["core"]),
-  cli: new Set(["core", "host"]),
+  cli: new Set(["core", "host", "builder"]),
 };
 /** Third-party packages that only one place may import. */
 const WRAPPED: Readonly<Record<string, readonly string[]>> = {

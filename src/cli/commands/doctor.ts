@@ -1,0 +1,102 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { findBuilder } from "../../builder/find-builder.ts";
+import { run as runProgram } from "../../host/run.ts";
+import type { Command } from "../command.ts";
+
+interface Finding {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  /** The command that mends it. */
+  readonly mend?: string;
+}
+
+const PROGRAMS: readonly (readonly [command: string, versionFlag: string, debianPackage: string])[] = [
+  ["containerd", "--version", "containerd"],
+  ["runc", "--version", "runc"],
+  ["haproxy", "-v", "haproxy"],
+  ["nft", "--version", "nftables"],
+  ["ip", "-Version", "iproute2"],
+  ["unbound", "-V", "unbound"],
+  ["catatonit", "--version", "catatonit"],
+];
+
+const OPTIONAL: readonly (readonly [command: string, versionFlag: string, debianPackage: string, why: string])[] = [
+  ["mmdebstrap", "--version", "mmdebstrap", "only `images seed node` needs it"],
+];
+
+/** What is missing on this machine, and the command that mends it. */
+export const doctor: Command<{ readonly json?: boolean }> = {
+  usage: "doctor",
+  summary: "what is missing here, and the command that mends it",
+  options: [["--json", "as JSON"]],
+  async run({ session }) {
+    const findings = await examine();
+    if (session.json) session.output.json(findings);
+    else {
+      for (const finding of findings) {
+        const mark = session.output.style(finding.ok ? "green" : "red", finding.ok ? "ok " : "BAD");
+        session.output.line(`${mark} ${finding.name.padEnd(14)} ${finding.detail}`);
+        if (finding.mend !== undefined) session.output.line(`    ${finding.mend}`);
+      }
+    }
+    return findings.every((finding) => finding.ok) ? 0 : 1;
+  },
+};
+
+async function examine(): Promise<readonly Finding[]> {
+  const findings: Finding[] = [root(), await kernel(), cgroups(), { name: "node", ok: true, detail: process.version }];
+  for (const [command, flag, debianPackage] of PROGRAMS) findings.push(await program(command, flag, debianPackage));
+  for (const [command, flag, debianPackage, why] of OPTIONAL) {
+    const found = await program(command, flag, debianPackage);
+    findings.push({ ...found, ok: true, detail: found.ok ? found.detail : `missing; ${why}` });
+  }
+  findings.push(await builder());
+  return findings;
+}
+
+function root(): Finding {
+  const ok = process.getuid?.() === 0;
+  return {
+    name: "root",
+    ok,
+    detail: ok ? "yes" : "Tidegate makes namespaces, links and cgroups: it needs root",
+    mend: ok ? undefined : "sudo tidegate …",
+  };
+}
+
+async function kernel(): Promise<Finding> {
+  const modules = ["overlay", "nf_tables", "veth"];
+  const filesystems = await readFile("/proc/filesystems", "utf8");
+  const overlay = filesystems.includes("overlay") || existsSync("/sys/module/overlay");
+  const release = (await readFile("/proc/sys/kernel/osrelease", "utf8")).trim();
+  if (overlay) return { name: "kernel", ok: true, detail: `Linux ${release}` };
+  return { name: "kernel", ok: false, detail: `Linux ${release}: no overlay filesystem`, mend: `modprobe -a ${modules.join(" ")}` };
+}
+
+function cgroups(): Finding {
+  const v2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
+  const v1 = existsSync("/sys/fs/cgroup/memory") && existsSync("/sys/fs/cgroup/cpu");
+  if (v2 || v1) return { name: "cgroups", ok: true, detail: v2 ? "v2" : "v1" };
+  return {
+    name: "cgroups",
+    ok: false,
+    detail: "neither cgroup v2 nor the v1 memory and cpu controllers are mounted",
+    mend: "mount -t cgroup2 none /sys/fs/cgroup",
+  };
+}
+
+async function program(command: string, flag: string, debianPackage: string): Promise<Finding> {
+  const result = await runProgram([command, flag], { timeoutMs: 10_000, okCodes: [0, 1] }).catch(() => undefined);
+  if (result === undefined) return { name: command, ok: false, detail: "missing", mend: `apt-get install ${debianPackage}` };
+  const [line = ""] = (result.stdout || result.stderr).trim().split("\n");
+  return { name: command, ok: true, detail: line.slice(0, 80) };
+}
+
+async function builder(): Promise<Finding> {
+  const found = await findBuilder().catch(() => undefined);
+  if (found === undefined)
+    return { name: "image builder", ok: false, detail: "none of BuildKit, Docker and Buildah answers", mend: "apt-get install buildah" };
+  return { name: "image builder", ok: true, detail: found.version };
+}

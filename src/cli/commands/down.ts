@@ -1,0 +1,56 @@
+import { fileURLToPath } from "node:url";
+import { spawn } from "node:child_process";
+import { systemClock } from "../../core/clock.ts";
+import { type Command, CommandError } from "../command.ts";
+import { readInstance, serverPid } from "../instance-files.ts";
+
+const STOP_TIMEOUT_MS = 60_000;
+
+/** Ends the control plane; what runs goes on. `--all` ends that too, `--purge` leaves nothing. */
+export const down: Command<{ readonly all?: boolean; readonly purge?: boolean }> = {
+  usage: "down",
+  summary: "end the control plane (what runs goes on)",
+  options: [
+    ["--all", "also end all tasks, load balancers, networks and daemons"],
+    ["--purge", "with --all: remove the data folder too"],
+  ],
+  async run({ options, session }) {
+    if (options.purge === true && options.all !== true)
+      throw new CommandError("--purge goes with --all: it removes what runs, and then the data.", 2);
+    const instance = await readInstance(session.dataDir);
+    if (instance === undefined) return session.output.line(`There is no Tidegate under ${session.dataDir}: nothing to end.`);
+    const pid = await serverPid(instance);
+    if (pid === undefined) session.output.line("The control plane does not run.");
+    else {
+      process.kill(pid, "SIGTERM");
+      await waitUntilGone(() => serverPid(instance), pid);
+      session.output.line("The control plane has ended.");
+    }
+    if (options.all !== true) return;
+    session.output.line("Ending tasks, load balancers, networks and daemons …");
+    await tearDown(session.dataDir, options.purge === true);
+    session.output.line(
+      options.purge === true ? `All is gone, ${session.dataDir} too.` : `All has ended. ${session.dataDir} keeps images, records and logs.`,
+    );
+  },
+};
+
+async function waitUntilGone(find: () => Promise<number | undefined>, pid: number): Promise<void> {
+  const untilMs = systemClock.nowMs() + STOP_TIMEOUT_MS;
+  while ((await find()) !== undefined) {
+    if (systemClock.nowMs() > untilMs) throw new CommandError(`process ${pid} has not ended within ${STOP_TIMEOUT_MS / 1000} s; its log says why`);
+    await systemClock.sleep(100);
+  }
+}
+
+function tearDown(dataDir: string, purge: boolean): Promise<void> {
+  const program = fileURLToPath(new URL("../../server/teardown.ts", import.meta.url));
+  const args = [program, "--data-dir", dataDir, ...(purge ? ["--purge"] : [])];
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
+    child.on("error", reject);
+    child.on("close", (code) =>
+      code === 0 ? resolve() : reject(new CommandError(`the teardown ended with ${code}; run it again, it goes on where it stopped`)),
+    );
+  });
+}

@@ -1,0 +1,77 @@
+import { join } from "node:path";
+import { seedNode } from "../../builder/seed/node-image.ts";
+import { systemClock } from "../../core/clock.ts";
+import { type Command, UsageError } from "../command.ts";
+import { publicImages, registryAccess } from "../deploy/registry-access.ts";
+import { ago } from "../output.ts";
+import { runSteps } from "../progress.ts";
+import type { Session } from "../session.ts";
+
+/** The images of all repositories; or `images seed node`. */
+export const images: Command<{ readonly json?: boolean; readonly force?: boolean }> = {
+  usage: "images [action] [what]",
+  summary: "what the registry keeps; `images seed node` makes Node base images without a public registry",
+  options: [
+    ["--json", "as JSON"],
+    ["--force", "seed again even if they are there"],
+  ],
+  async run({ arguments: [action, what], options, session }) {
+    if (action === undefined) return list(session);
+    if (action !== "seed" || what !== "node") throw new UsageError("there is `images` and `images seed node`");
+    return seed(session, options.force === true);
+  },
+};
+
+async function seed(session: Session, force: boolean): Promise<void> {
+  const registry = await registryAccess(session);
+  const wanted = `docker.io/library/node:${process.versions.node}-slim`;
+  if (!force && (await publicImages(registry)).includes(wanted)) return session.output.line(`${wanted} is there already (--force makes it anew).`);
+  let names: readonly string[] = [];
+  await runSteps(session.output, [
+    {
+      title: "Node base image from this machine's own packages",
+      async run(say) {
+        const createdAt = new Date(systemClock.nowMs()).toISOString();
+        const seeded = await seedNode({ registry, stateFolder: join(session.dataDir, "builder"), createdAt, onStep: say });
+        names = seeded.map((image) => `${image.name} (${image.tags.length} tags, ${image.digest.slice(0, 19)})`);
+        return "Node base image made";
+      },
+    },
+  ]);
+  for (const name of names) session.output.line(name);
+  session.output.line("`FROM node:26-slim` builds now without a registry. The image has apt, adduser and certificates; no compilers, git or python.");
+}
+
+async function list(session: Session): Promise<void> {
+  const { paginateDescribeImages, paginateDescribeRepositories } = await import("@aws-sdk/client-ecr");
+  const ecr = await session.ecr();
+  const found: { repository: string; tags: readonly string[]; digest: string; sizeBytes: number; pushedAtMs: number }[] = [];
+  for await (const page of paginateDescribeRepositories({ client: ecr }, {})) {
+    for (const { repositoryName = "" } of page.repositories ?? []) {
+      for await (const imagePage of paginateDescribeImages({ client: ecr }, { repositoryName })) {
+        for (const image of imagePage.imageDetails ?? []) {
+          found.push({
+            repository: repositoryName,
+            tags: image.imageTags ?? [],
+            digest: image.imageDigest ?? "",
+            sizeBytes: image.imageSizeInBytes ?? 0,
+            pushedAtMs: image.imagePushedAt?.getTime() ?? 0,
+          });
+        }
+      }
+    }
+  }
+  found.sort((a, b) => a.repository.localeCompare(b.repository) || b.pushedAtMs - a.pushedAtMs);
+  if (session.json) return session.output.json(found);
+  const nowMs = systemClock.nowMs();
+  session.output.table(
+    ["REPOSITORY", "TAGS", "DIGEST", "SIZE", "PUSHED"],
+    found.map((image) => [
+      image.repository,
+      image.tags.join(", ") || "-",
+      image.digest.slice(0, 19),
+      `${(image.sizeBytes / 1e6).toFixed(1)} MB`,
+      ago(image.pushedAtMs, nowMs),
+    ]),
+  );
+}

@@ -1,0 +1,123 @@
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { systemClock } from "../../core/clock.ts";
+import { readTextIfAny } from "../../host/files.ts";
+import { type Command, CommandError } from "../command.ts";
+import { readInstance, serverPid } from "../instance-files.ts";
+import type { Session } from "../session.ts";
+
+interface UpOptions {
+  readonly detach?: boolean;
+  readonly port?: string;
+  readonly vpcCidr?: string;
+  readonly account?: string;
+  readonly region?: string;
+  readonly auth?: string;
+  readonly engine?: string;
+  readonly hostPort?: readonly string[];
+  readonly hosts?: boolean;
+  readonly trustHostCa?: boolean;
+}
+
+const START_TIMEOUT_MS = 90_000;
+
+/** Starts the control plane: in the foreground, or with `--detach` in the background once it serves. */
+export const up: Command<UpOptions> = {
+  usage: "up",
+  summary: "start Tidegate",
+  options: [
+    ["--detach", "in the background; returns when it serves"],
+    ["--port <port>", "of the one listener (default 4566, or the next free one)"],
+    ["--vpc-cidr <cidr>", "of the default VPC (default 172.31.0.0/16, or a free one)"],
+    ["--account <id>", "twelve digits, at first start"],
+    ["--region <region>", "of the default VPC, at first start (default us-east-1)"],
+    ["--auth <iam|none>", "check signatures (default iam)"],
+    ["--engine <cri|simulated>", "what runs containers (default cri)"],
+    ["--host-port <port...>", "ports of this host that tasks reach at host.tidegate.internal"],
+    ["--no-hosts", "leave /etc/hosts alone"],
+    ["--trust-host-ca", "tasks trust this host's CA bundle"],
+  ],
+  async run({ options, session }) {
+    const instance = await readInstance(session.dataDir);
+    const pid = instance === undefined ? undefined : await serverPid(instance);
+    if (pid !== undefined) {
+      session.output.line(`Tidegate runs already: http://localhost:${instance?.port} (pid ${pid}, ${session.dataDir}).`);
+      return 0;
+    }
+    const command = serverCommand(session.dataDir, options);
+    return options.detach === true ? startDetached(session, command) : runInForeground(command);
+  },
+};
+
+/** Flags are handed on as they are; the server checks them. */
+function serverCommand(dataDir: string, options: UpOptions): readonly string[] {
+  const program = fileURLToPath(new URL("../../server/main.ts", import.meta.url));
+  const flags: string[] = ["--data-dir", dataDir];
+  const values = {
+    port: options.port,
+    "vpc-cidr": options.vpcCidr,
+    account: options.account,
+    region: options.region,
+    auth: options.auth,
+    engine: options.engine,
+  };
+  for (const [name, value] of Object.entries(values)) if (value !== undefined) flags.push(`--${name}`, value);
+  for (const port of options.hostPort ?? []) flags.push("--host-port", port);
+  if (options.hosts === false) flags.push("--no-hosts");
+  if (options.trustHostCa === true) flags.push("--trust-host-ca");
+  return [process.execPath, "--disable-warning=ExperimentalWarning", program, ...flags];
+}
+
+function runInForeground([program = "", ...args]: readonly string[]): Promise<0 | 1> {
+  const child = spawn(program, args, { stdio: "inherit" });
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+  process.on("SIGINT", forward).on("SIGTERM", forward);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve(code === 0 ? 0 : 1));
+  });
+}
+
+async function startDetached(session: Session, [program = "", ...args]: readonly string[]): Promise<0> {
+  mkdirSync(session.dataDir, { recursive: true });
+  const logPath = join(session.dataDir, "tidegate.log");
+  const log = openSync(logPath, "a");
+  const child = spawn(program, args, { detached: true, stdio: ["ignore", log, log] });
+  closeSync(log);
+  const ended = new Promise<number>((resolve) => child.on("close", (code) => resolve(code ?? 1)));
+  child.unref();
+  session.output.note(`starting (log: ${logPath}) …`);
+  await waitUntilServing(session, { ended, logPath });
+  const instance = await session.instance();
+  session.output.line(
+    `Tidegate serves at http://localhost:${instance.port} (account ${instance.account}, region ${instance.region}, VPC ${instance.vpcCidr}).`,
+  );
+  session.output.line('For AWS tools: eval "$(tidegate env)". Until the policy engine comes, a valid key may do all.');
+  return 0;
+}
+
+async function waitUntilServing(session: Session, child: { readonly ended: Promise<number>; readonly logPath: string }): Promise<void> {
+  const untilMs = systemClock.nowMs() + START_TIMEOUT_MS;
+  let code: number | undefined;
+  void child.ended.then((value) => (code = value));
+  for (;;) {
+    if (code !== undefined) throw new CommandError(`Tidegate ended with ${code} while starting. Its log says:\n${await lastLines(child.logPath)}`);
+    if (await serves(session.dataDir)) return;
+    if (systemClock.nowMs() > untilMs)
+      throw new CommandError(`Tidegate does not serve after ${START_TIMEOUT_MS / 1000} s. Its log says:\n${await lastLines(child.logPath)}`);
+    await systemClock.sleep(50);
+  }
+}
+
+async function serves(dataDir: string): Promise<boolean> {
+  const instance = await readInstance(dataDir);
+  if (instance === undefined || (await serverPid(instance)) === undefined) return false;
+  const response = await fetch(`http://127.0.0.1:${instance.port}/healthz`).catch(() => undefined);
+  return response !== undefined;
+}
+
+async function lastLines(path: string): Promise<string> {
+  return ((await readTextIfAny(path)) ?? "").trimEnd().split("\n").slice(-12).join("\n");
+}

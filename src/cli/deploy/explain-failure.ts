@@ -1,0 +1,56 @@
+import type { Container, Task } from "@aws-sdk/client-ecs";
+import type { Session } from "../session.ts";
+
+interface FailureQuery {
+  readonly cluster: string;
+  readonly service: string;
+  readonly taskDefinition: string;
+  readonly logGroup: string;
+}
+
+const LAST_LINES = 15;
+
+/** Which task of the revision stopped, why, each container's exit code, and the last lines it wrote. */
+export async function explainFailure(session: Session, query: FailureQuery): Promise<string> {
+  const task = await lastStoppedTask(session, query);
+  if (task === undefined) return "No task of the new revision has stopped: it did not become healthy. `tidegate ps` and `tidegate logs` show more.";
+  const lines = [`Task ${taskId(task)} stopped (${task.stopCode}): ${task.stoppedReason}`];
+  for (const container of task.containers ?? []) lines.push(...(await explainContainer(session, { query, task, container })));
+  return lines.join("\n");
+}
+
+async function lastStoppedTask(session: Session, query: FailureQuery): Promise<Task | undefined> {
+  const { DescribeTasksCommand, ListTasksCommand } = await import("@aws-sdk/client-ecs");
+  const ecs = await session.ecs();
+  const listed = await ecs.send(new ListTasksCommand({ cluster: query.cluster, serviceName: query.service, desiredStatus: "STOPPED" }));
+  if (listed.taskArns === undefined || listed.taskArns.length === 0) return undefined;
+  const described = await ecs.send(new DescribeTasksCommand({ cluster: query.cluster, tasks: listed.taskArns.slice(0, 100) }));
+  return described.tasks
+    ?.filter((task) => task.taskDefinitionArn === query.taskDefinition)
+    .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0))[0];
+}
+
+async function explainContainer(
+  session: Session,
+  failed: { readonly query: FailureQuery; readonly task: Task; readonly container: Container },
+): Promise<readonly string[]> {
+  const { container } = failed;
+  const exit = container.exitCode === undefined ? "no exit code" : `exit code ${container.exitCode}`;
+  const lines = [`  ${container.name} (${container.image}): ${exit}${container.reason === undefined ? "" : `, ${container.reason}`}`];
+  const written = await lastLines(session, { group: failed.query.logGroup, stream: `ecs/${container.name}/${taskId(failed.task)}` });
+  if (written.length === 0) return [...lines, "  It wrote nothing."];
+  return [...lines, `  Its last lines:`, ...written.map((line) => `    ${line}`)];
+}
+
+async function lastLines(session: Session, from: { readonly group: string; readonly stream: string }): Promise<readonly string[]> {
+  const { GetLogEventsCommand } = await import("@aws-sdk/client-cloudwatch-logs");
+  const logs = await session.logs();
+  const answer = await logs
+    .send(new GetLogEventsCommand({ logGroupName: from.group, logStreamName: from.stream, limit: LAST_LINES }))
+    .catch(() => undefined);
+  return (answer?.events ?? []).map((event) => event.message ?? "");
+}
+
+function taskId(task: Task): string {
+  return task.taskArn?.split("/").at(-1) ?? "";
+}
