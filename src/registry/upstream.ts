@@ -1,0 +1,131 @@
+import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/problem.ts";
+import { MANIFEST_LIMIT_BYTES, MANIFEST_MEDIA_TYPES } from "./manifest-document.ts";
+import { RegistryProblem } from "./problems.ts";
+
+/** A repository of a public registry. */
+export interface UpstreamRepository {
+  /** e.g. `docker.io`. */
+  readonly registry: string;
+  readonly repository: string;
+}
+
+export interface UpstreamOptions {
+  readonly clock: Clock;
+  /** Base URL of a registry, without `/v2/`; default HTTPS to the registry itself. */
+  readonly urlOf?: (registry: string) => string;
+}
+
+interface KeptToken {
+  readonly token: string;
+  readonly untilMs: number;
+}
+
+const ANSWER_TIMEOUT_MS = 30_000;
+const DEFAULT_TOKEN_SECONDS = 60;
+
+/** Reads from public registries, anonymously: the Bearer token flow of the distribution specification. */
+export class Upstream {
+  readonly #clock: Clock;
+  readonly #urlOf: (registry: string) => string;
+  readonly #tokens = new Map<string, KeptToken>();
+
+  constructor(options: UpstreamOptions) {
+    this.#clock = options.clock;
+    this.#urlOf = options.urlOf ?? ((registry) => `https://${registry === "docker.io" ? "registry-1.docker.io" : registry}`);
+  }
+
+  /** A manifest's bytes and media type. @throws RegistryProblem `manifest-unknown`, `upstream-unreachable`, naming image, registry and cause. */
+  async manifest(from: UpstreamRepository, reference: string): Promise<{ readonly bytes: Buffer; readonly mediaType: string | undefined }> {
+    const image = `${from.registry}/${from.repository}${reference.includes(":") ? "@" : ":"}${reference}`;
+    const response = await this.#get(from, { path: `manifests/${reference}`, what: image, unknown: "manifest-unknown" });
+    const mediaType = response.headers.get("content-type") ?? undefined;
+    const chunks: Uint8Array[] = [];
+    let received = 0;
+    for await (const chunk of response.body ?? []) {
+      received += chunk.length;
+      if (received > MANIFEST_LIMIT_BYTES)
+        throw new RegistryProblem("manifest-invalid", `the manifest of ${image} is larger than ${MANIFEST_LIMIT_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+    return { bytes: Buffer.concat(chunks), mediaType };
+  }
+
+  /** A blob as it comes. @throws RegistryProblem `blob-unknown`, `upstream-unreachable`. */
+  async blob(
+    from: UpstreamRepository,
+    digest: string,
+  ): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly sizeBytes: number | undefined }> {
+    const what = `${from.registry}/${from.repository}@${digest}`;
+    const response = await this.#get(from, { path: `blobs/${digest}`, what, unknown: "blob-unknown" });
+    const length = response.headers.get("content-length");
+    return {
+      body: response.body ?? emptyBody(),
+      sizeBytes: length === null || response.headers.has("content-encoding") ? undefined : Number(length),
+    };
+  }
+
+  async #get(
+    from: UpstreamRepository,
+    request: { readonly path: string; readonly what: string; readonly unknown: "manifest-unknown" | "blob-unknown" },
+  ): Promise<Response> {
+    const url = `${this.#urlOf(from.registry)}/v2/${from.repository}/${request.path}`;
+    const context = `cannot pull ${request.what} from the registry ${from.registry}`;
+    let response = await this.#fetch(url, { ...this.#authorization(from), accept: MANIFEST_MEDIA_TYPES.join(", ") }, context);
+    if (response.status === 401) {
+      await response.body?.cancel();
+      await this.#login(from, response.headers.get("www-authenticate") ?? "", context);
+      response = await this.#fetch(url, { ...this.#authorization(from), accept: MANIFEST_MEDIA_TYPES.join(", ") }, context);
+    }
+    if (response.ok) return response;
+    const words = (await response.text().catch(() => "")).slice(0, 300).trim();
+    const said = `${from.registry} answered HTTP ${response.status}${words === "" ? "" : `: ${words}`}`;
+    if ([401, 403, 404].includes(response.status)) {
+      throw new RegistryProblem(request.unknown, `${context}: there is no such public image, or it needs a login (${said})`);
+    }
+    throw new RegistryProblem("upstream-unreachable", `${context}: ${said}`);
+  }
+
+  #authorization(from: UpstreamRepository): Readonly<Record<string, string>> {
+    const kept = this.#tokens.get(keyOf(from));
+    return kept !== undefined && kept.untilMs > this.#clock.nowMs() ? { authorization: `Bearer ${kept.token}` } : {};
+  }
+
+  async #login(from: UpstreamRepository, challenge: string, context: string): Promise<void> {
+    const parameters = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map((match) => [match[1], match[2]]));
+    const base = this.#urlOf(from.registry);
+    const realm = URL.parse(parameters["realm"] ?? "");
+    // An upstream reached by HTTPS may not send us anywhere by plain HTTP.
+    if (!/^bearer\s/i.test(challenge) || realm === null || (realm.protocol !== "https:" && base.startsWith("https:"))) {
+      throw new RegistryProblem("manifest-unknown", `${context}: it wants a login that is not anonymous (${challenge || "no challenge"})`);
+    }
+    if (parameters["service"] !== undefined) realm.searchParams.set("service", parameters["service"]);
+    realm.searchParams.set("scope", parameters["scope"] ?? `repository:${from.repository}:pull`);
+    const response = await this.#fetch(realm.href, {}, context);
+    if (!response.ok) throw new RegistryProblem("manifest-unknown", `${context}: its token server ${realm.host} answered HTTP ${response.status}`);
+    const answer = (await response.json()) as { readonly token?: string; readonly access_token?: string; readonly expires_in?: number };
+    const token = answer.token ?? answer.access_token;
+    if (token === undefined) throw new RegistryProblem("upstream-unreachable", `${context}: its token server ${realm.host} gave no token`);
+    const lifetimeMs = (answer.expires_in ?? DEFAULT_TOKEN_SECONDS) * 1000;
+    this.#tokens.set(keyOf(from), { token, untilMs: this.#clock.nowMs() + lifetimeMs * 0.8 });
+  }
+
+  async #fetch(url: string, headers: Readonly<Record<string, string>>, context: string): Promise<Response> {
+    const abort = new AbortController();
+    using _timer = this.#clock.setTimer(ANSWER_TIMEOUT_MS, () => abort.abort(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)));
+    try {
+      return await fetch(url, { headers, signal: abort.signal });
+    } catch (cause) {
+      const reason = cause instanceof Error && cause.cause !== undefined ? messageOf(cause.cause) : messageOf(cause);
+      const host = new URL(url).host;
+      const advice = "Check this machine's network, or put the image here: push it to this registry, or run `tidegate images seed`.";
+      throw new RegistryProblem("upstream-unreachable", `${context}: ${host} cannot be reached (${reason}). ${advice}`, { cause });
+    }
+  }
+}
+
+function keyOf(from: UpstreamRepository): string {
+  return `${from.registry}/${from.repository}`;
+}
+
+async function* emptyBody(): AsyncGenerator<Uint8Array> {}
