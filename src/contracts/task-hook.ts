@@ -11,6 +11,8 @@ export const HOOK_DONE: HookResult = { done: true };
  */
 export interface TaskHook {
   readonly name: string;
+  /** Asks again for a workload before its `retryAfterMs` is over (a target has drained): called once at start; dispose the answer to stop. */
+  sources?(wake: (workloadId: string) => void): Disposable;
   /** In PROVISIONING, after the address is known and before any container is made. */
   prestart?(view: WorkloadView): Promise<HookResult>;
   /** In ACTIVATING, once all containers are started; RUNNING comes after it. */
