@@ -1,0 +1,93 @@
+import { createServer } from "node:net";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { InstanceConfig } from "../core/config.ts";
+import { Problem } from "../core/problem.ts";
+import { randomIds } from "../core/ids.ts";
+import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
+import type { ServerFlags } from "./flags.ts";
+
+/** What is decided at first start and kept in `<dataDir>/instance.json`. */
+interface Kept {
+  readonly instanceId: string;
+  readonly port: number;
+  readonly account: string;
+  readonly region: string;
+  readonly vpcCidr: string;
+  readonly runDir: string;
+}
+
+const DEFAULT_PORT = 4566;
+const DEFAULT_ACCOUNT = "100000000000";
+const DEFAULT_REGION = "us-east-1";
+
+/**
+ * The instance under `flags.dataDir`, made at first start: free port and CIDR are chosen then, and kept.
+ * @throws Problem `unavailable` when a port that was asked for is taken; `conflict` when a flag contradicts what was kept.
+ */
+export async function openInstance(flags: ServerFlags, pickCidr: (wanted: string | undefined) => Promise<string>): Promise<InstanceConfig> {
+  await mkdir(flags.dataDir, { recursive: true, mode: 0o755 });
+  const path = join(flags.dataDir, "instance.json");
+  const before = await readKept(path);
+  const kept = before === undefined ? await firstStart(flags, pickCidr) : checkAgainst(before, flags);
+  if (JSON.stringify(before) !== JSON.stringify(kept)) await writeFileAtomically(path, `${JSON.stringify(kept, null, 2)}\n`);
+  await mkdir(kept.runDir, { recursive: true, mode: 0o755 });
+  return {
+    ...kept,
+    dataDir: flags.dataDir,
+    auth: flags.auth,
+    engine: flags.engine,
+    hostPorts: flags.hostPorts,
+    manageHosts: flags.manageHosts,
+    trustHostCa: flags.trustHostCa,
+  };
+}
+
+/** The instance that was made there before, for a teardown; `undefined` when there is none. */
+export async function findInstance(dataDir: string): Promise<InstanceConfig | undefined> {
+  const kept = await readKept(join(dataDir, "instance.json"));
+  if (kept === undefined) return undefined;
+  return { ...kept, dataDir, auth: "iam", engine: "cri", hostPorts: [], manageHosts: true, trustHostCa: false };
+}
+
+async function readKept(path: string): Promise<Kept | undefined> {
+  const text = await readTextIfAny(path);
+  return text === undefined ? undefined : (JSON.parse(text) as Kept);
+}
+
+async function firstStart(flags: ServerFlags, pickCidr: (wanted: string | undefined) => Promise<string>): Promise<Kept> {
+  const instanceId = randomIds.hex(6);
+  return {
+    instanceId,
+    port: flags.port ?? (await firstFreePort(DEFAULT_PORT)),
+    account: flags.account ?? DEFAULT_ACCOUNT,
+    region: flags.region ?? DEFAULT_REGION,
+    vpcCidr: await pickCidr(flags.vpcCidr),
+    runDir: join("/run/tidegate", instanceId),
+  };
+}
+
+/** The port may change between starts; account, region and CIDR are in what was made. */
+function checkAgainst(kept: Kept, flags: ServerFlags): Kept {
+  const fixed = { account: flags.account, region: flags.region, vpcCidr: flags.vpcCidr };
+  for (const [name, value] of Object.entries(fixed)) {
+    const before = kept[name as keyof typeof fixed];
+    if (value !== undefined && value !== before) {
+      throw new Problem("conflict", `this instance was made with ${name} ${before}; ${value} needs another data directory (--data-dir)`);
+    }
+  }
+  return flags.port === undefined ? kept : { ...kept, port: flags.port };
+}
+
+async function firstFreePort(from: number): Promise<number> {
+  for (let port = from; port < from + 100; port++) if (await isFree(port)) return port;
+  throw new Problem("unavailable", `no port from ${from} to ${from + 99} is free on 127.0.0.1; say one with --port`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen({ host: "127.0.0.1", port }, () => probe.close(() => resolve(true)));
+  });
+}

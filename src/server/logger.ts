@@ -1,0 +1,42 @@
+import { pino } from "pino";
+import type { Logger, LogFields } from "../core/logger.ts";
+
+interface PinoLike {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  child(fields: object): PinoLike;
+}
+
+/** JSON lines on stdout, each with `time` (ISO), `level` and `msg`. The level comes from TIDEGATE_LOG_LEVEL (default `info`). */
+export function createLogger(level: string = process.env["TIDEGATE_LOG_LEVEL"] ?? "info"): Logger {
+  const options = {
+    level,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  return wrap(pino(options, pino.destination({ dest: 1, sync: false, minLength: 0 })));
+}
+
+function wrap(inner: PinoLike): Logger {
+  return {
+    debug: (message, fields = {}) => inner.debug(readable(fields), message),
+    info: (message, fields = {}) => inner.info(readable(fields), message),
+    warn: (message, fields = {}) => inner.warn(readable(fields), message),
+    error: (message, fields = {}) => inner.error(readable(fields), message),
+    child: (fields) => wrap(inner.child(fields)),
+  };
+}
+
+/** Errors become `{kind?, message, stack}`, with their causes; all else stays. */
+function readable(fields: LogFields): object {
+  if (!Object.values(fields).some((value) => value instanceof Error)) return fields;
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? describe(value) : value]));
+}
+
+function describe(error: Error): object {
+  const cause = error.cause instanceof Error ? describe(error.cause) : error.cause;
+  return { name: error.name, kind: (error as { kind?: string }).kind, message: error.message, stack: error.stack, cause };
+}
