@@ -1,0 +1,67 @@
+/** The marked block in the host's /etc/hosts. */
+import { chmod, chown, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { Serial } from "./shell.ts";
+
+export interface HostName {
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
+/**
+ * The file's text with the instance's block replaced, or removed when there are no names. What is outside the block stays as it is, byte
+ * for byte: after the block is removed the text is as before it was added.
+ */
+export function withHostsBlock(text: string, instanceId: string, names: readonly HostName[]): string {
+  const { before, after } = cutBlock(text, instanceId);
+  const block = names.flatMap(({ name, addresses }) => addresses.map((address) => `${address} ${name}`));
+  if (block.length === 0) return before + after;
+  const open = before !== "" && !before.endsWith("\n");
+  const lines = [`# tidegate ${instanceId} begin${open ? OPEN_LINE : ""}`, ...block, `# tidegate ${instanceId} end`];
+  return `${before}${open ? "\n" : ""}${lines.map((line) => `${line}\n`).join("")}${after}`;
+}
+
+/** Says that the line before the block had no end, which must be taken away with the block. */
+const OPEN_LINE = ", after an open line";
+
+function cutBlock(text: string, instanceId: string): { readonly before: string; readonly after: string } {
+  const match = new RegExp(`^# tidegate ${instanceId} begin(${OPEN_LINE})?\n[^]*?^# tidegate ${instanceId} end\n?`, "m").exec(text);
+  if (match === null) return { before: text, after: "" };
+  const before = text.slice(0, match.index);
+  return { before: match[1] === undefined ? before : before.slice(0, -1), after: text.slice(match.index + match[0].length) };
+}
+
+export class HostsFile {
+  readonly #path: string;
+  readonly #instanceId: string;
+  readonly #turn = new Serial();
+
+  constructor(path: string, instanceId: string) {
+    this.#path = path;
+    this.#instanceId = instanceId;
+  }
+
+  /** Makes the block say `names`; none removes it. Does not touch a file that says so already. */
+  write(names: readonly HostName[]): Promise<void> {
+    return this.#turn.run(async () => {
+      const text = await readFile(this.#path, "utf8");
+      const next = withHostsBlock(text, this.#instanceId, names);
+      if (next !== text) await this.#replace(next);
+    });
+  }
+
+  async #replace(text: string): Promise<void> {
+    const { mode, uid, gid } = await stat(this.#path);
+    const temporary = `${this.#path}.tidegate-${this.#instanceId}`;
+    try {
+      await writeFile(temporary, text, { mode: mode & 0o777 });
+      await chmod(temporary, mode & 0o777);
+      await chown(temporary, uid, gid);
+      await rename(temporary, this.#path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      // A file that is mounted by itself, as in a container, cannot be replaced.
+      if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+      await writeFile(this.#path, text);
+    }
+  }
+}

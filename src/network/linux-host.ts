@@ -1,0 +1,208 @@
+/** The host's side of the network: veths, routes, our table, kernel settings, other people's firewalls. Remembers what it changes. */
+import { rmdir } from "node:fs/promises";
+import type { Store } from "../contracts/store.ts";
+import type { Logger } from "../core/logger.ts";
+import { messageOf } from "../core/problem.ts";
+import { run } from "../host/run.ts";
+import { NETNS_FOLDER, UPLINK, firewallComment, hostLinkName, hostLinkPrefix, hostTable, netnsPrefix } from "./object-names.ts";
+import type { FirewallRule, HostFacts } from "./plan-host.ts";
+import { UNREACHABLE_METRIC, planFirewall, planHostLink, planHostTable } from "./plan-host.ts";
+import type { HostChange } from "./records.ts";
+import { HOST_CHANGES } from "./records.ts";
+import type { Shell } from "./shell.ts";
+import { isMissing } from "./shell.ts";
+import type { ActiveVpc } from "./vpc-facts.ts";
+
+export interface LinuxHostOptions {
+  readonly instanceId: string;
+  readonly shell: Shell;
+  readonly store: Store;
+  readonly logger: Logger;
+}
+
+interface IpLink {
+  readonly ifname: string;
+}
+
+interface IpRoute {
+  readonly dst: string;
+  readonly dev?: string;
+  readonly type?: string;
+}
+
+export class LinuxHost {
+  readonly #options: LinuxHostOptions;
+
+  constructor(options: LinuxHostOptions) {
+    this.#options = options;
+  }
+
+  /** Names of our veths on the host. */
+  async links(): Promise<readonly string[]> {
+    const links = await this.#options.shell.ipJson<IpLink>("link", "show", "type", "veth");
+    return links.map((link) => link.ifname).filter((name) => name.startsWith(hostLinkPrefix(this.#options.instanceId)));
+  }
+
+  /** Names of our namespaces. */
+  async namespaces(): Promise<readonly string[]> {
+    const { stdout } = await run(["ip", "netns", "list"]);
+    const names = stdout.split("\n").map((line) => line.split(" ", 1)[0] ?? "");
+    return names.filter((name) => name.startsWith(netnsPrefix(this.#options.instanceId)));
+  }
+
+  /** Makes or mends the veth to a VPC and the route into it. */
+  async connect(vpc: ActiveVpc, vpcNetns: string): Promise<void> {
+    const { instanceId, shell } = this.#options;
+    await this.#remember(`route/${vpc.cidr}`, { type: "route", cidr: vpc.cidr });
+    const make = !(await this.links()).includes(hostLinkName(instanceId, vpc.vpcId));
+    await shell.ipBatch(planHostLink(instanceId, vpc, { vpcNetns, make, uplink: UPLINK }));
+  }
+
+  async removeLink(link: string): Promise<void> {
+    await this.#options.shell.run(["ip", "link", "del", link]).catch(ignoreMissing);
+  }
+
+  /** Rules, kernel settings and firewalls for the VPCs that there are. */
+  async sync(facts: HostFacts): Promise<void> {
+    await this.#options.shell.nft(planHostTable(facts));
+    if (facts.vpcs.length === 0) return;
+    await this.#setSysctls(facts);
+    await this.#openFirewalls();
+  }
+
+  /** Forwarding only on our links and on those by which the host reaches others; never host-wide. */
+  async #setSysctls(facts: HostFacts): Promise<void> {
+    const { instanceId, shell } = this.#options;
+    const ours = facts.vpcs.map((vpc) => hostLinkName(instanceId, vpc.vpcId));
+    const routes = await shell.ipJson<IpRoute>("-4", "route", "show", "default");
+    const egress = [...new Set(routes.flatMap((route) => (route.dev === undefined || route.dev.startsWith("tg") ? [] : [route.dev])))];
+    const loopback = facts.ports.hostPorts.length > 0 || facts.loopbackResolver !== undefined ? "1" : "0";
+    const paths = egress.map((link) => `ipv4/conf/${link}/forwarding`);
+    const before = await shell.readSysctls(paths);
+    for (const path of paths) {
+      const value = before.get(path);
+      if (value !== undefined && value !== "1") await this.#remember(`sysctl/${path}`, { type: "sysctl", path, before: value });
+    }
+    await shell.writeSysctls({
+      ...Object.fromEntries(
+        ours.flatMap((link) => [
+          [`ipv4/conf/${link}/forwarding`, "1"],
+          [`ipv4/conf/${link}/route_localnet`, loopback],
+        ]),
+      ),
+      ...Object.fromEntries(paths.filter((path) => before.get(path) === "0").map((path) => [path, "1"])),
+    });
+  }
+
+  /** Docker's and ufw's chains drop what is forwarded, whatever our table accepts: lets ours through there. */
+  async #openFirewalls(): Promise<void> {
+    for (const iptables of await this.#firewalls()) {
+      const chains = await this.#chainsOf(iptables);
+      for (const rule of planFirewall(this.#options.instanceId, chains).toReversed()) await this.#insert(iptables, rule);
+    }
+  }
+
+  async #insert(iptables: string, rule: FirewallRule): Promise<void> {
+    const { shell, logger } = this.#options;
+    const there = await shell.run([iptables, "-w", "-C", rule.chain, ...rule.rule], { okCodes: [0, 1] });
+    if (there.code === 0) return;
+    await shell.run([iptables, "-w", "-I", rule.chain, "1", ...rule.rule]).catch((error: unknown) => {
+      logger.warn(`the host's firewall may drop the tasks' packets: ${messageOf(error)}`);
+    });
+  }
+
+  /** The iptables programs whose filter table is in use. Asking iptables itself would make the table. */
+  async #firewalls(): Promise<readonly string[]> {
+    const { shell } = this.#options;
+    const tables = await shell.run(["nft", "list", "tables", "ip"]).catch(() => ({ stdout: "" }));
+    const legacy = await shell.run(["sh", "-c", "cat /proc/net/ip_tables_names 2>/dev/null || true"]);
+    const found = [
+      ...(/^table ip filter$/m.test(tables.stdout) ? ["iptables-nft"] : []),
+      ...(/^filter$/m.test(legacy.stdout) ? ["iptables-legacy"] : []),
+    ];
+    const present = await Promise.all(found.map(async (program) => ((await isPresent(program)) ? [program] : [])));
+    return present.flat();
+  }
+
+  /** Chains whose policy drops, or that have rules. */
+  async #chainsOf(iptables: string): Promise<readonly string[]> {
+    const { stdout } = await this.#options.shell.run([iptables, "-w", "-S"]);
+    const lines = stdout.split("\n").map((line) => line.split(" "));
+    const own = lines.filter(([verb]) => verb === "-N").map(([, chain = ""]) => chain);
+    const dropping = lines.filter(([verb, , policy]) => verb === "-P" && policy === "DROP").map(([, chain = ""]) => chain);
+    const ruled = lines.filter(([verb]) => verb === "-A").map(([, chain = ""]) => chain);
+    return [...new Set([...own, ...dropping, ...ruled])];
+  }
+
+  async #closeFirewalls(): Promise<void> {
+    const comment = firewallComment(this.#options.instanceId);
+    for (const iptables of await this.#firewalls()) {
+      const { stdout } = await this.#options.shell.run([iptables, "-w", "-S"]);
+      const ours = stdout.split("\n").filter((line) => line.startsWith("-A ") && line.split(/[ "]/).includes(comment));
+      for (const line of ours) {
+        const [, ...rule] = line.replaceAll('"', "").split(" ");
+        await this.#options.shell.run([iptables, "-w", "-D", ...rule]);
+      }
+    }
+  }
+
+  /** Stores how something was, once, before it is changed. */
+  async #remember(key: string, change: HostChange): Promise<void> {
+    const { store, instanceId } = this.#options;
+    const scoped = `${instanceId}/${key}`;
+    if ((await store.get(HOST_CHANGES, scoped)) !== undefined) return;
+    await store.transact([{ op: "put", collection: HOST_CHANGES, key: scoped, value: change }]);
+  }
+
+  async rememberNetnsFolder(): Promise<void> {
+    await this.#remember("netns-folder", { type: "netns-folder" });
+  }
+
+  /** Removes the routes of blocks that no VPC has any more. */
+  async forgetRoutes(keep: ReadonlySet<string>): Promise<void> {
+    const { store } = this.#options;
+    for (const { key, value } of await store.list(HOST_CHANGES)) {
+      if (value.type !== "route" || keep.has(value.cidr)) continue;
+      await this.#undo(value);
+      await store.transact([{ op: "delete", collection: HOST_CHANGES, key }]);
+    }
+  }
+
+  /** Undoes everything on the host. */
+  async removeEverything(): Promise<void> {
+    const { store, shell, instanceId } = this.#options;
+    await this.#closeFirewalls();
+    await shell.nft(`table inet ${hostTable(instanceId)} {}\ndelete table inet ${hostTable(instanceId)}\n`);
+    for (const { key, value } of await store.list(HOST_CHANGES)) {
+      await this.#undo(value);
+      await store.transact([{ op: "delete", collection: HOST_CHANGES, key }]);
+    }
+  }
+
+  async #undo(change: HostChange): Promise<void> {
+    const { shell } = this.#options;
+    switch (change.type) {
+      case "sysctl":
+        return shell.writeSysctls({ [change.path]: change.before });
+      case "route":
+        await shell.run(["ip", "route", "del", "unreachable", change.cidr, "metric", String(UNREACHABLE_METRIC)]).catch(ignoreMissing);
+        return;
+      case "netns-folder":
+        // Both fail, rightly, while anybody's namespace is in it.
+        await run(["umount", NETNS_FOLDER]).catch(() => {});
+        await rmdir(NETNS_FOLDER).catch(() => {});
+        return;
+    }
+  }
+}
+
+async function isPresent(program: string): Promise<boolean> {
+  return run([program, "--version"]).then(
+    () => true,
+    () => false,
+  );
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}
