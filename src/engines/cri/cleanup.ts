@@ -1,0 +1,78 @@
+import { readdir, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Clock } from "../../core/clock.ts";
+import { isProblem } from "../../core/problem.ts";
+import { run } from "../../host/run.ts";
+import { hierarchies, processesOf, removeGroup } from "./cgroup.ts";
+import type { ContainerdPaths } from "./containerd-config.ts";
+
+const KILL_WAIT_MS = 10_000;
+
+/**
+ * What may be left when containerd is gone, or could not clean up: containers' processes, shims, mounts, cgroups, files. To be called with
+ * containerd stopped. Idempotent; needs no record of anything.
+ */
+export async function removeLeftovers(instanceId: string, paths: ContainerdPaths, clock: Clock): Promise<void> {
+  const shimSockets = await shimSocketsOf(paths.state);
+  await killShims(paths, clock);
+  await emptyGroup(`/tidegate-${instanceId}`, clock);
+  await unmountUnder([paths.root, paths.state, paths.runcRoot]);
+  for (const socket of shimSockets) await rm(socket, { force: true });
+  for (const path of [paths.root, paths.state, paths.runcRoot, dirname(paths.configFile), paths.socket, `${paths.socket}.ttrpc`]) {
+    await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** Shims keep their sockets in `/run/containerd/s`, which no setting of containerd 1.6 moves; each bundle names its own. */
+async function shimSocketsOf(state: string): Promise<readonly string[]> {
+  const tasks = join(state, "io.containerd.runtime.v2.task");
+  const files = await readdir(tasks, { recursive: true }).catch(() => []);
+  const addresses = files.filter((file) => file.endsWith("/address") && file.split("/").length === 3);
+  return await Promise.all(addresses.map(async (file) => (await readFile(join(tasks, file), "utf8")).trim().replace(/^unix:\/\//, "")));
+}
+
+/** Our shims are those that report to our containerd's socket. */
+async function killShims(paths: ContainerdPaths, clock: Clock): Promise<void> {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const command = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    if (command.some((part) => part.includes("containerd-shim")) && command.includes(paths.socket)) kill(Number(pid));
+  }
+  await clock.sleep(0);
+}
+
+async function emptyGroup(group: string, clock: Clock): Promise<void> {
+  const deadlineMs = clock.nowMs() + KILL_WAIT_MS;
+  for (;;) {
+    for (const pid of processesOf(group)) kill(pid);
+    try {
+      removeGroup(group);
+      return;
+    } catch (error) {
+      if (!isProblem(error, "conflict") || clock.nowMs() > deadlineMs) throw error;
+      await clock.sleep(20);
+    }
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+async function unmountUnder(folders: readonly string[]): Promise<void> {
+  const points = (await readFile("/proc/self/mountinfo", "utf8"))
+    .split("\n")
+    .map((line) => (line.split(" ")[4] ?? "").replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))))
+    .filter((point) => folders.some((folder) => point.startsWith(`${folder}/`)));
+  // Deepest first: later mounts lie on earlier ones.
+  for (const point of points.reverse()) await run(["umount", "-l", point], { okCodes: [0, 1, 32] });
+}
+
+/** True when the instance has no cgroup left on any hierarchy. */
+export async function groupIsGone(group: string): Promise<boolean> {
+  const found = await Promise.all(hierarchies().map((root) => readdir(join(root, group)).catch(() => undefined)));
+  return found.every((entries) => entries === undefined);
+}

@@ -1,0 +1,288 @@
+import { mkdir } from "node:fs/promises";
+import { constants, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import type { RuntimeContainer, RuntimeContainerSpec, Sandbox } from "../../contracts/container-runtime.ts";
+import type { ContainerStats, ExecResult } from "../../contracts/engine.ts";
+import type { Clock } from "../../core/clock.ts";
+import { Problem } from "../../core/problem.ts";
+import { usageOf } from "./cgroup.ts";
+import { CGROUP_ANNOTATION, containerConfig, SANDBOX_ANNOTATION } from "./container-config.ts";
+import { isDeadlineExceeded, isNotFound, problemOf, RpcError } from "./grpc.ts";
+import type { ContainerdClient } from "./grpc.ts";
+import type { ContainerStateName, ContainerStatusMessage } from "./messages.ts";
+import type { OomVerdicts } from "./oom.ts";
+import { ignoringNotFound, nanosToMs } from "./sandboxes.ts";
+import type { Sandboxes } from "./sandboxes.ts";
+import type { Ulimits } from "./ulimits.ts";
+import { patchRlimits } from "./ulimits.ts";
+
+const NAME_RESERVED = /is reserved for/;
+const RESERVED_WAIT_MS = 15_000;
+const STARTING_WAIT_MS = 30_000;
+/** Beyond its grace period, for a stop to be over after SIGKILL. */
+const STOP_SLACK_MS = 60_000;
+
+export interface ContainersOptions {
+  readonly client: ContainerdClient;
+  readonly clock: Clock;
+  readonly sandboxes: Sandboxes;
+  readonly ulimits: Ulimits;
+  readonly oom: OomVerdicts;
+  readonly apparmor: boolean;
+}
+
+/** The containers of one containerd. */
+export class Containers {
+  readonly #options: ContainersOptions;
+  readonly #client: ContainerdClient;
+  readonly #clock: Clock;
+  /** What does not change any more: containers that run, and how those that ended did. */
+  readonly #settled = new Map<string, ContainerStatusMessage>();
+  readonly #placement = new Map<string, { readonly sandboxId: string; readonly cgroup: string }>();
+  /** Those that somebody asked us to end: an exit code of 137 may be our own SIGKILL. */
+  readonly #stopping = new Set<string>();
+
+  constructor(options: ContainersOptions) {
+    this.#options = options;
+    this.#client = options.client;
+    this.#clock = options.clock;
+  }
+
+  /** As `ContainerRuntime.createContainer`: idempotent by sandbox, name and attempt. */
+  async create(sandbox: Sandbox, spec: RuntimeContainerSpec): Promise<string> {
+    const sandboxConfig = await this.#options.sandboxes.configOf(sandbox.id);
+    const config = containerConfig(spec, sandbox.id, sandboxConfig, { apparmor: this.#options.apparmor });
+    const rlimits = spec.ulimits.length === 0 ? undefined : this.#options.ulimits.rlimits(spec.ulimits);
+    if (sandboxConfig.logDirectory !== "") await mkdir(dirname(join(sandboxConfig.logDirectory, spec.logPath)), { recursive: true });
+    const id = await this.#createOrFind(sandbox.id, spec, () => this.#client.createContainer({ podSandboxId: sandbox.id, config, sandboxConfig }));
+    if (rlimits !== undefined) await patchRlimits(this.#client, id, rlimits).catch((error: unknown) => this.#undo(id, spec, error));
+    this.#place(id, sandbox.id, sandboxConfig.linux.cgroupParent);
+    return id;
+  }
+
+  async start(id: string): Promise<void> {
+    try {
+      await this.#client.startContainer({ containerId: id });
+    } catch (error) {
+      if (error instanceof RpcError && /is in CONTAINER_|already in starting state/.test(error.message)) return await this.#waitStarted(id);
+      throw startProblem(id, error);
+    }
+  }
+
+  async stop(id: string, options: { readonly graceSeconds: number; readonly signal?: string }): Promise<void> {
+    this.#stopping.add(id);
+    let graceSeconds = Math.max(0, Math.ceil(options.graceSeconds));
+    if (options.signal !== undefined && graceSeconds > 0) {
+      await this.#signalAndWait(id, signalNumber(options.signal), graceSeconds * 1000);
+      graceSeconds = 0;
+    }
+    await ignoringNotFound(
+      this.#client.stopContainer({ containerId: id, timeout: graceSeconds }, { deadlineMs: graceSeconds * 1000 + STOP_SLACK_MS }),
+      `cannot stop container ${id}`,
+    );
+  }
+
+  async remove(id: string): Promise<void> {
+    await ignoringNotFound(this.#client.removeContainer({ containerId: id }), `cannot remove container ${id}`);
+    this.#forget(id);
+  }
+
+  async list(): Promise<readonly RuntimeContainer[]> {
+    const { containers } = await this.#client.listContainers({});
+    for (const item of containers) this.#place(item.id, item.podSandboxId, item.annotations[CGROUP_ANNOTATION] ?? "");
+    const listed = new Set(containers.map((item) => item.id));
+    for (const id of this.#placement.keys()) if (!listed.has(id)) this.#forget(id);
+    const found = await Promise.all(containers.map((item) => this.#statusOf(item.id, item.state)));
+    return found.flatMap((status) => (status === undefined ? [] : [this.#view(status)]));
+  }
+
+  async inspect(id: string): Promise<RuntimeContainer | undefined> {
+    const status = await this.#freshStatus(id);
+    return status === undefined ? undefined : this.#view(status);
+  }
+
+  /** The ids of the images that containers are made of. */
+  async imagesInUse(): Promise<ReadonlySet<string>> {
+    const { containers } = await this.#client.listContainers({});
+    return new Set(containers.map((item) => item.imageRef));
+  }
+
+  /** Absolute in each hierarchy; `undefined` for a container that is not known. */
+  cgroupOf(id: string): string | undefined {
+    return this.#placement.get(id)?.cgroup;
+  }
+
+  sandboxOf(id: string): string | undefined {
+    return this.#placement.get(id)?.sandboxId;
+  }
+
+  async execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult> {
+    try {
+      const answer = await this.#client.execSync(
+        { containerId: id, cmd: request.command, timeout: Math.ceil(request.timeoutMs / 1000) },
+        { deadlineMs: request.timeoutMs },
+      );
+      return { exitCode: answer.exitCode, stdout: answer.stdout.toString("utf8"), stderr: answer.stderr.toString("utf8") };
+    } catch (error) {
+      return execFailure(id, request, error);
+    }
+  }
+
+  async stats(id: string): Promise<ContainerStats | undefined> {
+    const cgroup = this.cgroupOf(id) ?? (await this.#lookUpCgroup(id));
+    const usage = cgroup === undefined ? undefined : usageOf(cgroup);
+    if (usage === undefined) return undefined;
+    return { atMs: this.#clock.nowMs(), ...usage, memoryLimitBytes: usage.memoryLimitBytes ?? totalmem() };
+  }
+
+  async #createOrFind(sandboxId: string, spec: RuntimeContainerSpec, create: () => Promise<{ containerId: string }>): Promise<string> {
+    const deadlineMs = this.#clock.nowMs() + RESERVED_WAIT_MS;
+    for (;;) {
+      try {
+        return (await create()).containerId;
+      } catch (error) {
+        if (!(error instanceof RpcError) || !NAME_RESERVED.test(error.message)) throw createProblem(spec, error);
+        const { containers } = await this.#client.listContainers({ filter: { podSandboxId: sandboxId } });
+        const existing = containers.find((item) => item.metadata?.name === spec.name && item.metadata.attempt === spec.attempt);
+        if (existing !== undefined) return existing.id;
+        if (this.#clock.nowMs() > deadlineMs) throw createProblem(spec, error);
+        await this.#clock.sleep(50);
+      }
+    }
+  }
+
+  /** A container without the rlimits it was to have must not be found by the next try. */
+  async #undo(id: string, spec: RuntimeContainerSpec, error: unknown): Promise<never> {
+    await this.#client.removeContainer({ containerId: id }).catch(() => {});
+    throw problemOf(error, `cannot set the ulimits of container ${spec.name}`);
+  }
+
+  async #waitStarted(id: string): Promise<void> {
+    const deadlineMs = this.#clock.nowMs() + STARTING_WAIT_MS;
+    for (;;) {
+      const status = await this.#freshStatus(id);
+      if (status === undefined) throw new Problem("not-found", `container ${id} does not exist`);
+      if (status.state === "CONTAINER_RUNNING" || nanosToMs(status.startedAt) > 0) return;
+      if (status.state === "CONTAINER_EXITED")
+        throw new Problem("invalid", `container ${id} could not be started: ${status.message || status.reason}`);
+      if (this.#clock.nowMs() > deadlineMs) throw new Problem("unavailable", `container ${id} is being started by another call and does not come up`);
+      await this.#clock.sleep(50);
+    }
+  }
+
+  async #signalAndWait(id: string, signal: number, graceMs: number): Promise<void> {
+    try {
+      await this.#client.killTask({ containerId: id, signal, all: false });
+      await this.#client.waitTask({ containerId: id }, { deadlineMs: graceMs });
+    } catch (error) {
+      // Not running any more, or the grace period is over: what is left to do is the same.
+      if (!isNotFound(error) && !isDeadlineExceeded(error)) throw problemOf(error, `cannot send signal ${signal} to container ${id}`);
+    }
+  }
+
+  async #statusOf(id: string, state: ContainerStateName): Promise<ContainerStatusMessage | undefined> {
+    const settled = this.#settled.get(id);
+    return settled?.state === state ? settled : await this.#freshStatus(id);
+  }
+
+  async #freshStatus(id: string): Promise<ContainerStatusMessage | undefined> {
+    try {
+      const { status } = await this.#client.containerStatus({ containerId: id });
+      if (status.state === "CONTAINER_RUNNING" || status.state === "CONTAINER_EXITED") this.#settled.set(id, status);
+      this.#place(id, status.annotations[SANDBOX_ANNOTATION] ?? "", status.annotations[CGROUP_ANNOTATION] ?? "");
+      return status;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw problemOf(error, `cannot look at container ${id}`);
+    }
+  }
+
+  async #lookUpCgroup(id: string): Promise<string | undefined> {
+    await this.#freshStatus(id);
+    return this.cgroupOf(id);
+  }
+
+  #place(id: string, sandboxId: string, cgroupParent: string): void {
+    if (!this.#placement.has(id)) this.#placement.set(id, { sandboxId, cgroup: `${cgroupParent}/${id}` });
+  }
+
+  #forget(id: string): void {
+    this.#placement.delete(id);
+    this.#settled.delete(id);
+    this.#stopping.delete(id);
+    this.#options.oom.forget(id);
+  }
+
+  #view(status: ContainerStatusMessage): RuntimeContainer {
+    const exited = status.state === "CONTAINER_EXITED";
+    const startedAtMs = nanosToMs(status.startedAt);
+    const reason = [status.reason, status.message].filter(Boolean).join(": ");
+    return {
+      id: status.id,
+      sandboxId: status.annotations[SANDBOX_ANNOTATION] ?? this.sandboxOf(status.id) ?? "",
+      name: status.metadata?.name ?? "",
+      attempt: status.metadata?.attempt ?? 0,
+      state: STATES[status.state],
+      labels: status.labels,
+      oomKilled: exited && this.#wasOomKilled(status),
+      createdAtMs: nanosToMs(status.createdAt),
+      ...(exited ? { exitCode: status.exitCode, finishedAtMs: nanosToMs(status.finishedAt) } : {}),
+      ...(exited && reason !== "" ? { reason } : {}),
+      ...(startedAtMs > 0 ? { startedAtMs } : {}),
+    };
+  }
+
+  #wasOomKilled(status: ContainerStatusMessage): boolean {
+    if (status.exitCode !== 128 + constants.signals.SIGKILL) return false;
+    return this.#options.oom.of(status.id) ?? (status.reason === "OOMKilled" && !this.#stopping.has(status.id));
+  }
+}
+
+const STATES: Readonly<Record<ContainerStateName, RuntimeContainer["state"]>> = {
+  CONTAINER_CREATED: "created",
+  CONTAINER_RUNNING: "running",
+  CONTAINER_EXITED: "exited",
+  CONTAINER_UNKNOWN: "unknown",
+};
+
+/** `SIGTERM`, `term`, `15`, `SIGRTMIN+3`. @throws Problem `invalid`. */
+export function signalNumber(signal: string): number {
+  const name = signal.toUpperCase().replace(/^(SIG)?/, "SIG");
+  const realTime = /^SIGRTMIN(?:\+(\d+))?$/.exec(name);
+  const number = /^\d+$/.test(signal) ? Number(signal) : realTime ? 34 + Number(realTime[1] ?? 0) : constants.signals[name as NodeJS.Signals];
+  if (number === undefined || number < 1 || number > 64) throw new Problem("invalid", `there is no signal ${JSON.stringify(signal)}`);
+  return number;
+}
+
+function createProblem(spec: RuntimeContainerSpec, error: unknown): Problem {
+  const doing = `cannot create container ${spec.name}`;
+  const user = spec.user ?? spec.image.user ?? "";
+  if (error instanceof RpcError && /no users found|no groups found|no matching entries/.test(error.message)) {
+    return new Problem("invalid", `${doing}: unable to find user ${user}: no matching entries in the image's passwd or group file`, { cause: error });
+  }
+  return problemOf(error, doing, "invalid");
+}
+
+function startProblem(id: string, error: unknown): Problem {
+  // From "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: …: unknown".
+  const words = error instanceof Error ? error.message.replace(/^.*(?=OCI runtime create failed)/, "").replace(/: unknown$/, "") : String(error);
+  if (error instanceof RpcError && /is not running/.test(error.message))
+    return new Problem("conflict", `cannot start container ${id}: ${words}`, { cause: error });
+  const problem = problemOf(error, `cannot start container ${id}`, "invalid");
+  return new Problem(problem.kind, `cannot start container ${id}: ${words}`, { cause: error });
+}
+
+/** A command that cannot be run at all ends as in a shell: 127 when it is not there, 126 when it is no program. */
+function execFailure(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }, error: unknown): ExecResult {
+  const what = `command ${JSON.stringify(request.command)} in container ${id}`;
+  if (isDeadlineExceeded(error) || (error instanceof RpcError && /timeout .* exceeded/.test(error.message))) {
+    throw new Problem("unavailable", `${what} did not end within ${request.timeoutMs} ms and was killed`, { cause: error });
+  }
+  if (error instanceof RpcError) {
+    const stderr = error.message.replace(/^.*(?=OCI runtime exec failed)/, "");
+    if (/executable file not found|no such file or directory/.test(stderr)) return { exitCode: 127, stdout: "", stderr };
+    if (/permission denied|exec format error|is a directory/.test(stderr)) return { exitCode: 126, stdout: "", stderr };
+    if (/is in CONTAINER_/.test(error.message)) throw new Problem("conflict", `cannot run ${what}: the container does not run`, { cause: error });
+  }
+  throw problemOf(error, `cannot run ${what}`);
+}

@@ -1,0 +1,216 @@
+import { createHash } from "node:crypto";
+import type { ImageInfo, PullRequest } from "../../contracts/container-runtime.ts";
+import type { Clock } from "../../core/clock.ts";
+import { messageOf, Problem } from "../../core/problem.ts";
+import { run } from "../../host/run.ts";
+import type { ContainerdClient } from "./grpc.ts";
+import { isNotFound, NAMESPACE, problemOf, RpcError } from "./grpc.ts";
+import { formatImageReference, parseImageReference } from "./image-reference.ts";
+
+const PULL_DEADLINE_MS = 60 * 60_000;
+const INDEX_DEADLINE_MS = 20_000;
+
+export interface ImagesOptions {
+  readonly client: ContainerdClient;
+  readonly clock: Clock;
+  /** Starts `ctr` on our containerd. */
+  readonly ctr: { readonly program: string; readonly socket: string; readonly snapshotter: string };
+  /** Never removed. */
+  readonly pauseImage: string;
+}
+
+/** What an image's configuration says of its process. */
+interface ImageFacts {
+  readonly user?: string;
+  readonly stopSignal?: string;
+  readonly environment: readonly string[];
+  readonly entryPoint?: readonly string[];
+  readonly command?: readonly string[];
+}
+
+/** The images of one containerd. */
+export class Images {
+  readonly #options: ImagesOptions;
+  readonly #client: ContainerdClient;
+  /** By image id, the digest of the configuration: never changes. */
+  readonly #facts = new Map<string, ImageFacts>();
+  /** By `name@digest`; dropped whole when containerd goes away or an image is removed. */
+  readonly #present = new Map<string, ImageInfo>();
+  readonly #pulls = new Map<string, Promise<ImageInfo>>();
+
+  constructor(options: ImagesOptions) {
+    this.#options = options;
+    this.#client = options.client;
+  }
+
+  /** As `ContainerRuntime.pullImage`. Callers that want the same at the same time share one pull. */
+  async pull(request: PullRequest): Promise<ImageInfo> {
+    const name = nameOf(request);
+    // What is named by digest cannot have changed: `always` has nothing to ask.
+    if (request.policy !== "always" || request.digest !== undefined) {
+      const present = await this.#local(name);
+      if (present !== undefined) return present;
+    }
+    if (request.policy === "never") {
+      throw new Problem("not-found", `image ${request.image} is not present, and its pull policy is "never"`);
+    }
+    const key = createHash("sha256")
+      .update(JSON.stringify([name, request.credentials ?? null]))
+      .digest("hex");
+    const running = this.#pulls.get(key) ?? this.#download(name, request).finally(() => this.#pulls.delete(key));
+    this.#pulls.set(key, running);
+    return await running;
+  }
+
+  /** Puts the images of an OCI archive into containerd. Idempotent. */
+  async import(tarPath: string, reference: string): Promise<ImageInfo> {
+    const { program, socket, snapshotter } = this.#options.ctr;
+    await run([program, "-a", socket, "-n", NAMESPACE, "images", "import", "--snapshotter", snapshotter, "--digests=false", tarPath], {
+      timeoutMs: 10 * 60_000,
+    });
+    this.forget();
+    return await this.#indexed(formatImageReference(parseImageReference(reference)));
+  }
+
+  async has(reference: string): Promise<boolean> {
+    return (await this.#local(formatImageReference(parseImageReference(reference)))) !== undefined;
+  }
+
+  /** Drops what was remembered of this containerd's state. */
+  forget(): void {
+    this.#present.clear();
+  }
+
+  /**
+   * Removes images that are at least `olderThanMs` old (since they were pulled or re-tagged), whose id is not in use by a container, and of
+   * which no name or digest is in `keep`. Answers the names removed. containerd frees the disk behind the call.
+   */
+  async removeUnused(options: {
+    readonly keep: readonly string[];
+    readonly olderThanMs: number;
+    readonly inUse: ReadonlySet<string>;
+  }): Promise<readonly string[]> {
+    const [{ images }, names] = await Promise.all([this.#client.criImages({}), this.#client.listImageNames({})]);
+    const young = new Set(names.images.filter((image) => ageMs(image, this.#options.clock.nowMs()) < options.olderThanMs).map((image) => image.name));
+    const keep = new Set(options.keep.flatMap((name) => [name, name.startsWith("sha256:") ? name : formatImageReference(parseImageReference(name))]));
+    keep.add(this.#options.pauseImage);
+    const removed: string[] = [];
+    for (const image of images) {
+      const known = [image.id, ...image.repoTags, ...image.repoDigests];
+      const digests = image.repoDigests.map((name) => name.slice(name.indexOf("@") + 1));
+      if (options.inUse.has(image.id) || known.some((name) => young.has(name)) || [...known, ...digests].some((name) => keep.has(name))) continue;
+      await this.#client.removeImage({ image: { image: image.id } });
+      removed.push(...(image.repoTags.length > 0 ? image.repoTags : image.repoDigests));
+    }
+    if (removed.length > 0) this.forget();
+    return removed;
+  }
+
+  async #download(name: string, request: PullRequest): Promise<ImageInfo> {
+    let imageId: string;
+    try {
+      const answer = await this.#client.pullImage(
+        { image: { image: name }, ...(request.credentials === undefined ? {} : { auth: request.credentials }) },
+        { deadlineMs: PULL_DEADLINE_MS },
+      );
+      imageId = answer.imageRef;
+    } catch (error) {
+      throw pullProblem(request.image, error);
+    }
+    const { image } = await this.#client.getImage({ name });
+    const info = await this.#describe(name, image.target?.digest ?? "", imageId);
+    if (info === undefined) throw new Problem("unavailable", `image ${request.image} was removed while it was pulled: pull it again`);
+    return info;
+  }
+
+  async #local(name: string): Promise<ImageInfo | undefined> {
+    const digest = await this.#digestOf(name);
+    if (digest === undefined) return undefined;
+    return this.#present.get(`${name}@${digest}`) ?? (await this.#describe(name, digest));
+  }
+
+  async #digestOf(name: string): Promise<string | undefined> {
+    // A digest needs no asking while it is known to be there.
+    const at = name.indexOf("@");
+    if (at !== -1 && this.#present.has(`${name}${name.slice(at)}`)) return name.slice(at + 1);
+    try {
+      return (await this.#client.getImage({ name })).image.target?.digest;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw problemOf(error, `cannot look for image ${name}`);
+    }
+  }
+
+  /** `undefined` while CRI does not know the image, as just after an import. */
+  async #describe(name: string, digest: string, imageId?: string): Promise<ImageInfo | undefined> {
+    const known = imageId === undefined ? undefined : this.#facts.get(imageId);
+    const read = known === undefined ? await this.#readFacts(name) : { id: imageId ?? "", facts: known };
+    if (read === undefined) return undefined;
+    this.#facts.set(read.id, read.facts);
+    const info = { reference: read.id, digest, ...read.facts };
+    this.#present.set(`${name}@${digest}`, info);
+    return info;
+  }
+
+  async #readFacts(name: string): Promise<{ readonly id: string; readonly facts: ImageFacts } | undefined> {
+    const { image, info } = await this.#client.imageStatus({ image: { image: name }, verbose: true });
+    if (image === null) return undefined;
+    const { imageSpec } = JSON.parse(info["info"] ?? "{}") as { imageSpec?: { config?: OciImageConfig } };
+    const config = imageSpec?.config ?? {};
+    return {
+      id: image.id,
+      facts: {
+        ...(config.User ? { user: config.User } : {}),
+        ...(config.StopSignal ? { stopSignal: config.StopSignal } : {}),
+        environment: config.Env ?? [],
+        ...(config.Entrypoint ? { entryPoint: config.Entrypoint } : {}),
+        ...(config.Cmd ? { command: config.Cmd } : {}),
+      },
+    };
+  }
+
+  /** CRI learns of an imported image by an event of containerd's, a moment later. */
+  async #indexed(name: string): Promise<ImageInfo> {
+    const deadlineMs = this.#options.clock.nowMs() + INDEX_DEADLINE_MS;
+    for (let delayMs = 5; ; delayMs = Math.min(delayMs * 2, 250)) {
+      const info = await this.#local(name);
+      if (info !== undefined) return info;
+      if (this.#options.clock.nowMs() > deadlineMs)
+        throw new Problem("unavailable", `image ${name} was imported, but containerd's CRI does not show it`);
+      await this.#options.clock.sleep(delayMs);
+    }
+  }
+}
+
+interface OciImageConfig {
+  readonly User?: string;
+  readonly Env?: readonly string[];
+  readonly Entrypoint?: readonly string[];
+  readonly Cmd?: readonly string[];
+  readonly StopSignal?: string;
+}
+
+function nameOf(request: PullRequest): string {
+  const reference = parseImageReference(request.image);
+  return formatImageReference(request.digest === undefined ? reference : { repository: reference.repository, digest: request.digest });
+}
+
+function ageMs(
+  image: { readonly createdAt: { readonly seconds: string } | null; readonly updatedAt: { readonly seconds: string } | null },
+  nowMs: number,
+): number {
+  const seconds = Math.max(Number(image.createdAt?.seconds ?? 0), Number(image.updatedAt?.seconds ?? 0));
+  return nowMs - seconds * 1000;
+}
+
+/** Keeps the registry's words and drops containerd's preamble about them. */
+function pullProblem(image: string, error: unknown): Problem {
+  const words = messageOf(error).replace(/^failed to pull and unpack image "[^"]*": /, "");
+  const doing = `cannot pull image ${image}: ${words}`;
+  if (!(error instanceof RpcError)) return new Problem("unavailable", doing, { cause: error });
+  if (isNotFound(error) || /: not found|manifest unknown|name unknown/i.test(words)) return new Problem("not-found", doing, { cause: error });
+  const denied = /\b40[13]\b|unauthorized|forbidden|denied|insufficient_scope|authorization failed|no basic auth credentials/i.test(words);
+  if (denied || /no match for platform|unsupported media ?type|invalid reference/i.test(words))
+    return new Problem("invalid", doing, { cause: error });
+  return new Problem("unavailable", doing, { cause: error });
+}
