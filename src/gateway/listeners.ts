@@ -1,0 +1,99 @@
+import { createServer } from "node:http";
+import type { RequestListener, Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../core/clock.ts";
+import { Problem } from "../core/problem.ts";
+
+/** Clients (SDKs, HAProxy, Docker) keep connections for reuse; ours must not be the side that closes them under a request. */
+const KEEP_ALIVE_MS = 120_000;
+
+/** One address that the gateway listens on. */
+export interface Listener {
+  readonly host: string;
+  /** The real one, when 0 was asked for. */
+  readonly port: number;
+  /** Stops listening; requests in flight end first, for at most the grace. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface ListenersOptions {
+  readonly onRequest: RequestListener;
+  readonly onUpgrade: (request: Parameters<RequestListener>[0], socket: Duplex, head: Buffer) => void;
+  readonly clock: Clock;
+  readonly closeGraceMs: number;
+}
+
+/** Several HTTP servers that share one application. */
+export class Listeners {
+  readonly #options: ListenersOptions;
+  readonly #open = new Map<Server, Listener>();
+  #closing = false;
+
+  constructor(options: ListenersOptions) {
+    this.#options = options;
+  }
+
+  /** True from the start of `closeAll` on: answers should then say `connection: close`. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  list(): readonly Listener[] {
+    return [...this.#open.values()];
+  }
+
+  /** @throws Problem `conflict` when the port is taken, `unavailable` when the address is not this host's. */
+  async listen(host: string, port: number): Promise<Listener> {
+    const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 5_000, requestTimeout: 0, noDelay: true });
+    const sockets = new Set<Socket>();
+    server.on("connection", (socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+    });
+    server.on("request", (request, response) => {
+      response.once("close", () => {
+        if (!server.listening) setImmediate(() => server.closeIdleConnections());
+      });
+      this.#options.onRequest(request, response);
+    });
+    server.on("upgrade", this.#options.onUpgrade);
+    await bind(server, host, port);
+    const listener: Listener = {
+      host,
+      port: (server.address() as AddressInfo).port,
+      close: () => this.#close(server, sockets),
+    };
+    this.#open.set(server, listener);
+    return listener;
+  }
+
+  async closeAll(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.list().map((listener) => listener.close()));
+  }
+
+  async #close(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+    if (!this.#open.delete(server)) return;
+    using _deadline = this.#options.clock.setTimer(this.#options.closeGraceMs, () => {
+      for (const socket of sockets) socket.destroy();
+    });
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    });
+  }
+}
+
+function bind(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") {
+        reject(new Problem("conflict", `port ${port} on ${host} is taken by another program; free it or choose another port`, { cause: error }));
+      } else {
+        reject(new Problem("unavailable", `cannot listen on ${host}:${port}: ${error.message}`, { cause: error }));
+      }
+    });
+    server.listen({ host, port }, () => resolve());
+  });
+}
