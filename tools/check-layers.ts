@@ -15,6 +15,8 @@ const NARROW: Readonly<Record<string, ReadonlySet<string>>> = {
   control: new Set(["core", "contracts"]),
   host: new Set(["core"]),
   cli: new Set(["core", "host", "builder"]),
+  // The listener speaks through the protocols; no other room does.
+  gateway: new Set([...COMMON, "protocol"]),
 };
 /** Third-party packages that only one place may import. */
 const WRAPPED: Readonly<Record<string, readonly string[]>> = {
