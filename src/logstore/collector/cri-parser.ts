@@ -1,0 +1,217 @@
+import { EVENT_OVERHEAD_BYTES } from "../frames.ts";
+import { cutLength } from "./utf8.ts";
+
+/** The longest message of an event; a longer line becomes several events. */
+export const MAX_MESSAGE_BYTES = 262_144 - EVENT_OVERHEAD_BYTES;
+/** Events are held back for an unfinished line of the other stream up to this; then that line is cut where it is. */
+const HELD_BYTES = 1024 * 1024;
+/** stdout and stderr are stamped side by side: times that go back by less than this keep the file's order. */
+const DISORDER_MS = 2_000;
+const HEADER = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP])(?::\S*)? $/;
+const MAX_HEADER_BYTES = 128;
+const NEWLINE = 0x0a;
+const SPACE = 0x20;
+
+export interface ParsedEvent {
+  readonly timestampMs: number;
+  readonly message: string;
+}
+
+/** Events that may be committed together with the file offset that they bring the reader to. */
+export interface Progress {
+  readonly events: readonly ParsedEvent[];
+  /** Reading may resume here: a line's start, or the first byte of a line's text that is not emitted. */
+  readonly toOffset: number;
+}
+
+interface QueuedEvent extends ParsedEvent {
+  readonly sizeBytes: number;
+  /** Where reading may resume once this and all before it are committed; none while another line is unfinished. */
+  safeOffset: number | undefined;
+}
+
+/** What has come of a line that is not finished. */
+interface Unfinished {
+  readonly timestampMs: number;
+  pieces: { readonly bytes: Buffer; readonly offset: number }[];
+  length: number;
+}
+
+interface OpenLine {
+  readonly stream: string;
+  readonly timestampMs: number;
+  readonly final: boolean;
+}
+
+/**
+ * Reads a CRI log: joins partial lines (`P … F`) per stream, splits what is too long for an event, and says up to which offset all is
+ * emitted. Empty lines are no events, as the awslogs driver has it. Holds about 1.5 MiB at most beside what is ready to take.
+ */
+export class CriParser {
+  #offset: number;
+  readonly #fallbackMs: number;
+  #header = Buffer.alloc(0);
+  #line: OpenLine | undefined;
+  readonly #unfinished = new Map<string, Unfinished>();
+  #queue: QueuedEvent[] = [];
+  #queuedBytes = 0;
+  /** Bytes of the events after the last safe one. */
+  #heldBytes = 0;
+  #lastMs: number | undefined;
+
+  /** Starts at a line's start, or with `header` inside the text of that header's line. `fallbackMs` stamps lines that have no CRI head. */
+  constructor(start: { readonly offset: number; readonly header?: string; readonly fallbackMs: number }) {
+    this.#offset = start.offset;
+    this.#fallbackMs = start.fallbackMs;
+    if (start.header !== undefined) this.#line = this.#readHeader(start.header);
+  }
+
+  /** Of the next byte to feed. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  get queuedEvents(): number {
+    return this.#queue.length;
+  }
+
+  feed(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length;) {
+      const used = this.#line === undefined ? this.#feedHeader(chunk.subarray(at)) : this.#feedText(chunk.subarray(at), this.#line);
+      at += used;
+    }
+  }
+
+  /** Ends every unfinished line where it is, as an event: no more of it will come, or it holds back too much. */
+  flush(): void {
+    for (const line of this.#unfinished.values()) this.#emit(line, line.length);
+    this.#unfinished.clear();
+    this.#markSafe(this.#offset - this.#header.length);
+  }
+
+  /** The events that may be committed now, at most about as many as the limits say; `undefined` when there are none. Each is answered once. */
+  take(maxEvents: number, maxBytes: number): Progress | undefined {
+    let count = 0;
+    let bytes = 0;
+    for (const [index, event] of this.#queue.entries()) {
+      bytes += event.sizeBytes;
+      if (count > 0 && (index >= maxEvents || bytes > maxBytes)) break;
+      if (event.safeOffset !== undefined) count = index + 1;
+    }
+    if (count === 0) return undefined;
+    const taken = this.#queue.slice(0, count);
+    this.#queue = this.#queue.slice(count);
+    this.#queuedBytes -= taken.reduce((sum, event) => sum + event.sizeBytes, 0);
+    return { events: taken.map(({ timestampMs, message }) => ({ timestampMs, message })), toOffset: taken.at(-1)?.safeOffset ?? 0 };
+  }
+
+  #feedHeader(bytes: Buffer): number {
+    let spaces = 0;
+    for (const byte of this.#header) if (byte === SPACE) spaces++;
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at];
+      if (byte === SPACE) spaces++;
+      const whole = byte === SPACE && spaces === 3;
+      const broken = byte === NEWLINE || this.#header.length + at >= MAX_HEADER_BYTES;
+      if (!whole && !broken) continue;
+      const used = whole ? at + 1 : at;
+      const header = Buffer.concat([this.#header, bytes.subarray(0, used)]);
+      this.#header = Buffer.alloc(0);
+      this.#offset += used;
+      this.#line = this.#readHeader(header.toString());
+      // No CRI head: the line is text from its first byte.
+      if (this.#line.stream === "") this.#addText(this.#line, header, this.#offset - header.length);
+      return used;
+    }
+    this.#header = Buffer.concat([this.#header, bytes]);
+    this.#offset += bytes.length;
+    return bytes.length;
+  }
+
+  #readHeader(header: string): OpenLine {
+    const match = HEADER.exec(header);
+    if (match === null) return { stream: "", timestampMs: this.#lastMs ?? this.#fallbackMs, final: true };
+    let timestampMs = Date.parse(match[1] ?? "");
+    if (Number.isNaN(timestampMs)) timestampMs = this.#lastMs ?? this.#fallbackMs;
+    if (this.#lastMs !== undefined && timestampMs < this.#lastMs && this.#lastMs - timestampMs < DISORDER_MS) timestampMs = this.#lastMs;
+    this.#lastMs = timestampMs;
+    return { stream: match[2] ?? "", timestampMs, final: match[3] === "F" };
+  }
+
+  #feedText(bytes: Buffer, line: OpenLine): number {
+    const end = bytes.indexOf(NEWLINE);
+    const text = end < 0 ? bytes : bytes.subarray(0, end);
+    const offset = this.#offset;
+    this.#offset += end < 0 ? text.length : end + 1;
+    this.#addText(line, text, offset);
+    if (end < 0) return text.length;
+    this.#line = undefined;
+    if (line.final) this.#finish(line.stream);
+    return end + 1;
+  }
+
+  #addText(line: OpenLine, text: Buffer, offset: number): void {
+    const before = this.#unfinished.get(line.stream);
+    const unfinished = before ?? { timestampMs: line.timestampMs, pieces: [], length: 0 };
+    if (before === undefined) this.#unfinished.set(line.stream, unfinished);
+    // Copied, so that a piece does not keep the whole chunk alive.
+    unfinished.pieces.push({ bytes: Buffer.from(text), offset });
+    unfinished.length += text.length;
+    while (unfinished.length > MAX_MESSAGE_BYTES) this.#splitOff(unfinished);
+  }
+
+  #splitOff(line: Unfinished): void {
+    const joined = Buffer.concat(line.pieces.map((piece) => piece.bytes));
+    const cut = cutLength(joined, MAX_MESSAGE_BYTES);
+    const last = line.pieces.at(-1);
+    this.#emit(line, cut);
+    const rest = joined.subarray(cut);
+    if (last === undefined || rest.length > last.bytes.length) {
+      // The rest began before the last piece (a character was kept whole): no offset stands for it.
+      line.pieces = [{ bytes: rest, offset: last?.offset ?? this.#offset }];
+    } else {
+      const offset = last.offset + last.bytes.length - rest.length;
+      line.pieces = [{ bytes: rest, offset }];
+      if (this.#unfinished.size === 1) this.#markSafe(offset);
+    }
+    line.length = rest.length;
+  }
+
+  #finish(stream: string): void {
+    const line = this.#unfinished.get(stream);
+    if (line !== undefined) this.#emit(line, line.length);
+    this.#unfinished.delete(stream);
+    if (this.#unfinished.size === 0) this.#markSafe(this.#offset);
+    else if (this.#heldBytes > HELD_BYTES) this.flush();
+  }
+
+  #emit(line: Unfinished, length: number): void {
+    if (length === 0) return;
+    let message = Buffer.concat(line.pieces.map((piece) => piece.bytes)).toString("utf8", 0, length);
+    // What is no UTF-8 became U+FFFD, which takes more bytes.
+    for (let size = Buffer.byteLength(message); size > MAX_MESSAGE_BYTES; size = Buffer.byteLength(message)) {
+      const bytes = Buffer.from(message);
+      const cut = cutLength(bytes, MAX_MESSAGE_BYTES);
+      this.#enqueue(line.timestampMs, bytes.toString("utf8", 0, cut));
+      message = bytes.toString("utf8", cut);
+    }
+    this.#enqueue(line.timestampMs, message);
+  }
+
+  #enqueue(timestampMs: number, message: string): void {
+    const sizeBytes = Buffer.byteLength(message) + EVENT_OVERHEAD_BYTES;
+    this.#queue.push({ timestampMs, message, sizeBytes, safeOffset: undefined });
+    this.#queuedBytes += sizeBytes;
+    this.#heldBytes += sizeBytes;
+  }
+
+  #markSafe(offset: number): void {
+    const last = this.#queue.at(-1);
+    if (last !== undefined) last.safeOffset = offset;
+    this.#heldBytes = 0;
+  }
+}

@@ -1,0 +1,322 @@
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { FilterOptions, LogBatch, LogEvent, LogGroupRecord, LogScope, LogStore, LogStreamRecord, ReadOptions } from "../contracts/log-store.ts";
+import type { Store, Stored } from "../contracts/store.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Ids } from "../core/ids.ts";
+import type { Logger } from "../core/logger.ts";
+import { isProblem, messageOf, Problem } from "../core/problem.ts";
+import { scopePrefix } from "../core/scope.ts";
+import { compileFilterPattern } from "./filter-pattern.ts";
+import { EVENT_OVERHEAD_BYTES } from "./frames.ts";
+import { Gate } from "./gate.ts";
+import { mergeEvents, type MergeOptions, type Place, type PlacedEvent, type Run } from "./merge-events.ts";
+import { formatEventId, formatFilterToken, formatReadToken, parseFilterToken, parseReadToken } from "./places.ts";
+import { groupKey, groupKeyOfStream, groups, sources, streamKey, streamPrefix, streams, type GroupRecord, type StreamRecord } from "./records.ts";
+import { readEntry } from "./segment.ts";
+import { StreamFile } from "./stream-file.ts";
+
+export interface LogStoreOptions {
+  /** Holds a folder for each stream. */
+  readonly directory: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  /** Default 8 MiB. */
+  readonly segmentBytes?: number;
+  /** A stream's oldest segments go beyond this; default 1 GiB. */
+  readonly maxStreamBytes?: number;
+}
+
+const DAY_MS = 86_400_000;
+const SWEEP_EVERY_MS = 3_600_000;
+/** A page of events is at most about this large. */
+const PAGE_BYTES = 1024 * 1024;
+/** A filter looks at no more than this for one page, so that a rare pattern does not hold a request for ever. */
+const SCAN_EVENTS = 200_000;
+
+/**
+ * Opens the log store, sweeps what a crash left of deleted groups and streams, and starts the hourly retention sweep.
+ * Differs: a stream keeps at most `maxStreamBytes`; CloudWatch keeps all.
+ */
+export async function openLogStore(options: LogStoreOptions): Promise<LogStore & { close(): Promise<void> }> {
+  const logStore = new FileLogStore(options);
+  await logStore.start();
+  return logStore;
+}
+
+class FileLogStore implements LogStore {
+  readonly #options: LogStoreOptions;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #files = new Map<string, Promise<StreamFile>>();
+  /** Syncs share four threads with all other file work of the process: they get half. */
+  readonly #syncGate = new Gate(2);
+  readonly #loadGate = new Gate(4);
+  #sweepTimer: Disposable | undefined;
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(options: LogStoreOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#clock = options.clock;
+    this.#logger = options.logger.child({ room: "logstore" });
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.#options.directory, { recursive: true });
+    await this.#sweepOrphans();
+    this.#scheduleSweep();
+  }
+
+  async close(): Promise<void> {
+    this.#sweepTimer?.[Symbol.dispose]();
+    await this.#sweeping;
+    for (const file of this.#files.values()) await (await file).close();
+  }
+
+  async createGroup(scope: LogScope, { tags }: { readonly tags: Readonly<Record<string, string>> }): Promise<void> {
+    const value: GroupRecord = { name: scope.group, createdAtMs: this.#clock.nowMs(), tags };
+    await this.#store.transact([{ op: "create", collection: groups, key: groupKey(scope), value }]);
+  }
+
+  /** The group goes first, so that a crash leaves streams that nobody can reach and the next start sweeps. */
+  async deleteGroup(scope: LogScope): Promise<void> {
+    await this.#group(scope);
+    await this.#store.transact([{ op: "delete", collection: groups, key: groupKey(scope) }]);
+    for (const stream of await this.#store.list(streams, { prefix: streamPrefix(scope) })) await this.#removeStream(stream);
+  }
+
+  async updateGroup(
+    scope: LogScope,
+    change: { readonly retentionDays?: number | null; readonly tags?: Readonly<Record<string, string>> },
+  ): Promise<void> {
+    for (;;) {
+      const { value: group, revision } = await this.#group(scope);
+      const retentionDays = change.retentionDays === undefined ? group.retentionDays : (change.retentionDays ?? undefined);
+      const value: GroupRecord = { ...group, retentionDays, tags: change.tags ?? group.tags };
+      try {
+        await this.#store.transact([{ op: "update", collection: groups, key: groupKey(scope), value, ifRevision: revision }]);
+        return;
+      } catch (error) {
+        if (!isProblem(error, "conflict", "not-found")) throw error;
+      }
+    }
+  }
+
+  async listGroups(scope: LogScope): Promise<readonly LogGroupRecord[]> {
+    const found = await this.#store.list(groups, { prefix: scopePrefix(scope) + scope.group });
+    const withBytes = async ({ value }: Stored<GroupRecord>): Promise<LogGroupRecord> => {
+      const members = await this.listStreams({ ...scope, group: value.name }).catch(() => []);
+      return { ...value, storedBytes: members.reduce((sum, stream) => sum + stream.storedBytes, 0) };
+    };
+    return Promise.all(found.map(withBytes));
+  }
+
+  async createStream(scope: LogScope, stream: string): Promise<void> {
+    await this.#group(scope);
+    const value: StreamRecord = { id: this.#options.ids.hex(32), name: stream, createdAtMs: this.#clock.nowMs() };
+    await this.#store.transact([{ op: "create", collection: streams, key: streamKey(scope, stream), value }]);
+    // The group may have been deleted meanwhile, and its streams swept before this one was there.
+    try {
+      await this.#group(scope);
+    } catch (error) {
+      await this.deleteStream(scope, stream).catch(() => {});
+      throw error;
+    }
+  }
+
+  async deleteStream(scope: LogScope, stream: string): Promise<void> {
+    await this.#removeStream(await this.#stream(scope, stream));
+  }
+
+  async listStreams(scope: LogScope, options: { readonly prefix?: string } = {}): Promise<readonly LogStreamRecord[]> {
+    await this.#group(scope);
+    const found = await this.#store.list(streams, { prefix: streamPrefix(scope) + (options.prefix ?? "") });
+    return Promise.all(found.map(async ({ value }) => describeStream(value, await this.#file(value.id))));
+  }
+
+  async append(scope: LogScope, batch: LogBatch): Promise<void> {
+    const { value: stream } = await this.#stream(scope, batch.stream);
+    if (batch.events.length === 0 && batch.source === undefined) return;
+    const file = await this.#file(stream.id);
+    const { source } = batch;
+    if (source !== undefined && !file.hasSource(source.id)) {
+      await this.#store.transact([{ op: "put", collection: sources, key: source.id, value: { streamId: stream.id } }]);
+    }
+    await file.append(batch, this.#clock.nowMs());
+  }
+
+  async position(sourceId: string): Promise<number> {
+    const source = await this.#store.get(sources, sourceId);
+    return source === undefined ? 0 : (await this.#file(source.value.streamId)).position(sourceId);
+  }
+
+  async read(
+    scope: LogScope,
+    stream: string,
+    options: ReadOptions,
+  ): Promise<{ readonly events: readonly LogEvent[]; readonly forwardToken: string; readonly backwardToken: string }> {
+    const { value: group } = await this.#group(scope);
+    const { value: record } = await this.#stream(scope, stream);
+    const token = options.token === undefined ? undefined : parseReadToken(options.token);
+    const descending = token === undefined ? !options.fromHead : !token.forward;
+    const bounds = this.#bounds(group, options);
+    const from = token && { timestampMs: token.timestampMs, stream: record.name, sequence: token.sequence };
+    const page: PlacedEvent[] = [];
+    let bytes = 0;
+    for await (const event of mergeEvents(await this.#runs(record), { ...bounds, descending, from })) {
+      bytes += sizeOf(event);
+      if (page.length > 0 && bytes > PAGE_BYTES) break;
+      page.push(event);
+      if (page.length >= options.limit) break;
+    }
+    if (descending) page.reverse();
+    const [first, last] = [page[0], page.at(-1)];
+    const nowhere = from ?? { timestampMs: Math.max(0, bounds.startMs), sequence: 0 };
+    const end = last === undefined ? nowhere : { timestampMs: last.timestampMs, sequence: last.sequence + 1 };
+    return {
+      events: page.map(toLogEvent),
+      forwardToken: formatReadToken({ forward: true, timestampMs: end.timestampMs, sequence: end.sequence }),
+      backwardToken: formatReadToken({ forward: false, timestampMs: (first ?? nowhere).timestampMs, sequence: (first ?? nowhere).sequence }),
+    };
+  }
+
+  async filter(
+    scope: LogScope,
+    options: FilterOptions,
+  ): Promise<{ readonly events: readonly (LogEvent & { readonly stream: string })[]; readonly nextToken?: string }> {
+    const passes = compileFilterPattern(options.pattern ?? "");
+    const { value: group } = await this.#group(scope);
+    const from = options.token === undefined ? undefined : parseFilterToken(options.token);
+    const runs = (await Promise.all((await this.#chosenStreams(scope, options)).map((stream) => this.#runs(stream)))).flat();
+    const events: (LogEvent & { readonly stream: string })[] = [];
+    let bytes = 0;
+    let scanned = 0;
+    for await (const event of mergeEvents(runs, { ...this.#bounds(group, options), descending: false, from })) {
+      const place: Place = { timestampMs: event.timestampMs, stream: event.stream, sequence: event.sequence };
+      // Full only when there is something after it: no token leads to an empty last page.
+      if (events.length >= options.limit || bytes > PAGE_BYTES || scanned >= SCAN_EVENTS) return { events, nextToken: formatFilterToken(place) };
+      scanned++;
+      if (!passes(event.message)) continue;
+      bytes += sizeOf(event);
+      events.push({ ...toLogEvent(event), stream: event.stream });
+    }
+    return { events };
+  }
+
+  async #chosenStreams(scope: LogScope, { streams: names, streamPrefix: prefix = "" }: FilterOptions): Promise<readonly StreamRecord[]> {
+    if (names !== undefined) {
+      const chosen = await Promise.all([...new Set(names)].map((name) => this.#stream(scope, name)));
+      return chosen.map((each) => each.value);
+    }
+    return (await this.#store.list(streams, { prefix: streamPrefix(scope) + prefix })).map((each) => each.value);
+  }
+
+  #bounds(
+    group: GroupRecord,
+    { startMs = 0, endMs = Infinity }: { readonly startMs?: number; readonly endMs?: number },
+  ): Pick<MergeOptions, "startMs" | "endMs"> {
+    return { startMs: Math.max(startMs, expiryMs(group, this.#clock.nowMs()) ?? 0), endMs };
+  }
+
+  async #runs(stream: StreamRecord): Promise<readonly Run[]> {
+    const file = await this.#file(stream.id);
+    return file.entries().map((entry) => ({ ...entry, stream: stream.name, streamId: stream.id, read: () => readEntry(entry.path, entry) }));
+  }
+
+  async #group(scope: LogScope): Promise<Stored<GroupRecord>> {
+    const group = await this.#store.get(groups, groupKey(scope));
+    if (group === undefined) throw new Problem("not-found", `log group ${scope.group} does not exist in ${scope.account}/${scope.region}`);
+    return group;
+  }
+
+  async #stream(scope: LogScope, stream: string): Promise<Stored<StreamRecord>> {
+    const found = await this.#store.get(streams, streamKey(scope, stream));
+    if (found !== undefined) return found;
+    await this.#group(scope);
+    throw new Problem("not-found", `log stream ${stream} does not exist in log group ${scope.group}`);
+  }
+
+  #file(streamId: string): Promise<StreamFile> {
+    const open = this.#files.get(streamId);
+    if (open !== undefined) return open;
+    const file = this.#loadGate.run(() =>
+      StreamFile.load({
+        folder: join(this.#options.directory, streamId),
+        segmentBytes: this.#options.segmentBytes ?? 8 * 1024 * 1024,
+        maxStreamBytes: this.#options.maxStreamBytes ?? 1024 * 1024 * 1024,
+        syncGate: this.#syncGate,
+        onCut: (removedBytes) => this.#logger.warn("a log stream reached its cap; its oldest events were removed", { key: streamId, removedBytes }),
+      }),
+    );
+    this.#files.set(streamId, file);
+    file.catch(() => this.#files.delete(streamId));
+    return file;
+  }
+
+  async #removeStream({ key, value }: Stored<StreamRecord>): Promise<void> {
+    const gone = (error: unknown): void => {
+      if (!isProblem(error, "not-found")) throw error;
+    };
+    await this.#store.transact([{ op: "delete", collection: streams, key }]).catch(gone);
+    const file = await this.#file(value.id);
+    for (const source of file.sourceIds()) await this.#store.transact([{ op: "delete", collection: sources, key: source }]).catch(gone);
+    await file.delete();
+    this.#files.delete(value.id);
+  }
+
+  async #sweepOrphans(): Promise<void> {
+    const known = new Set<string>();
+    const groupKeys = new Set((await this.#store.list(groups)).map((group) => group.key));
+    for (const stream of await this.#store.list(streams)) {
+      if (groupKeys.has(groupKeyOfStream(stream.key))) known.add(stream.value.id);
+      else await this.#removeStream(stream);
+    }
+    for (const name of await readdir(this.#options.directory)) {
+      if (/^[0-9a-f]{32}$/.test(name) && !known.has(name)) await rm(join(this.#options.directory, name), { recursive: true, force: true });
+    }
+  }
+
+  #scheduleSweep(): void {
+    this.#sweepTimer = this.#clock.setTimer(SWEEP_EVERY_MS, () => {
+      this.#sweeping = this.#sweepExpired().catch((error: unknown) => this.#logger.error("the retention sweep failed", { err: messageOf(error) }));
+      this.#scheduleSweep();
+    });
+  }
+
+  async #sweepExpired(): Promise<void> {
+    for (const group of await this.#store.list(groups)) {
+      const beforeMs = expiryMs(group.value, this.#clock.nowMs());
+      if (beforeMs === undefined) continue;
+      for (const stream of await this.#store.list(streams, { prefix: `${group.key}:` })) {
+        await (await this.#file(stream.value.id)).removeBefore(beforeMs);
+      }
+    }
+  }
+}
+
+/** Events before this have expired; `undefined` when the group keeps them for ever. */
+function expiryMs(group: GroupRecord, nowMs: number): number | undefined {
+  return group.retentionDays === undefined ? undefined : nowMs - group.retentionDays * DAY_MS;
+}
+
+function describeStream(record: StreamRecord, file: StreamFile): LogStreamRecord {
+  const entries = file.entries();
+  const { name, createdAtMs } = record;
+  const storedBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
+  if (entries.length === 0) return { name, createdAtMs, storedBytes };
+  const firstEventMs = entries.reduce((least, entry) => Math.min(least, entry.minMs), Infinity);
+  const lastEventMs = entries.reduce((most, entry) => Math.max(most, entry.maxMs), -Infinity);
+  return { name, createdAtMs, firstEventMs, lastEventMs, lastIngestionMs: file.lastIngestionMs, storedBytes };
+}
+
+function sizeOf(event: PlacedEvent): number {
+  return Buffer.byteLength(event.message) + EVENT_OVERHEAD_BYTES;
+}
+
+function toLogEvent({ timestampMs, ingestionMs, message, streamId, sequence }: PlacedEvent): LogEvent {
+  return { timestampMs, ingestionMs, message, eventId: formatEventId(streamId, sequence) };
+}

@@ -1,0 +1,163 @@
+import { open, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { eventsOf, framesIn, type BatchHead, type Frame, type StoredEvent } from "./frames.ts";
+
+/** Neighbouring frames are found together when they are no larger than this. */
+const ENTRY_BYTES = 64 * 1024;
+/** How much of a file is read at once when it is scanned. */
+const SCAN_BYTES = 1024 * 1024;
+
+/** One step of the sparse index: a run of frames, the times in it and its place in the file. */
+export interface IndexEntry {
+  readonly offset: number;
+  readonly length: number;
+  readonly firstSequence: number;
+  readonly count: number;
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly sizeBytes: number;
+}
+
+/** A segment file as it is known in memory. Only what is durable is in it. */
+export interface Segment {
+  readonly path: string;
+  /** Bytes of sound frames; what follows them is a torn tail. */
+  length: number;
+  readonly entries: IndexEntry[];
+}
+
+/** What of a stream is known once its segments are. */
+export interface StreamPosition {
+  readonly positions: Map<string, number>;
+  nextSequence: number;
+  lastIngestionMs: number | undefined;
+}
+
+export function segmentPath(folder: string, number: number): string {
+  return join(folder, `${String(number).padStart(12, "0")}.seg`);
+}
+
+/** Takes a durable frame into the index. */
+export function indexFrame(segment: Segment, position: StreamPosition, frame: Pick<Frame, "offset" | "length" | "head">): void {
+  segment.length = frame.offset + frame.length;
+  const { head } = frame;
+  if (head.kind === "head") {
+    position.nextSequence = head.firstSequence;
+    for (const [id, offset] of Object.entries(head.positions)) position.positions.set(id, offset);
+    return;
+  }
+  position.nextSequence = head.firstSequence + head.count;
+  if (head.source !== undefined) position.positions.set(head.source.id, head.source.toOffset);
+  if (head.count === 0) return;
+  position.lastIngestionMs = head.ingestionMs;
+  indexBatch(segment, frame, head);
+}
+
+function indexBatch(segment: Segment, { offset, length }: Pick<Frame, "offset" | "length">, head: BatchHead): void {
+  const { firstSequence, count, minMs, maxMs, sizeBytes } = head;
+  const last = segment.entries.at(-1);
+  if (last === undefined || last.length + length > ENTRY_BYTES) {
+    segment.entries.push({ offset, length, firstSequence, count, minMs, maxMs, sizeBytes });
+    return;
+  }
+  segment.entries[segment.entries.length - 1] = {
+    offset: last.offset,
+    length: offset + length - last.offset,
+    firstSequence: last.firstSequence,
+    count: last.count + count,
+    minMs: Math.min(last.minMs, minMs),
+    maxMs: Math.max(last.maxMs, maxMs),
+    sizeBytes: last.sizeBytes + sizeBytes,
+  };
+}
+
+interface Sidecar {
+  readonly version: 1;
+  readonly length: number;
+  readonly entries: readonly IndexEntry[];
+  readonly positions: Readonly<Record<string, number>>;
+  readonly nextSequence: number;
+  readonly lastIngestionMs?: number;
+}
+
+/**
+ * Writes the index beside the segment, so that opening it reads only what came after. It is a short cut, never the truth: lost or torn, the
+ * segment is scanned.
+ */
+export async function writeSidecar(segment: Segment, position: StreamPosition): Promise<void> {
+  const { nextSequence, lastIngestionMs } = position;
+  const positions = Object.fromEntries(position.positions);
+  const sidecar: Sidecar = { version: 1, length: segment.length, entries: segment.entries, positions, nextSequence, lastIngestionMs };
+  await writeFile(`${segment.path}.idx.tmp`, JSON.stringify(sidecar));
+  await rename(`${segment.path}.idx.tmp`, `${segment.path}.idx`);
+}
+
+async function readSidecar(path: string): Promise<Sidecar | undefined> {
+  try {
+    const sidecar = JSON.parse(await readFile(`${path}.idx`, "utf8")) as Sidecar;
+    return sidecar.version === 1 ? sidecar : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads a segment's index from its sidecar and what was appended since, and moves `position` on to its end. */
+export async function loadSegment(path: string, position: StreamPosition): Promise<Segment> {
+  const segment: Segment = { path, length: 0, entries: [] };
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    const sidecar = await readSidecar(path);
+    if (sidecar !== undefined && sidecar.length <= size) {
+      segment.length = sidecar.length;
+      segment.entries.push(...sidecar.entries);
+      for (const [id, offset] of Object.entries(sidecar.positions)) position.positions.set(id, offset);
+      position.nextSequence = sidecar.nextSequence;
+      position.lastIngestionMs = sidecar.lastIngestionMs ?? position.lastIngestionMs;
+    }
+    for (let wanted = SCAN_BYTES; segment.length < size;) {
+      const length = Math.min(wanted, size - segment.length);
+      const before = segment.length;
+      for (const frame of framesIn(await readExactly(file, before, length), before)) indexFrame(segment, position, frame);
+      if (segment.length > before) wanted = SCAN_BYTES;
+      else if (length === size - before) break;
+      else wanted *= 4;
+    }
+  } finally {
+    await file.close();
+  }
+  return segment;
+}
+
+interface Readable {
+  read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+}
+
+async function readExactly(file: Readable, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(length);
+  let have = 0;
+  while (have < length) {
+    const { bytesRead } = await file.read(buffer, have, length - have, position + have);
+    if (bytesRead === 0) break;
+    have += bytesRead;
+  }
+  return buffer.subarray(0, have);
+}
+
+/** The events of an index entry. None when the segment has been removed meanwhile. */
+export async function readEntry(path: string, entry: Pick<IndexEntry, "offset" | "length">): Promise<readonly StoredEvent[]> {
+  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (file === undefined) return [];
+  try {
+    const events: StoredEvent[] = [];
+    for (const { head, body } of framesIn(await readExactly(file, entry.offset, entry.length), entry.offset)) {
+      if (head.kind === "batch") for (const event of eventsOf(head, body)) events.push(event);
+    }
+    return events;
+  } finally {
+    await file.close();
+  }
+}
