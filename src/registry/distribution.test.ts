@@ -142,7 +142,7 @@ describe("push", () => {
     const blob = blobOf(randomBytes(2_500_000));
     const location = await startUpload(repository);
     const body = new Blob([bytesOf(blob)]).stream();
-    const patched = await server.call(location, { method: "PATCH", body, duplex: "half" } as RequestInit);
+    const patched = await server.call(location, { method: "PATCH", body, duplex: "half" });
     expect(patched.status).toBe(202);
     expect(patched.headers.get("range")).toBe("0-2499999");
     expect((await server.call(`${location}?digest=${blob.digest}`, { method: "PUT" })).status).toBe(201);
@@ -184,7 +184,7 @@ describe("push", () => {
     const wrong = await server.call(location, { method: "PATCH", body: "12345", headers: { "content-range": "0-9" } });
     expect(await errorOf(wrong)).toMatchObject({ status: 400, code: "SIZE_INVALID" });
     const body = new Blob(["12345"]).stream();
-    const short = await server.call(location, { method: "PATCH", body, duplex: "half", headers: { "content-range": "0-9" } } as RequestInit);
+    const short = await server.call(location, { method: "PATCH", body, duplex: "half", headers: { "content-range": "0-9" } });
     expect(await errorOf(short)).toMatchObject({ status: 400, code: "SIZE_INVALID" });
     expect((await server.call(location, { method: "PATCH", body: "12345" })).headers.get("range")).toBe("0-4");
   });
