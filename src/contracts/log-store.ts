@@ -48,6 +48,8 @@ export interface LogStore {
   createGroup(scope: LogScope, options: { readonly tags: Readonly<Record<string, string>> }): Promise<void>;
   deleteGroup(scope: LogScope): Promise<void>;
   updateGroup(scope: LogScope, change: { readonly retentionDays?: number | null; readonly tags?: Readonly<Record<string, string>> }): Promise<void>;
+  /** One group, without counting what it holds; `undefined` when there is none of that name. */
+  getGroup(scope: LogScope): Promise<Omit<LogGroupRecord, "storedBytes"> | undefined>;
   /** Groups of the scope whose names start with `group` (may be empty), in name order. */
   listGroups(scope: LogScope): Promise<readonly LogGroupRecord[]>;
   createStream(scope: LogScope, stream: string): Promise<void>;
