@@ -54,6 +54,8 @@ describe("groups and streams", () => {
     await logStore.updateGroup(scope, { retentionDays: 7 });
     await logStore.updateGroup(scope, { tags: { team: "x" } });
     expect((await logStore.listGroups(scope))[0]).toMatchObject({ retentionDays: 7, tags: { team: "x" } });
+    expect(await logStore.getGroup(scope)).toMatchObject({ name: scope.group, retentionDays: 7, tags: { team: "x" } });
+    expect(await logStore.getGroup({ ...scope, group: "/ecs/we" })).toBeUndefined();
     await logStore.updateGroup(scope, { retentionDays: null });
     expect((await logStore.listGroups(scope))[0]?.retentionDays).toBeUndefined();
   });

@@ -106,6 +106,10 @@ class FileLogStore implements LogStore {
     }
   }
 
+  async getGroup(scope: LogScope): Promise<Omit<LogGroupRecord, "storedBytes"> | undefined> {
+    return (await this.#store.get(groups, groupKey(scope)))?.value;
+  }
+
   async listGroups(scope: LogScope): Promise<readonly LogGroupRecord[]> {
     const found = await this.#store.list(groups, { prefix: scopePrefix(scope) + scope.group });
     const withBytes = async ({ value }: Stored<GroupRecord>): Promise<LogGroupRecord> => {

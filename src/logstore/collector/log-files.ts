@@ -24,6 +24,16 @@ export async function listLogFiles(path: string): Promise<readonly LogFile[]> {
   return found;
 }
 
+/** `undefined` when it has gone. */
+export async function openLogFile(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
 export async function inodeOf(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).ino;
@@ -63,5 +73,3 @@ async function readHeaderAt(file: FileHandle, offset: number): Promise<string> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(128), 0, 128, offset);
   return /^(?:\S+ ){3}/.exec(buffer.toString("latin1", 0, bytesRead))?.[0] ?? "";
 }
-
-export { open as openLogFile };

@@ -75,7 +75,7 @@ export class LogTail {
   /** The oldest file that is not done; `undefined` when there is none with a line in it. */
   async #openNext(): Promise<OpenFile | undefined> {
     for (const { path, inode } of await listLogFiles(this.#options.source.path)) {
-      const handle = await openLogFile(path, "r").catch(() => undefined);
+      const handle = await openLogFile(path);
       if (handle === undefined) continue;
       const identity = await identityOf(handle);
       const positionId = `${this.#options.source.id}@${identity}`;

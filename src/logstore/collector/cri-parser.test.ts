@@ -1,0 +1,150 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { CriParser, MAX_MESSAGE_BYTES, type ParsedEvent } from "./cri-parser.ts";
+import { cutLength } from "./utf8.ts";
+
+const line = (text: string, { tag = "F", stream = "stdout", second = 1 } = {}): string =>
+  `2026-01-01T00:00:0${second}.123456789Z ${stream} ${tag} ${text}\n`;
+const ATMS = Date.UTC(2026, 0, 1, 0, 0, 1, 123);
+
+function parse(
+  text: string | Buffer,
+  chunkBytes = 1 << 20,
+): { readonly events: readonly ParsedEvent[]; readonly parser: CriParser; readonly toOffset: number } {
+  const parser = new CriParser({ offset: 0, fallbackMs: 7 });
+  const bytes = Buffer.from(text);
+  const events: ParsedEvent[] = [];
+  let toOffset = 0;
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    parser.feed(bytes.subarray(at, at + chunkBytes));
+    for (let progress = parser.take(10_000, 1 << 20); progress !== undefined; progress = parser.take(10_000, 1 << 20)) {
+      events.push(...progress.events);
+      toOffset = progress.toOffset;
+    }
+  }
+  return { events, parser, toOffset };
+}
+const messages = (text: string | Buffer, chunkBytes?: number): readonly string[] => parse(text, chunkBytes).events.map((each) => each.message);
+
+it("reads lines with their time in ms, and leaves empty ones out", () => {
+  const text = line("one") + line("") + line("  two  ");
+  expect(parse(text)).toMatchObject({
+    events: [
+      { timestampMs: ATMS, message: "one" },
+      { timestampMs: ATMS, message: "  two  " },
+    ],
+    toOffset: text.length,
+  });
+});
+
+it("joins partial lines, per stream, whatever comes between", () => {
+  const text = line("a", { tag: "P" }) + line("err", { stream: "stderr" }) + line("b", { tag: "P" }) + line("c") + line("next");
+  expect(messages(text)).toEqual(["err", "abc", "next"]);
+});
+
+it("says nothing is safe while a line is unfinished", () => {
+  const parser = new CriParser({ offset: 0, fallbackMs: 7 });
+  parser.feed(Buffer.from(line("a", { tag: "P" }) + line("err", { stream: "stderr" })));
+  expect(parser.take(10, 1000)).toBeUndefined();
+  parser.feed(Buffer.from(line("b")));
+  expect(parser.take(10, 1000)?.events.map((each) => each.message)).toEqual(["err", "ab"]);
+});
+
+it("splits long lines at 262118 bytes, never inside a character", () => {
+  const exact = "x".repeat(MAX_MESSAGE_BYTES);
+  expect(messages(line(exact))).toEqual([exact]);
+  expect(messages(line(`${exact}yz`))).toEqual([exact, "yz"]);
+  const euros = "€".repeat(200_000);
+  const parts = messages(line(euros));
+  expect(parts.join("")).toBe(euros);
+  expect(Buffer.byteLength(parts[0] ?? "")).toBe(262_116);
+});
+
+it("keeps an event within its size when what is no UTF-8 grows", () => {
+  const parts = messages(Buffer.concat([Buffer.from(line("").trimEnd() + " "), Buffer.alloc(200_000, 0xff), Buffer.from("\n")]));
+  expect(parts.join("")).toBe("\uFFFD".repeat(200_000));
+  for (const part of parts) expect(Buffer.byteLength(part)).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
+});
+
+it("keeps the order of the file when two streams are stamped side by side", () => {
+  const events = parse(line("later", { second: 2 }) + line("stamped earlier", { second: 1, stream: "stderr" })).events;
+  expect(events.map((each) => each.timestampMs)).toEqual([ATMS + 1_000, ATMS + 1_000]);
+});
+
+it("passes on a line without a CRI head as it is", () => {
+  expect(messages(`Traceback: oops\n${line("ok")}\na b c d\n`)).toEqual(["Traceback: oops", "ok", "a b c d"]);
+});
+
+it("is bounded when one stream never ends its line", () => {
+  const parser = new CriParser({ offset: 0, fallbackMs: 7 });
+  parser.feed(Buffer.from(line("never ended", { tag: "P" })));
+  let taken = 0;
+  let most = 0;
+  for (let count = 0; count < 500; count++) {
+    parser.feed(Buffer.from(line("e".repeat(10_000), { stream: "stderr" })));
+    taken += parser.take(10_000, 1 << 20)?.events.length ?? 0;
+    most = Math.max(most, parser.queuedBytes);
+  }
+  expect(taken).toBeGreaterThan(300);
+  expect(most).toBeLessThan(1.2 * 1024 * 1024);
+});
+
+it("may be resumed at each offset it calls safe, losing and repeating nothing, however the bytes come", () => {
+  const part = fc.record({
+    text: fc.oneof(
+      { weight: 6, arbitrary: fc.string({ maxLength: 20 }) },
+      { weight: 1, arbitrary: fc.constantFrom("é".repeat(140_000), "x".repeat(300_000)) },
+    ),
+    tag: fc.constantFrom("F", "F", "P"),
+    stream: fc.constantFrom("stdout", "stderr"),
+  });
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 12 }), fc.integer({ min: 1, max: 100_000 }), fc.nat(), (parts, chunkBytes, pick) => {
+      const bytes = Buffer.from(parts.map(({ text, ...rest }) => line(text.replaceAll("\n", " "), rest)).join(""));
+      const whole = feedWith(bytes, 0, undefined, chunkBytes);
+      const stop = whole[pick % Math.max(1, whole.length)];
+      if (stop === undefined) return;
+      const before = whole.slice(0, (pick % whole.length) + 1).flatMap((progress) => progress.messages);
+      const after = feedWith(bytes, stop.toOffset, headAt(bytes, stop.toOffset), chunkBytes).flatMap((progress) => progress.messages);
+      const expected = whole.flatMap((progress) => progress.messages);
+      expect([...before, ...after].join("\n").length).toBe(expected.join("\n").length);
+      expect([...before, ...after]).toEqual(expected);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+interface Taken {
+  readonly messages: readonly string[];
+  readonly toOffset: number;
+}
+
+/** Takes one event at a time where it can, and ends unfinished lines at the end. */
+function feedWith(bytes: Buffer, offset: number, header: string | undefined, chunkBytes: number): readonly Taken[] {
+  const parser = new CriParser({ offset, header, fallbackMs: 7 });
+  const taken: Taken[] = [];
+  const take = (): void => {
+    for (let progress = parser.take(1, 1); progress !== undefined; progress = parser.take(1, 1)) {
+      taken.push({ messages: progress.events.map((each) => each.message), toOffset: progress.toOffset });
+    }
+  };
+  for (let at = offset; at < bytes.length; at += chunkBytes) {
+    parser.feed(bytes.subarray(at, at + chunkBytes));
+    take();
+  }
+  parser.flush();
+  take();
+  return taken;
+}
+
+function headAt(bytes: Buffer, offset: number): string | undefined {
+  const start = offset === 0 ? 0 : bytes.lastIndexOf(0x0a, offset - 1) + 1;
+  if (start === offset) return undefined;
+  return /^(?:\S+ ){3}/.exec(bytes.toString("latin1", start, start + 128))?.[0];
+}
+
+it("cuts between characters", () => {
+  const bytes = Buffer.from("aé€😀");
+  expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((max) => cutLength(bytes, max))).toEqual([1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10]);
+  expect(cutLength(Buffer.alloc(10, 0x80), 5)).toBe(5);
+});
