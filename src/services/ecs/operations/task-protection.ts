@@ -1,0 +1,83 @@
+import type {
+  Failure,
+  GetTaskProtectionRequest,
+  GetTaskProtectionResponse,
+  ProtectedTask,
+  UpdateTaskProtectionRequest,
+  UpdateTaskProtectionResponse,
+} from "@aws-sdk/client-ecs";
+import type { Operation, RequestContext } from "../../../contracts/service.ts";
+import { invalidParameter } from "../errors.ts";
+import { activeCluster, atMost } from "../lookups.ts";
+import { taskArn, taskIdOf } from "../names.ts";
+import { desiredStatusOf, type ObservedTask } from "../observed-task.ts";
+import { taskKey, type TaskRecord, tasks } from "../records.ts";
+import type { Room } from "../room.ts";
+import { dateMember } from "../time.ts";
+
+const DEFAULT_MINUTES = 120;
+
+/** The scale-in protection of service tasks. @throws ClusterNotFoundException */
+export function getTaskProtection(room: Room): Operation<GetTaskProtectionRequest, GetTaskProtectionResponse> {
+  return {
+    name: "GetTaskProtection",
+    members: { cluster: "used", tasks: "used" },
+    async handle(input, context) {
+      atMost("tasks", input.tasks, 100);
+      const { valid, failures } = await serviceTasks(room, input, context);
+      return { protectedTasks: valid.map((task) => protectionView(task.record, context.nowMs)), failures };
+    },
+  };
+}
+
+/** Protects service tasks against scale-in and deployments, or ends that; a new call sets a new end. @throws ClusterNotFoundException, InvalidParameterException */
+export function updateTaskProtection(room: Room): Operation<UpdateTaskProtectionRequest, UpdateTaskProtectionResponse> {
+  return {
+    name: "UpdateTaskProtection",
+    members: { cluster: "used", tasks: "used", protectionEnabled: "used", expiresInMinutes: "used" },
+    async handle(input, context) {
+      atMost("tasks", input.tasks, 10);
+      const minutes = input.expiresInMinutes ?? DEFAULT_MINUTES;
+      if (minutes < 1 || minutes > 2880) throw invalidParameter("expiresInMinutes must be between 1 and 2880.");
+      const { valid, failures } = await serviceTasks(room, input, context);
+      const protectedTasks: ProtectedTask[] = [];
+      for (const { key, record, revision } of valid) {
+        const { protection: _before, ...rest } = record;
+        const value: TaskRecord =
+          input.protectionEnabled === true ? { ...rest, protection: { expiresAtMs: context.nowMs + minutes * 60_000 } } : rest;
+        await room.store.transact([{ op: "update", collection: tasks, key, value, ifRevision: revision }]);
+        protectedTasks.push(protectionView(value, context.nowMs));
+      }
+      return { protectedTasks, failures };
+    },
+  };
+}
+
+function protectionView(record: TaskRecord, nowMs: number): ProtectedTask {
+  const expiresAtMs = record.protection?.expiresAtMs ?? 0;
+  const on = expiresAtMs > nowMs;
+  return {
+    taskArn: taskArn(record, record.cluster, record.taskId),
+    protectionEnabled: on,
+    ...dateMember("expirationDate", on ? expiresAtMs : undefined),
+  };
+}
+
+async function serviceTasks(
+  room: Room,
+  input: GetTaskProtectionRequest,
+  context: RequestContext,
+): Promise<{ readonly valid: readonly ObservedTask[]; readonly failures: Failure[] }> {
+  const cluster = (await activeCluster(room, context, input.cluster)).value;
+  await room.tasks.ready();
+  const valid: ObservedTask[] = [];
+  const failures: Failure[] = [];
+  for (const id of new Set((input.tasks ?? []).map(taskIdOf))) {
+    const task = room.tasks.get(taskKey(context, cluster.name, id));
+    const arn = taskArn(context, cluster.name, id);
+    if (task === undefined) failures.push({ arn, reason: "MISSING" });
+    else if (task.record.service === undefined || desiredStatusOf(task) === "STOPPED") failures.push({ arn, reason: "TASK_NOT_VALID" });
+    else valid.push(task);
+  }
+  return { valid, failures };
+}
