@@ -61,6 +61,8 @@ export interface OciArchive {
   readonly reference: string;
   /** Of the manifest. */
   readonly digest: string;
+  /** Manifest, configuration and layer by digest, for a registry. */
+  readonly blobs: ReadonlyMap<string, Buffer>;
 }
 
 /** Makes an image of `files` for this machine's architecture, named `reference` (in full, with a tag). */
@@ -84,7 +86,7 @@ export function ociArchive(reference: string, files: readonly ArchiveEntry[], co
     { path: "index.json", content: JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }), mode: 0o644 },
     ...[...blobs].map(([digest, content]) => ({ path: `blobs/${digest.replace(":", "/")}`, content, mode: 0o644 })),
   ]);
-  return { tar, reference, digest: manifest.digest };
+  return { tar, reference, digest: manifest.digest, blobs };
 }
 
 interface Descriptor {

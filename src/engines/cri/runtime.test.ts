@@ -1,0 +1,326 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { criHarness } from "../../../test/support/cri-harness.ts";
+import type { CriHarness } from "../../../test/support/cri-harness.ts";
+import type { ImageInfo, RuntimeContainer, RuntimeContainerSpec, Sandbox } from "../../contracts/container-runtime.ts";
+import { systemClock } from "../../core/clock.ts";
+import { isCgroup2 } from "./cgroup.ts";
+import { groupIsGone } from "./cleanup.ts";
+
+const MIB = 1024 * 1024;
+
+let harness: CriHarness;
+let image: ImageInfo;
+let counter = 0;
+
+beforeAll(async () => {
+  harness = await criHarness();
+  image = await harness.runtime().pullImage({ image: harness.shellImage, policy: "never" });
+});
+afterAll(async () => {
+  await harness.dispose();
+});
+
+async function newSandbox(
+  changes: { readonly sharePidNamespace?: boolean; readonly hostname?: string } = {},
+): Promise<Sandbox & { readonly cgroupParent: string }> {
+  const name = `s${counter++}`;
+  const cgroupParent = `/tidegate-${harness.instanceId}/${name}`;
+  const sandbox = await harness.runtime().createSandbox({
+    name,
+    runtimeHandler: "runc",
+    cgroupParent,
+    logDirectory: join(harness.folder, "logs", name),
+    sharePidNamespace: false,
+    labels: {},
+    ...changes,
+  });
+  return { ...sandbox, cgroupParent };
+}
+
+function spec(script: string, changes: Partial<RuntimeContainerSpec> = {}): RuntimeContainerSpec {
+  return {
+    name: "main",
+    attempt: 0,
+    image,
+    command: ["/bin/sh", "-c", script],
+    environment: [],
+    mounts: [],
+    supplementalGroups: [],
+    addCapabilities: [],
+    dropCapabilities: [],
+    readOnlyRootFilesystem: false,
+    noNewPrivileges: false,
+    cpuShares: 128,
+    ulimits: [],
+    tty: false,
+    stdin: false,
+    logPath: `${changes.name ?? "main"}/0.log`,
+    labels: {},
+    ...changes,
+  };
+}
+
+async function start(sandbox: Sandbox, containerSpec: RuntimeContainerSpec): Promise<string> {
+  const id = await harness.runtime().createContainer(sandbox, containerSpec);
+  await harness.runtime().startContainer(id);
+  return id;
+}
+
+async function exited(id: string): Promise<RuntimeContainer> {
+  for (const deadlineMs = systemClock.nowMs() + 30_000; ; await systemClock.sleep(10)) {
+    const container = await harness.runtime().inspectContainer(id);
+    if (container?.state === "exited") return container;
+    if (systemClock.nowMs() > deadlineMs) throw new Error(`container ${id} does not end: ${JSON.stringify(container)}`);
+  }
+}
+
+function outputOf(sandbox: Sandbox, name = "main"): string {
+  const text = readFileSync(join(harness.folder, "logs", sandbox.name, name, "0.log"), "utf8");
+  return text.replace(/^\S+ (stdout|stderr) [FP] /gm, "");
+}
+
+/** Runs a script to its end in a sandbox of its own; answers what it printed. */
+async function outputOfScript(script: string, changes: Partial<RuntimeContainerSpec> = {}): Promise<string> {
+  const sandbox = await newSandbox();
+  const { exitCode } = await exited(await start(sandbox, spec(script, changes)));
+  const output = outputOf(sandbox);
+  expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+  return output;
+}
+
+const STATUS = "cat /proc/1/status";
+
+test("a container has Docker's capabilities, a seccomp filter, and no more", async () => {
+  const status = await outputOfScript(STATUS);
+  expect(status).toMatch(/^CapPrm:\t00000000a80425fb$/m);
+  expect(status).toMatch(/^CapEff:\t00000000a80425fb$/m);
+  expect(status).toMatch(/^CapBnd:\t00000000a80425fb$/m);
+  expect(status).toMatch(/^CapInh:\t0{16}$/m);
+  expect(status).toMatch(/^CapAmb:\t0{16}$/m);
+  expect(status).toMatch(/^Seccomp:\t2$/m);
+  expect(status).toMatch(/^NoNewPrivs:\t0$/m);
+});
+
+test("capabilities are exact, and privileges can be fenced", async () => {
+  const status = await outputOfScript(STATUS, { addCapabilities: ["SYS_PTRACE"], dropCapabilities: ["ALL"], noNewPrivileges: true });
+  expect(status).toMatch(/^CapPrm:\t0000000000080000$/m);
+  expect(status).toMatch(/^CapBnd:\t0000000000080000$/m);
+  expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+});
+
+test("seccomp refuses what Docker's does, and kernel files are masked or read-only", async () => {
+  const output = await outputOfScript(
+    '[ -s /proc/keys ] || echo no keys; [ -z "$(ls /sys/firmware)" ] && echo no firmware; (echo 1 > /proc/sys/kernel/panic) 2>&1 || echo read-only sysctl; ls /dev/kmsg /dev/kvm /dev/vda 2>/dev/null || echo no devices',
+    { addCapabilities: ["SYS_ADMIN"] },
+  );
+  expect(output).toContain("no keys\nno firmware\n");
+  expect(output).toContain("read-only sysctl");
+  expect(output).toContain("no devices");
+});
+
+test.each([
+  [undefined, "uid=0(root) gid=0(root) groups=0(root),10(wheel)"],
+  ["node", "uid=1000(node) gid=1000(node) groups=29(audio),1000(node)"],
+  ["1000", "uid=1000(node) gid=1000(node) groups=29(audio),1000(node)"],
+  ["node:nogroup", "uid=1000(node) gid=65534(nogroup) groups=65534(nogroup)"],
+  ["4321:1234", "uid=4321 gid=1234 groups=1234"],
+])("user %s is %s", async (user, expected) => {
+  expect((await outputOfScript("id", { user })).trim()).toBe(expected);
+});
+
+test("supplemental groups come on top; the image's own user is used when none is given", async () => {
+  expect(await outputOfScript("id", { user: "node", supplementalGroups: [777] })).toMatch(/groups=(?=.*777)(?=.*29\(audio\))/);
+  expect(await outputOfScript("id", { image: { ...image, user: "node" } })).toBe("uid=1000(node) gid=1000(node) groups=29(audio),1000(node)\n");
+});
+
+test("an unknown user is refused by name", async () => {
+  const sandbox = await newSandbox();
+  await expect(harness.runtime().createContainer(sandbox, spec("id", { user: "nemo" }))).rejects.toMatchObject({
+    kind: "invalid",
+    message: expect.stringContaining("unable to find user nemo"),
+  });
+});
+
+test("a user other than root can bind port 80", async () => {
+  await outputOfScript("httpd -p 80 -h /tmp && wget -q -O - http://127.0.0.1:80/nothing 2>&1 | grep -q 404", { user: "node" });
+});
+
+test("open files are Fargate's 65,535 or the host's hard limit; ulimits asked for hold, for commands run inside too", async () => {
+  const hostLimit = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
+  expect(Number(await outputOfScript("ulimit -n"))).toBe(Math.min(65_535, hostLimit));
+
+  const sandbox = await newSandbox();
+  const id = await start(
+    sandbox,
+    spec("ulimit -n; ulimit -H -n; ulimit -c; exec sleep 1000", {
+      ulimits: [
+        { name: "nofile", soft: 1111, hard: 2222 },
+        { name: "core", soft: 0, hard: 0 },
+      ],
+    }),
+  );
+  const inside = await harness.runtime().execSync(id, { command: ["/bin/sh", "-c", "ulimit -n"], timeoutMs: 20_000 });
+  expect(inside.stdout).toBe("1111\n");
+  expect(outputOf(sandbox)).toBe("1111\n2222\n0\n");
+});
+
+test("a read-only root cannot be written, a mount in it can", async () => {
+  const output = await outputOfScript("touch /x 2>&1; touch /data/y && echo written; touch /ro/z 2>&1", {
+    readOnlyRootFilesystem: true,
+    command: ["/bin/sh", "-c", "touch /x 2>&1; touch /data/y && echo written; touch /ro/z 2>&1; true"],
+    mounts: [
+      { hostPath: harness.folder, containerPath: "/data", readOnly: false },
+      { hostPath: harness.folder, containerPath: "/ro", readOnly: true },
+    ],
+  });
+  expect(output).toBe("touch: /x: Read-only file system\nwritten\ntouch: /ro/z: Read-only file system\n");
+  expect(existsSync(join(harness.folder, "y"))).toBe(true);
+});
+
+test("nothing of the host leaks in: hosts, resolver, name, environment", async () => {
+  const output = await outputOfScript("cat /etc/hosts /etc/resolv.conf; hostname; env");
+  expect(output).toContain("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\noptions ndots:1\nlocalhost\n");
+  expect(output).toContain("HOSTNAME=localhost\n");
+});
+
+test("containers of a sandbox share localhost, and processes only when asked", async () => {
+  const shared = await newSandbox({ sharePidNamespace: true });
+  await start(shared, spec("exec httpd -f -p 8080 -h /www", { name: "server" }));
+  const client = spec("until wget -q -O /dev/null http://127.0.0.1:8080/ 2>/tmp/e || grep -q 404 /tmp/e; do sleep 0.1; done; ps", { name: "client" });
+  await exited(await start(shared, client));
+  expect(outputOf(shared, "client")).toContain("httpd -f -p 8080");
+  const apart = await newSandbox();
+  await start(apart, spec("exec httpd -f -p 8080 -h /www", { name: "server" }));
+  await exited(await start(apart, { ...client, name: "client" }));
+  expect(outputOf(apart, "client")).not.toContain("httpd");
+});
+
+/** Holds `mib` MiB of memory: dd's buffer, touched as it is filled. */
+const hold = (mib: number): string => `dd if=/dev/zero of=/dev/null bs=${mib}M count=1000000000`;
+
+test("a task's memory limit holds over its containers together: the eater dies, its sibling goes on", async () => {
+  const sandbox = await newSandbox();
+  await harness.runtime().limitGroup(sandbox.cgroupParent, { memoryBytes: 128 * MIB });
+  const small = await start(sandbox, spec(`trap 'exit 143' TERM; ${hold(40)} & wait`, { name: "small" }));
+  const eater = await start(sandbox, spec(`exec ${hold(110)}`, { name: "eater" }));
+  expect(await exited(eater)).toMatchObject({ exitCode: 137, oomKilled: true });
+  expect(await harness.runtime().inspectContainer(small)).toMatchObject({ state: "running", oomKilled: false });
+  const limit = isCgroup2()
+    ? `/sys/fs/cgroup${sandbox.cgroupParent}/memory.max`
+    : `/sys/fs/cgroup/memory${sandbox.cgroupParent}/memory.limit_in_bytes`;
+  expect(readFileSync(limit, "utf8").trim()).toBe(String(128 * MIB));
+  const stats = await harness.runtime().stats(small);
+  expect(stats?.memoryLimitBytes).toBe(128 * MIB);
+  expect(stats?.memoryBytes).toBeGreaterThan(30 * MIB);
+
+  // CRI blames the sibling too on cgroup v1; killed by us, it still is not out of memory.
+  await harness.runtime().stopContainer(small, { graceSeconds: 0 });
+  expect(await harness.runtime().inspectContainer(small)).toMatchObject({ state: "exited", exitCode: 137, oomKilled: false });
+});
+
+test("who was killed for memory is still known after a restart of Tidegate", async () => {
+  const sandbox = await newSandbox();
+  const id = await start(sandbox, spec(`exec ${hold(100)}`, { memoryLimitBytes: 32 * MIB }));
+  expect(await exited(id)).toMatchObject({ exitCode: 137, oomKilled: true });
+  await harness.reconnect();
+  expect(await harness.runtime().inspectContainer(id)).toMatchObject({ exitCode: 137, oomKilled: true });
+});
+
+test("a task's CPU limit is a quota of its parent cgroup", async () => {
+  const sandbox = await newSandbox();
+  await harness.runtime().limitGroup(sandbox.cgroupParent, { cpuUnits: 256 });
+  if (isCgroup2()) expect(readFileSync(`/sys/fs/cgroup${sandbox.cgroupParent}/cpu.max`, "utf8")).toBe("25000 100000\n");
+  else expect(readFileSync(`/sys/fs/cgroup/cpu${sandbox.cgroupParent}/cpu.cfs_quota_us`, "utf8")).toBe("25000\n");
+  const id = await start(sandbox, spec("exec sleep 1000"));
+  const pid = Number((await harness.runtime().inspectSandbox(sandbox.id))?.pid);
+  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`${sandbox.cgroupParent}/${sandbox.id}`);
+  await expect(harness.runtime().removeGroup(sandbox.cgroupParent)).rejects.toMatchObject({ kind: "conflict" });
+  await harness.runtime().stopSandbox(sandbox.id);
+  await harness.runtime().removeGroup(sandbox.cgroupParent);
+  expect(await groupIsGone(sandbox.cgroupParent)).toBe(true);
+  expect(await harness.runtime().stats(id)).toBeUndefined();
+});
+
+test("a stop signal of the caller's choice is sent, and the grace is honoured", async () => {
+  const sandbox = await newSandbox();
+  const polite = await start(sandbox, spec("trap 'echo got INT; exit 9' INT; while :; do sleep 0.05; done", { name: "polite" }));
+  await harness.runtime().stopContainer(polite, { graceSeconds: 20, signal: "SIGINT" });
+  expect(await harness.runtime().inspectContainer(polite)).toMatchObject({ state: "exited", exitCode: 9 });
+  const deaf = await start(sandbox, spec("trap '' INT; while :; do sleep 0.05; done", { name: "deaf" }));
+  await harness.runtime().stopContainer(deaf, { graceSeconds: 1, signal: "SIGINT" });
+  expect(await harness.runtime().inspectContainer(deaf)).toMatchObject({ state: "exited", exitCode: 137, oomKilled: false });
+});
+
+test("a program that is not there fails the start with the runtime's words", async () => {
+  const sandbox = await newSandbox();
+  const id = await harness.runtime().createContainer(sandbox, { ...spec(""), entryPoint: ["/nope"], command: [] });
+  const problem = { kind: "invalid", message: expect.stringMatching(/\/nope.*no such file or directory/) };
+  await expect(harness.runtime().startContainer(id)).rejects.toMatchObject(problem);
+  await expect(harness.runtime().startContainer(id)).rejects.toMatchObject(problem);
+  expect(await harness.runtime().inspectContainer(id)).toMatchObject({ state: "exited", exitCode: 128, reason: expect.stringContaining("/nope") });
+});
+
+test("a command that cannot be run inside ends as in a shell", async () => {
+  const id = await start(await newSandbox(), spec("exec sleep 1000"));
+  const exec = async (command: string): Promise<number> => (await harness.runtime().execSync(id, { command: [command], timeoutMs: 20_000 })).exitCode;
+  expect([await exec("nope"), await exec("/nope"), await exec("/etc/passwd")]).toEqual([127, 127, 126]);
+});
+
+test("a log that was put aside is reopened", async () => {
+  const sandbox = await newSandbox();
+  const id = await start(sandbox, spec("while :; do echo line; sleep 0.05; done"));
+  const file = join(harness.folder, "logs", sandbox.name, "main/0.log");
+  const { renameSync } = await import("node:fs");
+  renameSync(file, `${file}.old`);
+  await harness.runtime().reopenContainerLog(id);
+  for (const deadlineMs = systemClock.nowMs() + 20_000; !existsSync(file) || readFileSync(file, "utf8") === ""; await systemClock.sleep(10)) {
+    expect(systemClock.nowMs()).toBeLessThan(deadlineMs);
+  }
+});
+
+test("an image that no container uses is removed, others stay", async () => {
+  const sandbox = await newSandbox();
+  await start(sandbox, spec("exec sleep 1000"));
+  const unused = { keep: [], olderThanMs: 0 };
+  expect(await harness.runtime().removeUnusedImages(unused)).toEqual([]);
+  await Promise.all((await harness.runtime().listSandboxes()).map(({ id }) => harness.runtime().removeSandbox(id)));
+  expect(await harness.runtime().removeUnusedImages({ keep: [], olderThanMs: 3_600_000 })).toEqual([]);
+  expect(await harness.runtime().removeUnusedImages({ keep: [harness.shellImage], olderThanMs: 0 })).toEqual([]);
+  expect(await harness.runtime().removeUnusedImages(unused)).toEqual([harness.shellImage]);
+  await expect(harness.runtime().pullImage({ image: harness.shellImage, policy: "never" })).rejects.toMatchObject({ kind: "not-found" });
+  // The sandbox's own image stays, or no task could start.
+  await newSandbox();
+});
+
+test("removeEverything leaves nothing of the instance on the host", async () => {
+  const other = await criHarness();
+  const tiny = await other.runtime().pullImage({ image: other.shellImage, policy: "never" });
+  const sandbox = await other.runtime().createSandbox({
+    name: "left",
+    runtimeHandler: "runc",
+    cgroupParent: `/tidegate-${other.instanceId}/left`,
+    logDirectory: join(other.folder, "logs"),
+    sharePidNamespace: false,
+    labels: {},
+  });
+  const id = await other.runtime().createContainer(sandbox, { ...spec("exec sleep 1000"), image: tiny });
+  await other.runtime().startContainer(id);
+  await other.dispose();
+  expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(other.folder);
+  expect(await groupIsGone(`/tidegate-${other.instanceId}`)).toBe(true);
+  expect(existsSync(other.folder)).toBe(false);
+  const commands = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => (existsSync(`/proc/${pid}/cmdline`) ? readText(`/proc/${pid}/cmdline`) : ""));
+  expect(commands.filter((command) => command.includes(other.folder))).toEqual([]);
+});
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
