@@ -14,8 +14,9 @@ export interface HostName {
 export function withHostsBlock(text: string, instanceId: string, names: readonly HostName[]): string {
   const { before, after } = cutBlock(text, instanceId);
   const block = names.flatMap(({ name, addresses }) => addresses.map((address) => `${address} ${name}`));
-  if (block.length === 0) return before + after;
   const open = before !== "" && !before.endsWith("\n");
+  // A line without an end stays so only where nobody has written behind the block since.
+  if (block.length === 0) return open && after !== "" ? `${before}\n${after}` : before + after;
   const lines = [`# tidegate ${instanceId} begin${open ? OPEN_LINE : ""}`, ...block, `# tidegate ${instanceId} end`];
   return `${before}${open ? "\n" : ""}${lines.map((line) => `${line}\n`).join("")}${after}`;
 }

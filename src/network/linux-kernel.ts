@@ -214,6 +214,7 @@ class LinuxKernel implements Kernel {
   async #mendNetns(vpcId: string): Promise<void> {
     const { shell } = this.#namespace(vpcId);
     const plan = planNetns(this.#facts(vpcId), await observe(shell));
+    for (const link of plan.deleteLinks) await shell.run(["ip", "link", "del", link]).catch(ignoreMissing);
     await shell.ipBatch(plan.batch.map((line) => `${line}\n`).join(""));
     for (const eni of plan.whole) this.#plugged.set(eni.eniId, placeOf(eni));
     for (const eni of plan.replug) {

@@ -22,7 +22,7 @@ const LINK_LOCAL = "169.254.0.0/16";
 /** The whole table, replacing what is there in one transaction. */
 export function planVpcTable(facts: VpcFacts): string {
   const live = facts.enis.filter(isLive);
-  const groups = [...facts.groups].sort((a, b) => (a.groupId < b.groupId ? -1 : 1));
+  const groups = inOrder(facts.groups);
   const members = (groupId: string): string[] => live.filter((eni) => eni.groupIds.includes(groupId)).map((eni) => eni.privateIpv4);
   const internet = live.filter((eni) => reachesInternet(eni, facts.vpc, facts.routeTables)).map((eni) => eni.privateIpv4);
   return [
@@ -45,7 +45,8 @@ export function planVpcTable(facts: VpcFacts): string {
 }
 
 /** Makes a group's set if need be, and brings its chains up to date. */
-export function planGroupChange(groups: readonly SecurityGroupRecord[], groupId: string): string {
+export function planGroupChange(allGroups: readonly SecurityGroupRecord[], groupId: string): string {
+  const groups = inOrder(allGroups);
   const group = groups.find((candidate) => candidate.groupId === groupId);
   const dispatch = [
     `flush chain ${T} egress`,
@@ -138,6 +139,10 @@ function fixedChains(facts: VpcFacts): string[] {
 function dispatchRules(groups: readonly SecurityGroupRecord[], direction: "ingress" | "egress"): string[] {
   const [field, prefix] = direction === "ingress" ? ["daddr", "in"] : ["saddr", "out"];
   return groups.map((group) => `ip ${field} @${group.groupId} jump ${prefix}-${group.groupId}`);
+}
+
+function inOrder(groups: readonly SecurityGroupRecord[]): readonly SecurityGroupRecord[] {
+  return [...groups].sort((a, b) => (a.groupId < b.groupId ? -1 : 1));
 }
 
 function ingressRules(group: SecurityGroupRecord): string[] {

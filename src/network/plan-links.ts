@@ -15,6 +15,8 @@ export interface ObservedNetns {
 }
 
 export interface NetnsPlan {
+  /** Links that no interface owns; one may vanish by itself, with its task's namespace. */
+  readonly deleteLinks: readonly string[];
   /** Lines for `ip -batch` in the VPC's namespace. */
   readonly batch: readonly string[];
   /** Interfaces whose link is missing or half made: to be plugged again. */
@@ -51,11 +53,15 @@ export function planNetns(facts: VpcFacts, observed: ObservedNetns): NetnsPlan {
   const whole = plugged.filter((eni) => isWhole(eni, observed));
   const keep = new Set([UPLINK, ...whole.map((eni) => eniLinkName(eni.eniId))]);
   const batch = [
-    ...observed.links.filter((link) => !keep.has(link)).map((link) => `link del ${link}`),
     ...observed.localAddresses.filter((address) => !wanted.includes(address)).map((address) => `address del ${address}/32 dev lo`),
     ...wanted.filter((address) => !observed.localAddresses.includes(address)).map((address) => `address add ${address}/32 dev lo`),
   ];
-  return { batch, replug: plugged.filter((eni) => !whole.includes(eni)), whole: [...whole, ...facts.enis.filter((eni) => eni.local)] };
+  return {
+    deleteLinks: observed.links.filter((link) => !keep.has(link)),
+    batch,
+    replug: plugged.filter((eni) => !whole.includes(eni)),
+    whole: [...whole, ...facts.enis.filter((eni) => eni.local)],
+  };
 }
 
 /** The /32 route is the last thing that a plug makes, so that it tells a whole one. */

@@ -92,6 +92,7 @@ export class World {
   /** A network over the world's store: the first, or one after a crash. */
   async newNetwork(): Promise<VpcNetwork> {
     this.supervisor?.release();
+    await this.network?.close();
     const { config, store } = this;
     this.supervisor = await createDaemonSupervisor({ config, clock: systemClock, logger: silentLogger });
     this.network = await createNetwork({
