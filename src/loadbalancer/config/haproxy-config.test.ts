@@ -1,0 +1,133 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { run } from "../../host/run.ts";
+import { word } from "./escape.ts";
+import { haproxyConfig } from "./haproxy-config.ts";
+import type { Backend, Frontend, ProxyModel } from "./proxy-model.ts";
+import { serverStateFile } from "./server-state.ts";
+
+const check = {
+  protocol: "HTTP",
+  port: "traffic-port",
+  path: "/health?deep=1",
+  intervalSeconds: 30,
+  timeoutSeconds: 5,
+  healthyThreshold: 5,
+  unhealthyThreshold: 2,
+  matcher: "200-299, 301",
+} as const;
+
+const backend: Backend = {
+  name: "tg-73e2d6bc24d8a067",
+  algorithm: "roundrobin",
+  idleTimeoutSeconds: 60,
+  sourceIp: "127.0.0.1",
+  healthCheck: check,
+  servers: [{ name: "10.0.0.5:3000_ab12cd34", ip: "10.0.0.5", port: 3000 }],
+};
+
+const frontend: Frontend = {
+  id: "0467ef3c8400ae65",
+  addresses: ["127.0.0.1", "127.0.0.2"],
+  port: 80,
+  idleTimeoutSeconds: 60,
+  forwardedFor: "append",
+  action: { type: "forward", backend: backend.name },
+};
+
+function model(parts: Partial<ProxyModel> = {}): ProxyModel {
+  const place = { owner: "tidegate ab12cd vpc-1", socketPath: "/run/lb.sock", stateFile: "/data/server-state" };
+  return { ...place, hardStopSeconds: 3600, frontends: [frontend], backends: [backend], ...parts };
+}
+
+async function refusalOf(text: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tg-cfg-"));
+  try {
+    await writeFile(join(folder, "haproxy.cfg"), text);
+    const { code, stderr } = await run(["/usr/sbin/haproxy", "-c", "-f", join(folder, "haproxy.cfg")], { okCodes: [0, 1] });
+    return code === 0 ? "" : stderr;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+describe("haproxyConfig", () => {
+  it("writes each listener as a frontend and each group as a backend", () => {
+    const lines = haproxyConfig(model()).text.split("\n");
+    expect(lines).toContain("frontend ls-0467ef3c8400ae65");
+    expect(lines).toContain("  bind 127.0.0.1:80 proto h1");
+    expect(lines).toContain("  bind 127.0.0.2:80 proto h1");
+    expect(lines).toContain("  default_backend tg-73e2d6bc24d8a067");
+    expect(lines).toContain("  http-check expect status 200-299,301");
+    expect(lines).toContain("  hard-stop-after 3600s");
+    expect(lines).toContain("  server 10.0.0.5:3000_ab12cd34 10.0.0.5:3000 check inter 30s fall 2 rise 5 sni var(txn.fresh) pool-purge-delay 1s");
+  });
+
+  it("keeps its structure when targets come and go, and changes it with all else", () => {
+    const { structure } = haproxyConfig(model());
+    expect(haproxyConfig(model({ backends: [{ ...backend, servers: [] }] })).structure).toBe(structure);
+    expect(haproxyConfig(model({ backends: [{ ...backend, healthCheck: { ...check, intervalSeconds: 10 } }] })).structure).not.toBe(structure);
+    expect(haproxyConfig(model({ frontends: [{ ...frontend, port: 81 }] })).structure).not.toBe(structure);
+    expect(haproxyConfig(model()).text).toContain(`structure=${structure}"`);
+  });
+
+  it("is accepted by HAProxy with every kind of action, check and hostile text", async () => {
+    const hostile = "a \"b\" 'c' $HOME %[env(HOME)] \\ # {}\nglobal\n  chroot /\u00fc";
+    const actions: Frontend["action"][] = [
+      { type: "forward", backend: undefined },
+      { type: "fixed-response", statusCode: "404", contentType: "text/plain", messageBody: hostile },
+      { type: "fixed-response", statusCode: "204" },
+      {
+        type: "redirect",
+        statusCode: "HTTP_302",
+        protocol: "#{protocol}",
+        host: "#{host}",
+        port: "#{port}",
+        path: `/${hostile}#{path}`,
+        query: "x=#{query}",
+      },
+    ];
+    const frontends = actions.map((action, index) => ({
+      ...frontend,
+      id: `0467ef3c8400ae6${index}`,
+      port: 8000 + index,
+      action,
+      forwardedFor: "remove" as const,
+    }));
+    const checks = [
+      { ...check, path: `/${hostile}` },
+      { ...check, protocol: "HTTPS" as const, port: "9000" },
+      { ...check, protocol: "TCP" as const },
+    ];
+    const backends = checks.map((healthCheck, index) => ({
+      ...backend,
+      name: `tg-73e2d6bc24d8a06${index}`,
+      healthCheck,
+      algorithm: "leastconn" as const,
+    }));
+    const place = { socketPath: join(tmpdir(), "tg-cfg.sock"), stateFile: "/nonexistent/state" };
+    const { text } = haproxyConfig(model({ ...place, user: "haproxy", frontends, backends }));
+    expect(await refusalOf(text)).toBe("");
+    expect(text).not.toMatch(/^\s*chroot/m);
+  });
+});
+
+describe("word", () => {
+  it("leaves nothing that HAProxy could read as more than a word", () => {
+    expect(word('a b"$\n#')).toBe("a\\x20b\\x22\\x24\\x0a\\x23");
+  });
+});
+
+describe("serverStateFile", () => {
+  it("starts servers that never passed a check without requests", () => {
+    const state = (condition?: "up" | "down"): string | undefined => {
+      const known = new Map(condition === undefined ? [] : [["tg-73e2d6bc24d8a067/10.0.0.5:3000_ab12cd34", condition]]);
+      return serverStateFile(model(), known).split("\n")[2];
+    };
+    expect(state()).toBe("0 tg-73e2d6bc24d8a067 1 10.0.0.5:3000_ab12cd34 10.0.0.5 3 0 1 1 0 1 0 6 6 0 0 0 - 3000 - 0 0 - - 0");
+    expect(state("up")).toContain(" 2 0 1 1 0 15 3 6 6 ");
+    expect(state("down")).toContain(" 0 0 1 1 0 17 2 0 6 ");
+  });
+});

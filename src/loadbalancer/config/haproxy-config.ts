@@ -1,0 +1,143 @@
+import { createHash } from "node:crypto";
+import { actionLines } from "./actions.ts";
+import { healthCheckLines, serverArguments, serverSettings } from "./health-check.ts";
+import type { Backend, Frontend, ProxyModel } from "./proxy-model.ts";
+
+export interface ProxyConfig {
+  /** The whole file. */
+  readonly text: string;
+  /** Hash of all that cannot be changed at run time; also in the process's `description`, so that it tells what it runs. */
+  readonly structure: string;
+}
+
+/** Writes a VPC's HAProxy configuration: same model, same text. */
+export function haproxyConfig(model: ProxyModel): ProxyConfig {
+  const structure = createHash("sha256")
+    .update(render(model, "", () => []))
+    .digest("hex")
+    .slice(0, 16);
+  return { structure, text: render(model, structure, serverLines) };
+}
+
+function render(model: ProxyModel, structure: string, servers: (backend: Backend) => readonly string[]): string {
+  const sections = [
+    section("global", globalLines(model, structure)),
+    section("ring health", ["format raw", "maxlen 1024", "size 65536"]),
+    section("defaults", defaultsLines()),
+    ...model.frontends.map((frontend) => section(`frontend ls-${frontend.id}`, frontendLines(frontend))),
+    ...model.backends.map((backend) => section(`backend ${backend.name}`, [...backendLines(backend), ...servers(backend)])),
+    section("backend no-target", []),
+  ];
+  return `# Written by Tidegate (${model.owner}); changes are lost.\n${sections.join("\n")}`;
+}
+
+function section(head: string, lines: readonly string[]): string {
+  return [head, ...lines.map((line) => `  ${line}`), ""].join("\n");
+}
+
+function globalLines(model: ProxyModel, structure: string): readonly string[] {
+  return [
+    `description "${model.owner} structure=${structure}"`,
+    ...(model.user === undefined ? [] : [`user ${model.user}`, `group ${model.user}`]),
+    `stats socket ${model.socketPath} mode 600 level admin expose-fd listeners`,
+    "stats timeout 1d",
+    `server-state-file ${model.stateFile}`,
+    `hard-stop-after ${model.hardStopSeconds}s`,
+    "fd-hard-limit 65536",
+    // The first check of a new target comes within this, not after a whole interval.
+    "max-spread-checks 200",
+    // Headers up to what ALB takes in one line.
+    "tune.bufsize 32768",
+  ];
+}
+
+function defaultsLines(): readonly string[] {
+  return [
+    "mode http",
+    "timeout connect 10s",
+    "timeout client 60s",
+    "timeout server 60s",
+    "load-server-state-from-file global",
+    ...[400, 408, 500, 502, 503, 504].map(
+      (status) => `http-error status ${status} content-type text/html string ${errorPage(status)} hdr Server awselb/2.0`,
+    ),
+  ];
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: "400 Bad Request",
+  408: "408 Request Time-out",
+  500: "500 Internal Server Error",
+  502: "502 Bad Gateway",
+  503: "503 Service Temporarily Unavailable",
+  504: "504 Gateway Time-out",
+};
+
+function errorPage(status: number): string {
+  const title = TITLES[status];
+  const lines = ["<html>", `<head><title>${title}</title></head>`, "<body>", `<center><h1>${title}</h1></center>`, "</body>", "</html>", ""];
+  return lines.join("\\r\\n").replaceAll(" ", "\\ ");
+}
+
+function frontendLines(frontend: Frontend): readonly string[] {
+  const idle = `${frontend.idleTimeoutSeconds}s`;
+  const forwards = frontend.action.type === "forward";
+  return [
+    // No upgrade to cleartext HTTP/2, as on ALB.
+    ...frontend.addresses.map((address) => `bind ${address}:${frontend.port} proto h1`),
+    `timeout client ${idle}`,
+    `timeout http-keep-alive ${idle}`,
+    `timeout http-request ${idle}`,
+    // A client that just sends its next request must not find its connection closed by a reload.
+    "option idle-close-on-response",
+    ...(forwards ? headerLines(frontend) : []),
+    ...(forwards ? freshConnectionLines() : []),
+    ...actionLines(frontend),
+  ];
+}
+
+function headerLines(frontend: Frontend): readonly string[] {
+  const forwardedFor = { append: ["option forwardfor"], preserve: [], remove: ["http-request del-header X-Forwarded-For"] };
+  return [
+    ...forwardedFor[frontend.forwardedFor],
+    "http-request set-header X-Forwarded-Proto http",
+    `http-request set-header X-Forwarded-Port ${frontend.port}`,
+    "http-request set-header X-Amzn-Trace-Id Root=1-%[date,hex,bytes(8,8),lower]-%[rand,hex,bytes(8,8),lower]%[rand,hex,bytes(8,8),lower]%[rand,hex,bytes(8,8),lower] unless { req.hdr(X-Amzn-Trace-Id) -m found }",
+  ];
+}
+
+/**
+ * A target may close an idle connection just as a request is sent on it (Node does so after 5 s). What may be repeated is then repeated
+ * elsewhere (`retry-on empty-response`); the rest never gets an old connection, and is closed after its answer, so that it needs no repeat.
+ */
+function freshConnectionLines(): readonly string[] {
+  const unsafe = "if !{ method GET HEAD OPTIONS }";
+  return [
+    `http-request set-var(txn.fresh) rand ${unsafe}`,
+    `http-request set-header Connection close ${unsafe}`,
+    `http-request disable-l7-retry ${unsafe}`,
+  ];
+}
+
+function backendLines(backend: Backend): readonly string[] {
+  const idle = `${backend.idleTimeoutSeconds}s`;
+  return [
+    `balance ${backend.algorithm}`,
+    `source ${backend.sourceIp}`,
+    `timeout server ${idle}`,
+    `timeout tunnel ${idle}`,
+    "http-reuse always",
+    "retries 3",
+    "option redispatch 1",
+    "retry-on conn-failure empty-response",
+    // Only health changes are logged, into memory; Tidegate waits on that ring instead of polling.
+    "log ring@health local0",
+    "option log-health-checks",
+    ...healthCheckLines(backend),
+    `# servers: ${serverSettings(backend)}`,
+  ];
+}
+
+function serverLines(backend: Backend): readonly string[] {
+  return backend.servers.map((server) => `server ${server.name} ${serverArguments(backend, server)}`);
+}

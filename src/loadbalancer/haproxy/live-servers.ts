@@ -1,0 +1,87 @@
+import { Problem } from "../../core/problem.ts";
+import { serverArguments } from "../config/health-check.ts";
+import type { Backend, ProxyModel, Server } from "../config/proxy-model.ts";
+import type { ServerStats } from "./stats.ts";
+import type { Worker } from "./proxy-process.ts";
+
+/** Brings the servers of the worker that takes new connections to what the model says. Answers how many could not be deleted yet. */
+export async function convergeCurrent(worker: Worker, model: ProxyModel): Promise<{ readonly leftOver: number }> {
+  const present = new Map(worker.servers.map((server) => [path(server.backend, server.name), server]));
+  for (const [name, { backend, server }] of wanted(model)) {
+    const known = present.get(name);
+    present.delete(name);
+    // Something was between `add` and `ready` when Tidegate was killed.
+    if (known !== undefined && isMaintained(known)) await startServing(worker, name);
+    if (known === undefined) await addServer(worker, backend, server);
+  }
+  let leftOver = 0;
+  for (const [name, server] of present) {
+    if (!isMaintained(server)) await takeOut(worker, name);
+    if (!(await deleteServer(worker, name))) leftOver++;
+  }
+  return { leftOver };
+}
+
+/**
+ * Brings a worker that only finishes its connections along: it checks no health any more, so servers that are healthy in the current one
+ * take requests there, and no others.
+ */
+export async function convergeLeaving(worker: Worker, model: ProxyModel, healthy: ReadonlySet<string>): Promise<void> {
+  const present = new Map(worker.servers.map((server) => [path(server.backend, server.name), server]));
+  const backends = new Set(worker.servers.map(({ backend }) => backend));
+  for (const [name, { backend, server }] of wanted(model)) {
+    if (present.has(name) || !healthy.has(name) || !backends.has(backend.name)) continue;
+    const settings = `${server.ip}:${server.port} sni var(txn.fresh) pool-purge-delay 1s`;
+    await worker.client.command(`add server ${name} ${settings}`);
+    await worker.client.command(`set server ${name} state ready`);
+  }
+  for (const [name, server] of present) {
+    const serves = healthy.has(name);
+    if (serves && isMaintained(server)) await worker.client.command(`set server ${name} state ready`);
+    if (!serves && !isMaintained(server)) await takeOut(worker, name);
+  }
+}
+
+/** Ends what is still open to a server. */
+export async function shutSessions(worker: Worker, name: string): Promise<void> {
+  await worker.client.command(`shutdown sessions server ${name}`);
+}
+
+export function path(backend: string, server: string): string {
+  return `${backend}/${server}`;
+}
+
+/** `<backend>/<server>` of all that is registered. */
+export function wanted(model: ProxyModel): ReadonlyMap<string, { readonly backend: Backend; readonly server: Server }> {
+  return new Map(model.backends.flatMap((backend) => backend.servers.map((server) => [path(backend.name, server.name), { backend, server }])));
+}
+
+function isMaintained(server: ServerStats): boolean {
+  return server.status.startsWith("MAINT");
+}
+
+async function addServer(worker: Worker, backend: Backend, server: Server): Promise<void> {
+  const name = path(backend.name, server.name);
+  const answer = await worker.client.command(`add server ${name} ${serverArguments(backend, server)}`);
+  if (!answer.includes("registered")) throw new Problem("unavailable", `HAProxy did not add server ${name}: ${answer}`);
+  await startServing(worker, name);
+}
+
+/**
+ * Leaves maintenance without a moment in which it could get a request: HAProxy would take a new server for healthy until its first check
+ * says otherwise. In drain it gets nothing; `stopping` then means: nothing until a check passes, which one passed check is enough for.
+ */
+async function startServing(worker: Worker, name: string): Promise<void> {
+  const steps = ["state drain", "health stopping"].map((step) => `set server ${name} ${step}`);
+  await worker.client.command([steps[0], `enable health ${name}`, steps[1], `set server ${name} state ready`].join("; "));
+}
+
+/** No new request, not even from clients that were bound to it; open ones go on. */
+async function takeOut(worker: Worker, name: string): Promise<void> {
+  await worker.client.command(`set server ${name} state maint`);
+}
+
+async function deleteServer(worker: Worker, name: string): Promise<boolean> {
+  const answer = await worker.client.command(`del server ${name}`);
+  return answer.includes("deleted") || answer.includes("No such server");
+}

@@ -1,0 +1,46 @@
+/**
+ * A target for tests: `node target-server.ts <ip> <port> <keepAliveTimeoutMs>`. Answers `{target, method, bytes, headers}`; `/slow?ms=`
+ * waits; `/_set?health=` changes what `/health` answers (a status, or `hang`); `/_seen` tells how many requests came, health checks and
+ * control left out; an upgrade becomes an echo.
+ */
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+
+const [ip = "127.0.0.1", port = "0", keepAliveTimeoutMs = "5000"] = process.argv.slice(2);
+let health = "200";
+let seen = 0;
+
+const server = createServer((request, response) => {
+  const url = new URL(request.url ?? "/", "http://target");
+  if (url.pathname === "/_set") {
+    health = url.searchParams.get("health") ?? "200";
+    response.end("set");
+    return;
+  }
+  if (url.pathname === "/_seen") {
+    response.end(String(seen));
+    return;
+  }
+  if (url.pathname === "/health") {
+    if (health !== "hang") response.writeHead(Number(health)).end();
+    return;
+  }
+  seen++;
+  let bytes = 0;
+  request.on("data", (chunk: Buffer) => void (bytes += chunk.length));
+  request.on("end", () => {
+    const answer = JSON.stringify({ target: `${ip}:${port}`, method: request.method, bytes, headers: request.headers });
+    setTimeout(() => response.end(answer), Number(url.searchParams.get("ms") ?? 0));
+  });
+});
+server.on("upgrade", (request, socket) => {
+  const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  const lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", `Sec-WebSocket-Accept: ${accept}`, "", ""];
+  socket.write(lines.join("\r\n"));
+  socket.on("data", (chunk: Buffer) => void socket.write(`echo:${chunk.toString()}`));
+  socket.on("error", () => {});
+  socket.on("end", () => socket.end());
+});
+server.keepAliveTimeout = Number(keepAliveTimeoutMs);
+server.keepAliveTimeoutBuffer = 0;
+server.listen(Number(port), ip, () => process.stdout.write("listening\n"));
