@@ -67,7 +67,7 @@ class SimulatedRuntime implements ContainerRuntime, Simulation {
 
   async fingerprint(): Promise<{ name: string; version: string; runtimeHandlers: readonly string[] }> {
     this.#up();
-    return { name: "simulated", version: "1", runtimeHandlers: [""] };
+    return { name: "simulated", version: "1", runtimeHandlers: ["runc"] };
   }
 
   async pullImage(request: PullRequest): Promise<ImageInfo> {

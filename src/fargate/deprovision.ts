@@ -1,0 +1,63 @@
+import type { WorkloadView } from "../contracts/engine.ts";
+import type { ContainerSpec } from "../contracts/workload.ts";
+import { isProblem } from "../core/problem.ts";
+import type { ComputeContext } from "./compute-context.ts";
+import type { EffectResult } from "./effects.ts";
+import { followLog, logSourceId } from "./run-container.ts";
+import { runHooks } from "./run-hooks.ts";
+import type { Unit } from "./session.ts";
+
+/** Takes away all that a workload had, once nothing of it runs: the rest of its logs is stored first. Idempotent. */
+export async function deprovision(context: ComputeContext, unit: Unit, view: WorkloadView): Promise<EffectResult> {
+  const { session, placement, record } = unit;
+  const { cache, network, runtime, folders } = context;
+  await finishLogs(context, unit);
+  if (!session.hooksDone.stop) {
+    const result = await runHooks(context, session, "stop", view);
+    if (result !== undefined) return result;
+  }
+  context.signal.throwIfAborted();
+  const sandbox = cache.sandboxNamed(placement.sandboxName);
+  const removeSandbox = async (): Promise<void> => {
+    if (sandbox === undefined) return;
+    await Promise.all(cache.containersOf(sandbox.id).map((container) => runtime.removeContainer(container.id)));
+    await runtime.stopSandbox(sandbox.id);
+    await runtime.removeSandbox(sandbox.id);
+    cache.forgetSandbox(sandbox.id);
+  };
+  await Promise.all([removeSandbox(), network.detach(record.workload.network.attachmentId)]);
+  await runtime.removeGroup(placement.cgroupParent);
+  await Promise.all([folders.removeWorkload(record.workload.id), folders.removeSandbox(placement.sandboxName)]);
+  session.deprovisioned = true;
+  return undefined;
+}
+
+/** Of each attempt that ran: those that are there still, and the last that the store knows of. */
+async function finishLogs(context: ComputeContext, unit: Unit): Promise<void> {
+  const { record, placement, status } = unit;
+  const sandbox = context.cache.sandboxNamed(placement.sandboxName);
+  const present = sandbox === undefined ? [] : context.cache.containersOf(sandbox.id);
+  const attempts = record.workload.containers.flatMap((spec) => {
+    if (spec.log.type === "none") return [];
+    const stored = status.containers.find((container) => container.name === spec.name);
+    const there = present.filter((container) => container.name === spec.name).map((container) => container.attempt);
+    if (stored?.startedAtMs !== undefined) there.push(stored.restartCount);
+    return [...new Set(there)].map((attempt) => ({ spec, attempt }));
+  });
+  await Promise.all(attempts.map((attempt) => finishLog(context, unit, attempt)));
+}
+
+/** What a collector that was restarted does not follow yet must be followed first. A group that is gone takes its words with it. */
+async function finishLog(context: ComputeContext, unit: Unit, attempt: { readonly spec: ContainerSpec; readonly attempt: number }): Promise<void> {
+  try {
+    await followLog(context, unit, attempt);
+  } catch (error) {
+    if (!isProblem(error, "not-found")) throw error;
+    context.logger.warn("the last log lines of a container have nowhere to go", {
+      taskId: unit.session.id,
+      container: attempt.spec.name,
+      err: error,
+    });
+  }
+  await context.logs.finish(logSourceId(unit.record.workload.id, attempt.spec.name, attempt.attempt));
+}

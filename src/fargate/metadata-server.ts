@@ -1,0 +1,80 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Network } from "../contracts/network.ts";
+import type { Logger } from "../core/logger.ts";
+import type { AddressBook } from "./address-book.ts";
+import type { MetadataRoutes } from "./metadata-routes.ts";
+
+/** The HTTP side of the metadata endpoint, one listener for each VPC. */
+export interface MetadataServer {
+  /**
+   * Listens on a VPC endpoint's host address; its callers are the workloads of that VPC. Answers the port, chosen where 0 was asked for.
+   * Idempotent by host and port.
+   */
+  listen(host: string, port: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface MetadataServerOptions {
+  readonly network: Network;
+  readonly addresses: AddressBook;
+  readonly routes: MetadataRoutes;
+  readonly logger: Logger;
+}
+
+export function createMetadataServer(options: MetadataServerOptions): MetadataServer {
+  const servers = new Map<string, { readonly server: Server; readonly port: Promise<number> }>();
+  return {
+    listen(host, port) {
+      const known = servers.get(`${host}:${port}`);
+      if (known !== undefined) return known.port;
+      const server = createServer((request, response) => void handle(options, { host, port }, { request, response }));
+      const listening = new Promise<number>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(port, host, () => {
+          const address = server.address();
+          resolve(typeof address === "object" && address !== null ? address.port : port);
+        });
+      });
+      servers.set(`${host}:${port}`, { server, port: listening });
+      listening.catch(() => servers.delete(`${host}:${port}`));
+      return listening;
+    },
+    async close() {
+      const all = [...servers.values()];
+      servers.clear();
+      await Promise.all(
+        all.map(async ({ server }) => {
+          server.closeAllConnections();
+          await new Promise<void>((resolve) => server.close(() => resolve()));
+        }),
+      );
+    },
+  };
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+async function handle(
+  options: MetadataServerOptions,
+  at: { readonly host: string; readonly port: number },
+  { request, response }: Exchange,
+): Promise<void> {
+  request.resume();
+  try {
+    const vpcId = (await options.network.endpoints()).find((endpoint) => endpoint.hostAddress === at.host)?.vpcId ?? "";
+    const source = (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+    const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+    const answer = await options.routes.answer({ method: request.method ?? "GET", path, workloadId: options.addresses.workloadAt(vpcId, source) });
+    response.writeHead(answer.status, { "content-type": "application/json" });
+    response.end(JSON.stringify(answer.body));
+  } catch (error) {
+    options.logger.error("the metadata endpoint failed", { err: error });
+    if (!response.headersSent) response.writeHead(500, { "content-type": "application/json" });
+    response.end(
+      JSON.stringify({ code: "InternalServerError", message: "Tidegate's metadata endpoint failed; its log says why.", HTTPErrorCode: 500 }),
+    );
+  }
+}

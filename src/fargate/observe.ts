@@ -1,0 +1,108 @@
+import type { RuntimeContainer } from "../contracts/container-runtime.ts";
+import type { ContainerStatus, WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerSpec } from "../contracts/workload.ts";
+import { absentContainer, type ObservedContainer } from "./observed.ts";
+import type { ProbeVerdict } from "./probe-state.ts";
+import { OUT_OF_MEMORY, vanished } from "./reasons.ts";
+import type { PlacementRecord } from "./records.ts";
+
+/** What is known of a container in all: for the plan, and for the status that is shown. */
+export interface ContainerFacts extends ObservedContainer {
+  /** The runtime's id of the newest attempt. */
+  readonly containerId?: string;
+  readonly createdAtMs?: number;
+  readonly reason?: string;
+  readonly ready: boolean;
+}
+
+export interface ObservationSources {
+  readonly status: WorkloadStatus;
+  readonly placement: PlacementRecord | undefined;
+  /** All attempts in the workload's sandbox. */
+  readonly containers: readonly RuntimeContainer[];
+  /** Attempts that could not be pulled, made or started, as this process knows it. */
+  readonly startFailures: ReadonlyMap<string, { readonly attempt: number; readonly text: string; readonly atMs: number }>;
+  /** Containers whose postStart hook failed. */
+  readonly hookFailures: ReadonlyMap<string, { readonly attempt: number; readonly text: string }>;
+  readonly busy: (container: string) => boolean;
+  readonly verdict: (containerId: string) => ProbeVerdict | undefined;
+}
+
+/** Pure: puts together what the runtime, the store and the probes say of one container. */
+export function observeContainer(spec: ContainerSpec, sources: ObservationSources): ContainerFacts {
+  const before = sources.status.containers.find((container) => container.name === spec.name);
+  const newest = sources.containers.filter((container) => container.name === spec.name).sort((a, b) => b.attempt - a.attempt)[0];
+  const failure = sources.startFailures.get(spec.name);
+  const common = {
+    restartStreak: sources.placement?.streaks[spec.name] ?? 0,
+    busy: sources.busy(spec.name),
+    everStarted: before?.startedAtMs !== undefined || newest?.startedAtMs !== undefined,
+  };
+  if (failure !== undefined && failure.attempt >= (newest?.attempt ?? 0)) {
+    const facts = { ...absentContainer(spec.name), ...common, ready: false, attempt: failure.attempt, state: "exited" as const };
+    return {
+      ...facts,
+      startFailure: failure.text,
+      reason: failure.text,
+      finishedAtMs: failure.atMs,
+      containerId: newest?.id,
+      createdAtMs: newest?.createdAtMs,
+    };
+  }
+  if (newest === undefined) return { ...remembered(spec, before), ...common };
+  return { ...present(spec, newest, { sources, before }), ...common };
+}
+
+/** Of a container that the runtime does not have: what the store says. */
+function remembered(spec: ContainerSpec, before: ContainerStatus | undefined): ContainerFacts {
+  const absent: ContainerFacts = { ...absentContainer(spec.name), ready: false };
+  if (before === undefined || before.state === "PENDING") return absent;
+  const ran = { startedAtMs: before.startedAtMs, createdAtMs: before.createdAtMs, attempt: before.restartCount, state: "exited" as const };
+  if (before.state === "RUNNING") return { ...absent, ...ran, exitCode: 137, finishedAtMs: before.startedAtMs, reason: vanished(spec.name) };
+  const startFailure = before.startedAtMs === undefined ? before.reason : undefined;
+  return { ...absent, ...ran, exitCode: before.exitCode, finishedAtMs: before.finishedAtMs, reason: before.reason, startFailure };
+}
+
+function present(
+  spec: ContainerSpec,
+  newest: RuntimeContainer,
+  known: { readonly sources: ObservationSources; readonly before?: ContainerStatus },
+): ContainerFacts {
+  const { attempt, id: containerId, createdAtMs, startedAtMs } = newest;
+  const facts: ContainerFacts = { ...absentContainer(spec.name), ready: false, attempt, containerId, createdAtMs, startedAtMs };
+  const sameAttempt = known.before?.restartCount === attempt;
+  switch (newest.state) {
+    case "created":
+      return { ...facts, state: "created" };
+    case "running":
+    case "unknown": {
+      const verdict = known.sources.verdict(containerId);
+      const hookFailure = known.sources.hookFailures.get(spec.name);
+      const health = verdict?.health ?? (sameAttempt ? (known.before?.health ?? "UNKNOWN") : "UNKNOWN");
+      const killReason =
+        newest.state === "unknown" ? "the runtime lost track of it" : hookFailure?.attempt === attempt ? hookFailure.text : verdict?.killReason;
+      const noProbes = spec.probes.startup === undefined && spec.probes.readiness === undefined;
+      return {
+        ...facts,
+        state: "running",
+        health,
+        killReason,
+        started: verdict?.started ?? spec.probes.startup === undefined,
+        ready: verdict?.ready ?? noProbes,
+      };
+    }
+    case "exited": {
+      const ended = {
+        ...facts,
+        state: "exited" as const,
+        finishedAtMs: newest.finishedAtMs,
+        health: sameAttempt ? (known.before?.health ?? "UNKNOWN") : "UNKNOWN",
+      };
+      if (newest.startedAtMs !== undefined) return { ...ended, exitCode: newest.exitCode, reason: newest.oomKilled ? OUT_OF_MEMORY : undefined };
+      const startFailure = `CannotStartContainerError: ${newest.reason ?? "the runtime could not start it"}`;
+      return { ...ended, startFailure, reason: startFailure };
+    }
+    default:
+      return facts;
+  }
+}

@@ -1,0 +1,74 @@
+import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { connect } from "node:net";
+import type { ContainerRuntime } from "../contracts/container-runtime.ts";
+import type { ProbeAction } from "../contracts/workload.ts";
+
+export interface ActionTarget {
+  readonly runtime: ContainerRuntime;
+  readonly containerId: string;
+  /** The workload's address; http and tcp actions go there from the host. */
+  readonly address: string;
+}
+
+export interface ActionResult {
+  readonly ok: boolean;
+  readonly words: string;
+}
+
+type HttpAction = Extract<ProbeAction, { type: "http" }>;
+
+/** Runs a probe or hook once; a failure, also of the attempt itself, is a result. */
+export async function runAction(action: ProbeAction, target: ActionTarget, timeoutMs: number): Promise<ActionResult> {
+  try {
+    if (action.type === "exec") {
+      const result = await target.runtime.execSync(target.containerId, { command: action.command, timeoutMs });
+      return { ok: result.exitCode === 0, words: `exit code ${result.exitCode}: ${(result.stderr || result.stdout).slice(0, 4096)}` };
+    }
+    if (action.type === "http") return await httpAction(action, target.address, timeoutMs);
+    if (action.type === "tcp") return await tcpAction({ host: action.host ?? target.address, port: action.port }, timeoutMs);
+    return { ok: false, words: "gRPC probes are not built yet" };
+  } catch (error) {
+    return { ok: false, words: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function httpAction(action: HttpAction, address: string, timeoutMs: number): Promise<ActionResult> {
+  const host = action.host ?? address;
+  const headers = Object.fromEntries([
+    ["User-Agent", "kube-probe/1.36"],
+    ["Accept", "*/*"],
+    ...(action.headers ?? []).map(({ name, value }) => [name, value]),
+  ]) as Record<string, string>;
+  const options = {
+    host,
+    port: action.port,
+    path: action.path,
+    headers,
+    agent: false as const,
+    signal: AbortSignal.timeout(timeoutMs),
+    rejectUnauthorized: false,
+  };
+  return new Promise((resolve) => {
+    const send = action.scheme === "https" ? httpsRequest : httpRequest;
+    const sent = send(options, (response) => {
+      const status = response.statusCode ?? 0;
+      response.destroy();
+      resolve({ ok: status >= 200 && status < 400, words: `HTTP status ${status}` });
+    });
+    sent.on("error", (error) => resolve({ ok: false, words: error.message }));
+    sent.end();
+  });
+}
+
+function tcpAction(at: { readonly host: string; readonly port: number }, timeoutMs: number): Promise<ActionResult> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...at, signal: AbortSignal.timeout(timeoutMs) });
+    const answer = (result: ActionResult): void => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.on("connect", () => answer({ ok: true, words: "connected" }));
+    socket.on("error", (error) => answer({ ok: false, words: error.message }));
+  });
+}

@@ -1,0 +1,187 @@
+import type { ImageInfo, RuntimeContainerSpec, RuntimeMount, Sandbox } from "../contracts/container-runtime.ts";
+import type { LogSource } from "../contracts/log-store.ts";
+import type { ContainerSpec } from "../contracts/workload.ts";
+import { isProblem, messageOf, Problem } from "../core/problem.ts";
+import type { ComputeContext } from "./compute-context.ts";
+import { environmentOf, HOST_CA_PATH } from "./environment.ts";
+import { runAction } from "./probe-action.ts";
+import { producerContext, ATTACHMENT_OWNER } from "./provision.ts";
+import { pullFor } from "./pull-images.ts";
+import { LABELS } from "./records.ts";
+import type { Unit } from "./session.ts";
+
+const INIT_PATH = "/dev/init";
+const HOOK_TIMEOUT_MS = 60_000;
+/** Tries of a runtime that cannot be reached before the container counts as failed. */
+const RUNTIME_TRIES_MS = [200, 1000, 5000, 10_000];
+/** Of a container without CPU units of its own, as Docker on ECS gives it. */
+const MINIMUM_CPU_SHARES = 2;
+
+/** Makes and starts an attempt of a container, following its log from the first byte. Notes a failure with ECS's words for the plan to judge. */
+export async function runContainer(context: ComputeContext, unit: Unit, spec: ContainerSpec, attempt: number): Promise<void> {
+  const { session } = unit;
+  const fail = (text: string): void => void session.startFailures.set(spec.name, { attempt, text, atMs: context.clock.nowMs() });
+  session.startFailures.delete(spec.name);
+  const sandbox = context.cache.sandboxNamed(unit.placement.sandboxName);
+  if (sandbox === undefined) return;
+  const image = session.images.get(spec.name) ?? (await pullFor(context, unit, spec, attempt));
+  if (image === undefined) return;
+  context.signal.throwIfAborted();
+  const prepared = await attemptTo("ResourceInitializationError", fail, () => prepare(context, unit, { spec, attempt, image }));
+  if (prepared === undefined) return;
+  await context.limiter.run(async () => {
+    context.signal.throwIfAborted();
+    const create = (): Promise<string> => context.runtime.createContainer(sandbox, prepared);
+    const id = await attemptTo("CannotCreateContainerError", fail, () => withRetries(context, create));
+    if (id === undefined) return;
+    context.signal.throwIfAborted();
+    const started = await attemptTo("CannotStartContainerError", fail, async () => {
+      await withRetries(context, () => context.runtime.startContainer(id));
+      return true;
+    });
+    await context.cache.refreshContainer(id);
+    if (started !== undefined) session.mark(attempt === 0 ? `started ${spec.name}` : `restarted ${spec.name}`);
+  });
+  await postStart(context, unit, { spec, attempt, sandbox });
+  await retireOld(context, unit, { spec, attempt, sandbox });
+}
+
+/** Runs an effect; a failure is said with the error class that ECS has for it, and answers `undefined`. */
+async function attemptTo<T>(errorClass: string, fail: (text: string) => void, effect: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await effect();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    fail(`${errorClass}: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+async function withRetries<T>({ clock, signal }: ComputeContext, effect: () => Promise<T>): Promise<T> {
+  for (const delayMs of RUNTIME_TRIES_MS) {
+    try {
+      return await effect();
+    } catch (error) {
+      if (!isProblem(error, "unavailable")) throw error;
+      await clock.sleep(delayMs, signal);
+    }
+  }
+  return effect();
+}
+
+interface Attempt {
+  readonly spec: ContainerSpec;
+  readonly attempt: number;
+}
+
+async function prepare(
+  context: ComputeContext,
+  unit: Unit,
+  { spec, attempt, image }: Attempt & { readonly image: ImageInfo },
+): Promise<RuntimeContainerSpec> {
+  const { folders, config } = context;
+  const { workload } = unit.record;
+  const { network } = unit.session;
+  if (network === undefined) throw new Problem("unavailable", "the workload has no address yet");
+  await Promise.all([folders.prepareLogs(unit.placement.sandboxName, spec.name), followLog(context, unit, { spec, attempt })]);
+  const producers = await producerContext(context, unit, { network, container: spec.name });
+  const groups = [...(spec.supplementalGroups ?? []), ...(workload.fsGroup === undefined ? [] : [workload.fsGroup])];
+  return {
+    name: spec.name,
+    attempt,
+    image,
+    ...commandOf(spec, image),
+    workingDirectory: spec.workingDirectory,
+    environment: environmentOf(spec, producers, { hostCa: context.hostCaPath !== undefined }),
+    mounts: [...folders.mountsOf(workload, spec), ...ownMounts(context, spec)],
+    user: spec.user,
+    supplementalGroups: groups,
+    addCapabilities: spec.addCapabilities,
+    dropCapabilities: spec.dropCapabilities,
+    readOnlyRootFilesystem: spec.readOnlyRootFilesystem,
+    noNewPrivileges: spec.noNewPrivileges ?? false,
+    cpuShares: Math.max(MINIMUM_CPU_SHARES, spec.cpuUnits),
+    cpuLimitUnits: spec.cpuLimitUnits,
+    memoryLimitBytes: spec.memoryMiB === undefined ? undefined : spec.memoryMiB * 1024 * 1024,
+    ulimits: spec.ulimits,
+    tty: spec.tty,
+    stdin: spec.stdin,
+    logPath: `${spec.name}/${attempt}.log`,
+    labels: { ...spec.labels, [LABELS.instance]: config.instanceId, [LABELS.workload]: workload.id, [LABELS.container]: spec.name },
+  };
+}
+
+function ownMounts({ hostCaPath, initProgram }: ComputeContext, spec: ContainerSpec): readonly RuntimeMount[] {
+  const ca = hostCaPath === undefined ? [] : [{ hostPath: hostCaPath, containerPath: HOST_CA_PATH, readOnly: true }];
+  const init = spec.initProcess ? [{ hostPath: initProgram, containerPath: INIT_PATH, readOnly: true }] : [];
+  return [...ca, ...init];
+}
+
+/** Docker's rule: an ENTRYPOINT of one's own drops the image's CMD. With an init process, that comes in front of both. */
+function commandOf(spec: ContainerSpec, image: ImageInfo): Pick<RuntimeContainerSpec, "entryPoint" | "command"> {
+  if (!spec.initProcess) return { entryPoint: spec.entryPoint, command: spec.command };
+  const entryPoint = spec.entryPoint ?? image.entryPoint;
+  const command = spec.command ?? (spec.entryPoint === undefined ? image.command : []);
+  if (entryPoint === undefined || command === undefined) {
+    throw new Problem(
+      "unsupported",
+      `initProcessEnabled needs the entryPoint and command of container ${spec.name} in the task definition: the runtime does not tell those of image ${spec.image}`,
+    );
+  }
+  return { entryPoint: [INIT_PATH, "--", ...entryPoint], command };
+}
+
+/** The id of the log of one attempt, for ever. */
+export function logSourceId(workloadId: string, container: string, attempt: number): string {
+  return `${workloadId}/${container}/${attempt}`;
+}
+
+/** Has the log of an attempt followed into its stream; its group is the owner's to make. Idempotent. @throws Problem with the words of ECS. */
+export async function followLog({ logs, folders }: ComputeContext, unit: Unit, { spec, attempt }: Attempt): Promise<void> {
+  const { log } = spec;
+  if (log.type === "none") return;
+  const source: LogSource = {
+    id: logSourceId(unit.record.workload.id, spec.name, attempt),
+    path: folders.logPath(unit.placement.sandboxName, spec.name, attempt),
+    scope: { account: log.account, region: log.region, group: log.group },
+    stream: log.stream,
+  };
+  try {
+    await logs.follow(source);
+  } catch (cause) {
+    if (!isProblem(cause, "not-found")) throw cause;
+    const words = `failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist. : ${log.group}`;
+    throw new Problem(
+      "not-found",
+      `failed to validate logger args: The task cannot find the Amazon CloudWatch log group defined in the task definition. : ${words}`,
+      { cause },
+    );
+  }
+}
+
+async function postStart(context: ComputeContext, unit: Unit, { spec, attempt, sandbox }: Attempt & { readonly sandbox: Sandbox }): Promise<void> {
+  const action = spec.hooks?.postStart;
+  const container = context.cache.containersOf(sandbox.id).find((each) => each.name === spec.name && each.attempt === attempt);
+  if (action === undefined || container?.state !== "running") return;
+  const target = { runtime: context.runtime, containerId: container.id, address: unit.session.network?.privateIpv4 ?? "" };
+  const result = await runAction(action, target, HOOK_TIMEOUT_MS);
+  if (!result.ok) unit.session.hookFailures.set(spec.name, { attempt, text: `PostStartHook failed: ${result.words}` });
+}
+
+/** Of a container that restarts, the attempt before is kept for its words; older ones go. */
+async function retireOld(context: ComputeContext, unit: Unit, { spec, attempt, sandbox }: Attempt & { readonly sandbox: Sandbox }): Promise<void> {
+  const old = context.cache
+    .containersOf(sandbox.id)
+    .filter((each) => each.name === spec.name && each.attempt < attempt - 1 && each.state === "exited");
+  for (const container of old) {
+    if (spec.log.type !== "none") await context.logs.finish(logSourceId(unit.record.workload.id, spec.name, container.attempt));
+    await context.runtime.removeContainer(container.id);
+    await context.folders.removeLog(unit.placement.sandboxName, spec.name, container.attempt);
+    await context.cache.refreshContainer(container.id);
+  }
+}
+
+/** The workload that an attachment's owner names; `undefined` when it is no workload's. */
+export function workloadOfOwner(owner: string): string | undefined {
+  return owner.startsWith(ATTACHMENT_OWNER) ? owner.slice(ATTACHMENT_OWNER.length) : undefined;
+}

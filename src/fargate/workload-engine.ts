@@ -1,0 +1,164 @@
+import type {
+  ContainerStats,
+  ContainerStatus,
+  Engine,
+  EngineInfo,
+  ExecResult,
+  StopReason,
+  WorkloadStatus,
+  WorkloadView,
+} from "../contracts/engine.ts";
+import type { Workload } from "../contracts/workload.ts";
+import type { Informer } from "../control/informer.ts";
+import type { Ids } from "../core/ids.ts";
+import { isProblem, Problem } from "../core/problem.ts";
+import { acceptWorkload } from "./accept-workload.ts";
+import type { Admission } from "./admission.ts";
+import type { ComputeContext } from "./compute-context.ts";
+import { PLACEMENTS, STATUSES, WORKLOADS, type PlacementRecord, type WorkloadRecord } from "./records.ts";
+import { requestStop } from "./request-stop.ts";
+import { cgroupParentOf } from "./sandbox-pool.ts";
+import { viewOf } from "./view.ts";
+
+export interface WorkloadEngineOptions {
+  readonly context: ComputeContext;
+  readonly admission: Admission;
+  readonly ids: Ids;
+  readonly records: Informer<WorkloadRecord>;
+  readonly cpuUnits: number;
+  /** A sandbox now belongs to a workload. */
+  readonly placed: (id: string, placement: PlacementRecord) => void;
+}
+
+/** The Engine over a ContainerRuntime: calls write what is wanted; the workload controller does the rest. */
+export class WorkloadEngine implements Engine {
+  readonly #options: WorkloadEngineOptions;
+  readonly #context: ComputeContext;
+
+  constructor(options: WorkloadEngineOptions) {
+    this.#options = options;
+    this.#context = options.context;
+  }
+
+  async fingerprint(): Promise<EngineInfo> {
+    const { name, runtimeHandlers } = await this.#context.runtime.fingerprint();
+    return { name, runtimeHandlers, capacity: { memoryMiB: this.#options.admission.limitMiB, cpuUnits: this.#options.cpuUnits } };
+  }
+
+  async start(workload: Workload): Promise<void> {
+    const { store, pool, clock } = this.#context;
+    if ((await store.get(WORKLOADS, workload.id)) !== undefined) return;
+    acceptWorkload(workload);
+    this.#options.admission.admit(workload.id, workload.memoryMiB);
+    const sandboxName = pool.take(workload);
+    const acceptedAtMs = clock.nowMs();
+    const placement = this.#placementOf(workload, sandboxName);
+    try {
+      await store.transact([
+        { op: "create", collection: WORKLOADS, key: workload.id, value: { workload, acceptedAtMs, desired: "RUNNING" } },
+        { op: "create", collection: STATUSES, key: workload.id, value: firstStatus(workload, acceptedAtMs) },
+        { op: "create", collection: PLACEMENTS, key: workload.id, value: placement },
+      ]);
+    } catch (error) {
+      pool.giveBack(sandboxName, workload);
+      // Another call with the same id was first; what it was promised stands.
+      if (isProblem(error, "already-exists")) return;
+      this.#options.admission.release(workload.id);
+      throw error;
+    }
+    this.#options.placed(workload.id, placement);
+  }
+
+  async stop(id: string, reason: StopReason): Promise<void> {
+    await requestStop(this.#context, id, reason);
+  }
+
+  async destroy(id: string): Promise<void> {
+    const { store, folders } = this.#context;
+    const status = await store.get(STATUSES, id);
+    if (status !== undefined) {
+      if (status.value.state !== "STOPPED")
+        throw new Problem("conflict", `workload ${id} is ${status.value.state}; stop it and wait for STOPPED before it is destroyed`);
+      await store.transact([
+        { op: "delete", collection: STATUSES, key: id, ifRevision: status.revision },
+        { op: "delete", collection: WORKLOADS, key: id },
+      ]);
+    }
+    await folders.removeWorkload(id);
+  }
+
+  async get(id: string): Promise<WorkloadView | undefined> {
+    const [record, status] = await Promise.all([this.#context.store.get(WORKLOADS, id), this.#context.store.get(STATUSES, id)]);
+    return record === undefined || status === undefined ? undefined : viewOf(record.value, status.value);
+  }
+
+  async list(filter: { readonly labels?: Readonly<Record<string, string>> } = {}): Promise<readonly WorkloadView[]> {
+    const [records, statuses] = await Promise.all([this.#context.store.list(WORKLOADS), this.#context.store.list(STATUSES)]);
+    const byId = new Map(statuses.map((status) => [status.key, status.value]));
+    const wanted = Object.entries(filter.labels ?? {});
+    return records.flatMap(({ key, value }) => {
+      const status = byId.get(key);
+      if (status === undefined || !wanted.every(([name, label]) => value.workload.labels[name] === label)) return [];
+      return [viewOf(value, status)];
+    });
+  }
+
+  watch(listener: (view: WorkloadView) => void): Disposable {
+    return this.#context.store.watch(STATUSES, (change) => {
+      const record = this.#options.records.get(change.key);
+      if (change.value !== undefined && record !== undefined) listener(viewOf(record.value, change.value));
+    });
+  }
+
+  async stats(id: string, container: string): Promise<ContainerStats | undefined> {
+    const containerId = await this.#runningContainer(id, container);
+    return containerId === undefined ? undefined : this.#context.runtime.stats(containerId);
+  }
+
+  async exec(id: string, container: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult> {
+    const containerId = await this.#runningContainer(id, container);
+    if (containerId === undefined) throw new Problem("conflict", `container ${container} of workload ${id} does not run`);
+    return this.#context.runtime.execSync(containerId, request);
+  }
+
+  async #runningContainer(id: string, container: string): Promise<string | undefined> {
+    const { cache, store } = this.#context;
+    const placement = await store.get(PLACEMENTS, id);
+    const sandbox = placement === undefined ? undefined : cache.sandboxNamed(placement.value.sandboxName);
+    if (sandbox === undefined) return undefined;
+    return cache.containersOf(sandbox.id).find((each) => each.name === container && each.state === "running")?.id;
+  }
+
+  #placementOf(workload: Workload, sandboxName: string): PlacementRecord {
+    const { ids, context } = this.#options;
+    const prefix = workload.id.replaceAll("-", "");
+    return {
+      sandboxName,
+      cgroupParent: cgroupParentOf(context.config.instanceId, sandboxName),
+      ...(workload.taskRoleArn !== undefined && { credentialsId: ids.uuid() }),
+      runtimeIds: Object.fromEntries(workload.containers.map((container) => [container.name, `${prefix}-${ids.digits(10)}`])),
+      streaks: {},
+      stopSentAtMs: {},
+    };
+  }
+}
+
+function firstStatus(workload: Workload, acceptedAtMs: number): WorkloadStatus {
+  const containers = workload.containers.map(({ name }): ContainerStatus => ({
+    name,
+    state: "PENDING",
+    health: "UNKNOWN",
+    ready: false,
+    restartCount: 0,
+  }));
+  return {
+    id: workload.id,
+    state: "PROVISIONING",
+    desired: "RUNNING",
+    health: "UNKNOWN",
+    containers,
+    acceptedAtMs,
+    version: 1,
+    timeline: [{ phase: "PROVISIONING", atMs: acceptedAtMs }],
+  };
+}

@@ -1,0 +1,132 @@
+import { chmod, chown, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join, normalize } from "node:path";
+import type { RuntimeMount } from "../contracts/container-runtime.ts";
+import type { ContainerSpec, Mount, VolumeSpec, Workload } from "../contracts/workload.ts";
+import { Problem } from "../core/problem.ts";
+
+/** What goes into a workload's files, once its address is known. */
+export interface FolderContent {
+  readonly hosts: string;
+  readonly hostname: string;
+  readonly resolvConf: string;
+  /** By volume name: the produced files of `files` volumes. */
+  readonly files: Readonly<Record<string, readonly { readonly path: string; readonly mode: number; readonly content: string }[]>>;
+}
+
+/** The files of workloads on the host. */
+export interface WorkloadFolders {
+  /** Writes the workload's files and makes its volumes. Idempotent; what containers wrote into volumes stays. */
+  prepare(workload: Workload, content: FolderContent): Promise<void>;
+  /** The mounts of one of its containers. @throws Problem `invalid` for a volume that is none. */
+  mountsOf(workload: Workload, container: ContainerSpec): readonly RuntimeMount[];
+  /** Makes the folder of a container's logs and answers its path's start: `<that>/<attempt>.log`. */
+  prepareLogs(sandboxName: string, container: string): Promise<void>;
+  /** The runtime writes the log here. */
+  logPath(sandboxName: string, container: string, attempt: number): string;
+  removeLog(sandboxName: string, container: string, attempt: number): Promise<void>;
+  removeWorkload(id: string): Promise<void>;
+  removeSandbox(name: string): Promise<void>;
+  list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[] }>;
+}
+
+/** Folders under `<dataDir>/workloads/<id>` and `<dataDir>/sandboxes/<name>` (logs: a warm sandbox has its log folder before it has an owner). */
+export function createWorkloadFolders({ dataDir }: { readonly dataDir: string }): WorkloadFolders {
+  const workloadFolder = (id: string): string => join(dataDir, "workloads", id);
+  const sandboxFolder = (name: string): string => join(dataDir, "sandboxes", name);
+  return {
+    async prepare(workload, content) {
+      const folder = workloadFolder(workload.id);
+      await mkdir(folder, { recursive: true });
+      await Promise.all([
+        writeFile(join(folder, "hosts"), content.hosts),
+        writeFile(join(folder, "hostname"), `${content.hostname}\n`),
+        writeFile(join(folder, "resolv.conf"), content.resolvConf),
+        ...workload.volumes.map((volume) => prepareVolume({ dataDir, workload, volume, files: content.files[volume.name] ?? [] })),
+      ]);
+    },
+    mountsOf(workload, container) {
+      const folder = workloadFolder(workload.id);
+      const own = ["hosts", "hostname", "resolv.conf"].map((file) => ({
+        hostPath: join(folder, file),
+        containerPath: `/etc/${file}`,
+        readOnly: container.readOnlyRootFilesystem,
+      }));
+      return [...own, ...container.mounts.map((mount) => volumeMount(dataDir, workload, mount))];
+    },
+    prepareLogs: async (sandboxName, container) => void (await mkdir(join(sandboxFolder(sandboxName), container), { recursive: true })),
+    logPath: (sandboxName, container, attempt) => join(sandboxFolder(sandboxName), container, `${attempt}.log`),
+    removeLog: (sandboxName, container, attempt) => rm(join(sandboxFolder(sandboxName), container, `${attempt}.log`), { force: true }),
+    removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),
+    removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
+    list: async () => ({ workloads: await namesIn(join(dataDir, "workloads")), sandboxes: await namesIn(join(dataDir, "sandboxes")) }),
+  };
+}
+
+/** Folders that are not there, for a runtime that mounts nothing. */
+export function createInertFolders(): WorkloadFolders {
+  return {
+    prepare: async () => {},
+    mountsOf: () => [],
+    prepareLogs: async () => {},
+    logPath: (sandboxName, container, attempt) => `/simulated/${sandboxName}/${container}/${attempt}.log`,
+    removeLog: async () => {},
+    removeWorkload: async () => {},
+    removeSandbox: async () => {},
+    list: async () => ({ workloads: [], sandboxes: [] }),
+  };
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function volumePath(dataDir: string, workload: Workload, volume: VolumeSpec): string {
+  if (volume.type === "host") return volume.path;
+  return volume.type === "persistent" ? join(dataDir, "volumes", volume.id) : join(dataDir, "workloads", workload.id, "volumes", volume.name);
+}
+
+interface VolumeToPrepare {
+  readonly dataDir: string;
+  readonly workload: Workload;
+  readonly volume: VolumeSpec;
+  readonly files: readonly { readonly path: string; readonly mode: number; readonly content: string }[];
+}
+
+async function prepareVolume({ dataDir, workload, volume, files }: VolumeToPrepare): Promise<void> {
+  if (volume.type === "host") return;
+  const path = volumePath(dataDir, workload, volume);
+  await mkdir(path, { recursive: true });
+  // mkdir's mode is cut by the umask. Any user of the image may write, as in an emptyDir.
+  await chmod(path, volume.type === "files" ? 0o755 : 0o777);
+  if (volume.type !== "files" && workload.fsGroup !== undefined) {
+    await chown(path, 0, workload.fsGroup);
+    await chmod(path, 0o2777);
+  }
+  for (const file of files) {
+    const target = inside(path, file.path, `file ${file.path} of volume ${volume.name}`);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, file.content);
+    await chmod(target, file.mode);
+    if (workload.fsGroup !== undefined) await chown(target, 0, workload.fsGroup);
+  }
+}
+
+function volumeMount(dataDir: string, workload: Workload, mount: Mount): RuntimeMount {
+  const volume = workload.volumes.find((each) => each.name === mount.volume);
+  if (volume === undefined)
+    throw new Problem("invalid", `the mount at ${mount.containerPath} names volume ${mount.volume}, which the workload does not have`);
+  const path = volumePath(dataDir, workload, volume);
+  const hostPath = mount.subPath === undefined ? path : inside(path, mount.subPath, `subPath ${mount.subPath} of volume ${mount.volume}`);
+  return { hostPath, containerPath: mount.containerPath, readOnly: mount.readOnly };
+}
+
+function inside(folder: string, path: string, what: string): string {
+  const target = normalize(join(folder, path));
+  if (target !== folder && !target.startsWith(`${folder}/`)) throw new Problem("invalid", `${what} leads out of the volume`);
+  return target;
+}
