@@ -70,24 +70,26 @@ export interface BatchToEncode {
 }
 
 export function encodeBatch(batch: BatchToEncode): { readonly bytes: Buffer; readonly head: BatchHead } {
-  const body: Buffer[] = [];
+  const lengths = batch.events.map(({ message }) => Buffer.byteLength(message));
+  const textBytes = lengths.reduce((sum, length) => sum + length, 0);
+  const body = Buffer.allocUnsafe(textBytes + lengths.length * EVENT_PREFIX_BYTES);
   let minMs = Infinity;
   let maxMs = -Infinity;
-  let sizeBytes = 0;
-  for (const { timestampMs, message } of batch.events) {
-    const text = Buffer.from(message);
-    const prefix = Buffer.alloc(EVENT_PREFIX_BYTES);
-    prefix.writeDoubleLE(timestampMs, 0);
-    prefix.writeUInt32LE(text.length, 8);
-    body.push(prefix, text);
+  let at = 0;
+  for (const [index, { timestampMs, message }] of batch.events.entries()) {
+    const length = lengths[index] ?? 0;
+    body.writeDoubleLE(timestampMs, at);
+    body.writeUInt32LE(length, at + 8);
+    body.write(message, at + EVENT_PREFIX_BYTES);
+    at += EVENT_PREFIX_BYTES + length;
     minMs = Math.min(minMs, timestampMs);
     maxMs = Math.max(maxMs, timestampMs);
-    sizeBytes += text.length + EVENT_OVERHEAD_BYTES;
   }
+  const sizeBytes = textBytes + lengths.length * EVENT_OVERHEAD_BYTES;
   if (batch.events.length === 0) minMs = maxMs = batch.ingestionMs;
   const { firstSequence, ingestionMs, source } = batch;
   const head: BatchHead = { kind: "batch", firstSequence, count: batch.events.length, ingestionMs, minMs, maxMs, sizeBytes, source };
-  return { bytes: frame(head, body), head };
+  return { bytes: frame(head, [body]), head };
 }
 
 /** The whole and sound frames of `bytes`, up to the first that is not; `baseOffset` is where `bytes` begins in the file. */

@@ -11,6 +11,7 @@ const HEADER = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (
 const MAX_HEADER_BYTES = 128;
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
+const FINAL = 0x46;
 
 export interface ParsedEvent {
   readonly timestampMs: number;
@@ -81,8 +82,8 @@ export class CriParser {
 
   feed(chunk: Buffer): void {
     for (let at = 0; at < chunk.length;) {
-      const used = this.#line === undefined ? this.#feedHeader(chunk.subarray(at)) : this.#feedText(chunk.subarray(at), this.#line);
-      at += used;
+      if (this.#line !== undefined) at += this.#feedText(chunk.subarray(at), this.#line);
+      else at += this.#feedWholeLine(chunk, at) || this.#feedHeader(chunk.subarray(at));
     }
   }
 
@@ -107,6 +108,21 @@ export class CriParser {
     this.#queue = this.#queue.slice(count);
     this.#queuedBytes -= taken.reduce((sum, event) => sum + event.sizeBytes, 0);
     return { events: taken.map(({ timestampMs, message }) => ({ timestampMs, message })), toOffset: taken.at(-1)?.safeOffset ?? 0 };
+  }
+
+  /** The way most lines go, without a copy: whole in the chunk, complete, and short enough. Answers 0 for any other. */
+  #feedWholeLine(chunk: Buffer, at: number): number {
+    if (this.#header.length > 0) return 0;
+    const end = chunk.indexOf(NEWLINE, at);
+    if (end < 0) return 0;
+    const third = thirdSpace(chunk, at, Math.min(end, at + MAX_HEADER_BYTES));
+    if (third < 0 || chunk[third - 1] !== FINAL || end - third > MAX_MESSAGE_BYTES) return 0;
+    const line = this.#readHeader(chunk.toString("latin1", at, third + 1));
+    if (line.stream === "" || this.#unfinished.has(line.stream)) return 0;
+    this.#offset += end + 1 - at;
+    if (end > third + 1) this.#enqueueText(line.timestampMs, chunk.toString("utf8", third + 1, end));
+    this.#lineEnded();
+    return end + 1 - at;
   }
 
   #feedHeader(bytes: Buffer): number {
@@ -185,25 +201,34 @@ export class CriParser {
     const line = this.#unfinished.get(stream);
     if (line !== undefined) this.#emit(line, line.length);
     this.#unfinished.delete(stream);
+    this.#lineEnded();
+  }
+
+  #lineEnded(): void {
     if (this.#unfinished.size === 0) this.#markSafe(this.#offset);
     else if (this.#heldBytes > HELD_BYTES) this.flush();
   }
 
   #emit(line: Unfinished, length: number): void {
     if (length === 0) return;
-    let message = Buffer.concat(line.pieces.map((piece) => piece.bytes)).toString("utf8", 0, length);
-    // What is no UTF-8 became U+FFFD, which takes more bytes.
-    for (let size = Buffer.byteLength(message); size > MAX_MESSAGE_BYTES; size = Buffer.byteLength(message)) {
-      const bytes = Buffer.from(message);
-      const cut = cutLength(bytes, MAX_MESSAGE_BYTES);
-      this.#enqueue(line.timestampMs, bytes.toString("utf8", 0, cut));
-      message = bytes.toString("utf8", cut);
-    }
-    this.#enqueue(line.timestampMs, message);
+    this.#enqueueText(line.timestampMs, Buffer.concat(line.pieces.map((piece) => piece.bytes)).toString("utf8", 0, length));
   }
 
-  #enqueue(timestampMs: number, message: string): void {
-    const sizeBytes = Buffer.byteLength(message) + EVENT_OVERHEAD_BYTES;
+  #enqueueText(timestampMs: number, text: string): void {
+    let message = text;
+    // What is no UTF-8 became U+FFFD, which takes more bytes.
+    let length = Buffer.byteLength(message);
+    for (; length > MAX_MESSAGE_BYTES; length = Buffer.byteLength(message)) {
+      const bytes = Buffer.from(message);
+      const cut = cutLength(bytes, MAX_MESSAGE_BYTES);
+      this.#enqueue(timestampMs, bytes.toString("utf8", 0, cut), cut);
+      message = bytes.toString("utf8", cut);
+    }
+    this.#enqueue(timestampMs, message, length);
+  }
+
+  #enqueue(timestampMs: number, message: string, length: number): void {
+    const sizeBytes = length + EVENT_OVERHEAD_BYTES;
     this.#queue.push({ timestampMs, message, sizeBytes, safeOffset: undefined });
     this.#queuedBytes += sizeBytes;
     this.#heldBytes += sizeBytes;
@@ -214,4 +239,12 @@ export class CriParser {
     if (last !== undefined) last.safeOffset = offset;
     this.#heldBytes = 0;
   }
+}
+
+/** Where the third space from `at` stands; -1 when it is not before `end`. */
+function thirdSpace(bytes: Buffer, at: number, end: number): number {
+  const first = bytes.indexOf(SPACE, at);
+  const second = first < 0 ? -1 : bytes.indexOf(SPACE, first + 1);
+  const third = second < 0 ? -1 : bytes.indexOf(SPACE, second + 1);
+  return third < end ? third : -1;
 }

@@ -77,15 +77,21 @@ export class LogTail {
     for (const { path, inode } of await listLogFiles(this.#options.source.path)) {
       const handle = await openLogFile(path);
       if (handle === undefined) continue;
-      const identity = await identityOf(handle);
-      const positionId = `${this.#options.source.id}@${identity}`;
-      if (identity !== undefined && !this.#done.has(positionId)) return this.#openAt(handle, inode, positionId);
+      const file = await this.#openAt(handle, inode).catch(async (error: unknown) => {
+        await handle.close();
+        throw error;
+      });
+      if (file !== undefined) return file;
       await handle.close();
     }
     return undefined;
   }
 
-  async #openAt(handle: FileHandle, inode: number, positionId: string): Promise<OpenFile> {
+  /** `undefined` for a file without a line, or that is done. */
+  async #openAt(handle: FileHandle, inode: number): Promise<OpenFile | undefined> {
+    const identity = await identityOf(handle);
+    const positionId = `${this.#options.source.id}@${identity}`;
+    if (identity === undefined || this.#done.has(positionId)) return undefined;
     const committed = await this.#options.logStore.position(positionId);
     const header = await headerBefore(handle, committed);
     const parser = new CriParser({ offset: committed, header, fallbackMs: this.#options.clock.nowMs() });
