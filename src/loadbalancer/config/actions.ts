@@ -1,3 +1,4 @@
+import { Problem } from "../../core/problem.ts";
 import { formatWord, word } from "./escape.ts";
 import type { Frontend } from "./proxy-model.ts";
 
@@ -12,17 +13,24 @@ export function actionLines(frontend: Frontend): readonly string[] {
         action.messageBody === undefined ? "" : ` content-type ${word(action.contentType ?? "text/plain")} string ${word(action.messageBody)}`;
       return [`http-request return status ${action.statusCode}${body} hdr Server awselb/2.0`];
     }
-    case "redirect": {
-      const code = action.statusCode === "HTTP_301" ? 301 : 302;
-      const origin = `${expand(action.protocol.toLowerCase(), frontend)}://${expand(action.host, frontend)}:${expand(action.port, frontend)}`;
-      const location = `${origin}${expand(action.path, frontend)}`;
-      const query = expand(action.query, frontend);
-      if (action.query === "") return [`http-request redirect code ${code} location ${location}`];
-      const always = action.query !== "#{query}";
-      const withQuery = `http-request redirect code ${code} location ${location}?${query}`;
-      return always ? [withQuery] : [`${withQuery} if { query -m found }`, `http-request redirect code ${code} location ${location}`];
-    }
+    case "redirect":
+      return redirectLines(action, frontend);
   }
+  return unreachable(action);
+}
+
+type Redirect = Extract<Frontend["action"], { type: "redirect" }>;
+
+function redirectLines(action: Redirect, frontend: Frontend): readonly string[] {
+  const origin = `${expand(action.protocol.toLowerCase(), frontend)}://${expand(action.host, frontend)}:${expand(action.port, frontend)}`;
+  const bare = `http-request redirect code ${action.statusCode === "HTTP_301" ? 301 : 302} location ${origin}${expand(action.path, frontend)}`;
+  if (action.query === "") return [bare];
+  const withQuery = `${bare}?${expand(action.query, frontend)}`;
+  return action.query === "#{query}" ? [`${withQuery} if { query -m found }`, bare] : [withQuery];
+}
+
+function unreachable(action: never): never {
+  throw new Problem("unsupported", `no such listener action: ${JSON.stringify(action)}`);
 }
 
 /** `#{host}` and the like, as log-format expressions. `#{path}` comes without its leading slash, `#{protocol}` in lower case. */

@@ -1,10 +1,10 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../core/clock.ts";
-import { createDaemonSupervisor } from "../daemons/supervisor.ts";
-import { createMemoryStore } from "../store/memory/memory-store.ts";
-import { call, createLab, until, type Lab } from "./testing/lab.ts";
-import { createRoom, loudLogger, SCOPE, type Room } from "./testing/room.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { createDaemonSupervisor } from "../../src/daemons/supervisor.ts";
+import { createMemoryStore } from "../../src/store/memory/memory-store.ts";
+import { call, createLab, until, type Lab } from "./support/lab.ts";
+import { createRoom, loudLogger, SCOPE, type Room } from "./support/room.ts";
 
 let lab: Lab;
 let room: Room;

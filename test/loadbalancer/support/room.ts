@@ -1,11 +1,11 @@
 /** A whole load balancer room over a lab. */
-import type { HealthCheckSettings } from "../../contracts/load-balancing.ts";
-import type { DaemonSupervisor } from "../../contracts/daemon.ts";
-import type { Store } from "../../contracts/store.ts";
-import { systemClock } from "../../core/clock.ts";
-import { randomIds } from "../../core/ids.ts";
-import { silentLogger, type Logger } from "../../core/logger.ts";
-import { createLoadBalancers, type LoadBalancers } from "../load-balancers.ts";
+import type { HealthCheckSettings } from "../../../src/contracts/load-balancing.ts";
+import type { DaemonSupervisor } from "../../../src/contracts/daemon.ts";
+import type { Store } from "../../../src/contracts/store.ts";
+import { systemClock } from "../../../src/core/clock.ts";
+import { randomIds } from "../../../src/core/ids.ts";
+import { silentLogger, type Logger } from "../../../src/core/logger.ts";
+import { createLoadBalancers, type LoadBalancers } from "../../../src/loadbalancer/load-balancers.ts";
 import { call, until, type Lab, type LabTarget } from "./lab.ts";
 
 export const SCOPE = { account: "123456789012", region: "us-east-1" };

@@ -1,14 +1,14 @@
 /** A VPC for tests: a namespace of its own with load balancer and target addresses on its `lo`, reached from the host by a veth. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { Agent, request } from "node:http";
+import { request, type Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AttachRequest, Network, OwnedNames } from "../../contracts/network.ts";
-import type { NetworkStatus } from "../../contracts/engine.ts";
-import { systemClock } from "../../core/clock.ts";
-import { randomIds } from "../../core/ids.ts";
-import { run } from "../../host/run.ts";
+import type { AttachRequest, Network, OwnedNames } from "../../../src/contracts/network.ts";
+import type { NetworkStatus } from "../../../src/contracts/engine.ts";
+import { systemClock } from "../../../src/core/clock.ts";
+import { randomIds } from "../../../src/core/ids.ts";
+import { run } from "../../../src/host/run.ts";
 
 export interface Lab {
   readonly vpcId: string;
