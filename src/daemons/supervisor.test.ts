@@ -176,8 +176,10 @@ test("daemons outlive a SIGKILL of the process that started them, recorded or no
 test("children of a daemon, which inherit its marks, are not taken for it", async () => {
   const supervisor = await newSupervisor();
   const daemon = await supervisor.ensure(sleeper("parent", { command: ["/bin/sh", "-c", "sleep 1000 & wait"] }));
+  const children = (): string => readFileSync(`/proc/${daemon.pid()}/task/${daemon.pid()}/children`, "utf8").trim();
+  await until("its child", () => children() !== "");
+  const child = Number(children());
   expect(findMarkedProcesses(instanceId).map((found) => found.pid)).toEqual([daemon.pid()]);
-  const child = Number(readFileSync(`/proc/${daemon.pid()}/task/${daemon.pid()}/children`, "utf8").trim());
   await daemon.stop();
   expect(startTimeOf(child)).toBeDefined();
   process.kill(child, "SIGKILL");

@@ -93,12 +93,12 @@ export class Containers {
     const listed = new Set(containers.map((item) => item.id));
     for (const id of this.#placement.keys()) if (!listed.has(id)) this.#forget(id);
     const found = await Promise.all(containers.map((item) => this.#statusOf(item.id, item.state)));
-    return found.flatMap((status) => (status === undefined ? [] : [this.#view(status)]));
+    return found.flatMap((status) => (status === undefined || wasCutOff(status) ? [] : [this.#view(status)]));
   }
 
   async inspect(id: string): Promise<RuntimeContainer | undefined> {
     const status = await this.#freshStatus(id);
-    return status === undefined ? undefined : this.#view(status);
+    return status === undefined || wasCutOff(status) ? undefined : this.#view(status);
   }
 
   /** The ids of the images that containers are made of. */
@@ -144,7 +144,9 @@ export class Containers {
         if (!(error instanceof RpcError) || !NAME_RESERVED.test(error.message)) throw createProblem(spec, error);
         const { containers } = await this.#client.listContainers({ filter: { podSandboxId: sandboxId } });
         const existing = containers.find((item) => item.metadata?.name === spec.name && item.metadata.attempt === spec.attempt);
-        if (existing !== undefined) return existing.id;
+        const status = existing === undefined ? undefined : await this.#statusOf(existing.id, existing.state);
+        if (existing !== undefined && status !== undefined && !wasCutOff(status)) return existing.id;
+        if (existing !== undefined) await this.remove(existing.id);
         if (this.#clock.nowMs() > deadlineMs) throw createProblem(spec, error);
         await this.#clock.sleep(50);
       }
@@ -162,6 +164,7 @@ export class Containers {
     for (;;) {
       const status = await this.#freshStatus(id);
       if (status === undefined) throw new Problem("not-found", `container ${id} does not exist`);
+      if (wasCutOff(status)) throw new Problem("unavailable", `the start of container ${id} was cut off: it has to be created again`);
       if (status.state === "CONTAINER_RUNNING" || nanosToMs(status.startedAt) > 0) return;
       if (status.state === "CONTAINER_EXITED")
         throw new Problem("invalid", `container ${id} could not be started: ${status.message || status.reason}`);
@@ -244,6 +247,15 @@ const STATES: Readonly<Record<ContainerStateName, RuntimeContainer["state"]>> = 
   CONTAINER_EXITED: "exited",
   CONTAINER_UNKNOWN: "unknown",
 };
+
+/**
+ * containerd takes a start back when its caller goes away, as on a SIGKILL of Tidegate, and leaves a container that counts as failed to start.
+ * Nothing ran: it is treated as not there, and made anew when it is asked for again.
+ */
+function wasCutOff(status: ContainerStatusMessage): boolean {
+  if (status.state !== "CONTAINER_EXITED" || status.reason !== "StartError" || nanosToMs(status.startedAt) > 0) return false;
+  return /context canceled|context deadline exceeded|signal: killed|exit status 137/.test(status.message);
+}
 
 /** `SIGTERM`, `term`, `15`, `SIGRTMIN+3`. @throws Problem `invalid`. */
 export function signalNumber(signal: string): number {

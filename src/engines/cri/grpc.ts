@@ -70,15 +70,16 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof RpcError && (error.code === status.NOT_FOUND || / not found$|does not exist/.test(error.message));
 }
 
+/** Ours, or containerd's own, which it may answer as `UNKNOWN`, with words. */
 export function isDeadlineExceeded(error: unknown): boolean {
-  return error instanceof RpcError && error.code === status.DEADLINE_EXCEEDED;
+  return error instanceof RpcError && (error.code === status.DEADLINE_EXCEEDED || error.message.includes("context deadline exceeded"));
 }
 
 /** Turns a failed call into a Problem: `unavailable` when containerd is away or slow, `not-found`, else `otherwise`. */
 export function problemOf(error: unknown, doing: string, otherwise: "invalid" | "unavailable" = "unavailable"): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof RpcError)) return new Problem("unavailable", `${doing}: ${String(error)}`, { cause: error });
-  const away = error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED || error.code === status.CANCELLED;
+  const away = error.code === status.UNAVAILABLE || error.code === status.CANCELLED || isDeadlineExceeded(error);
   const kind = away ? "unavailable" : isNotFound(error) ? "not-found" : otherwise;
   return new Problem(kind, `${doing}: ${error.message}`, { cause: error });
 }
@@ -171,20 +172,35 @@ export class ContainerdClient {
 
   #unary<Request extends object, Response>(service: string, name: string): Call<Request, Response> {
     const method = methodOf(service, name);
-    return (request, options = {}) =>
-      new Promise((resolve, reject) => {
-        this.#client.makeUnaryRequest(
-          method.path,
-          method.requestSerialize,
-          method.responseDeserialize,
-          request,
-          this.#metadata,
-          { deadline: this.#clock.nowMs() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS) },
-          (error: ServiceError | null, response?: object) => {
-            if (error === null) resolve(response as Response);
-            else reject(new RpcError(name, error.code, error.details));
-          },
-        );
-      });
+    return async (request, options = {}) => {
+      const deadlineMs = this.#clock.nowMs() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
+      for (;;) {
+        try {
+          return (await this.#send(name, method, request, deadlineMs)) as Response;
+        } catch (error) {
+          // After a start of containerd its sockets answer a moment before CRI has looked at what runs.
+          const early = error instanceof RpcError && error.message.includes("server is not initialized yet");
+          if (!early || this.#clock.nowMs() > deadlineMs) throw error;
+          await this.#clock.sleep(20);
+        }
+      }
+    };
+  }
+
+  #send(name: string, method: AnyMethod, request: object, deadlineMs: number): Promise<object | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        this.#metadata,
+        { deadline: deadlineMs },
+        (error: ServiceError | null, response?: object) => {
+          if (error === null) resolve(response);
+          else reject(new RpcError(name, error.code, error.details));
+        },
+      );
+    });
   }
 }

@@ -216,20 +216,27 @@ class Runtime implements CriRuntime {
   }
 
   async removeEverything(options: { readonly purge: boolean }): Promise<void> {
-    const { sandboxes, supervisor, config, containerd, clock, logger } = this.#parts;
-    const all = await sandboxes.list();
-    const failures = await Promise.allSettled(
-      all.map(async ({ id }) => {
-        await sandboxes.stop(id);
-        await sandboxes.remove(id);
-      }),
-    );
-    for (const failure of failures) {
-      if (failure.status === "rejected") logger.warn("a sandbox did not go quietly", { err: messageOf(failure.reason) });
-    }
+    const { supervisor, config, containerd, clock } = this.#parts;
+    await this.#removeSandboxes();
     await this.close();
     await supervisor.stop("containerd");
     if (options.purge) await removeLeftovers(config.instanceId, containerd.paths, clock);
+  }
+
+  /** Whatever goes wrong here is the business of `removeLeftovers`. */
+  async #removeSandboxes(): Promise<void> {
+    const { sandboxes, logger } = this.#parts;
+    try {
+      const all = await sandboxes.list();
+      await Promise.all(
+        all.map(async ({ id }) => {
+          await sandboxes.stop(id);
+          await sandboxes.remove(id);
+        }),
+      );
+    } catch (error) {
+      logger.warn("sandboxes did not go quietly", { err: messageOf(error) });
+    }
   }
 
   #onTaskEvent(event: TaskEvent): void {
