@@ -11,13 +11,18 @@ export interface ContainerRuntime {
   /** Makes image `reference` present; pulls unless `policy` forbids. @throws Problem `not-found`, `unavailable`, `invalid` with the registry's words. */
   pullImage(request: PullRequest): Promise<ImageInfo>;
 
-  /** Makes a sandbox (pause process, own namespaces; no network interface but `lo`). */
+  /** Makes a sandbox (pause process, own namespaces; no network interface but `lo`), once for a name; one of that name that has ended is replaced. */
   createSandbox(spec: SandboxSpec): Promise<Sandbox>;
   stopSandbox(id: string): Promise<void>;
   removeSandbox(id: string): Promise<void>;
   listSandboxes(): Promise<readonly Sandbox[]>;
 
+  /** Once for a sandbox, name and attempt. @throws Problem `not-found` without the sandbox or image, `invalid` for e.g. an unknown user. */
   createContainer(sandbox: Sandbox, spec: RuntimeContainerSpec): Promise<string>;
+  /**
+   * Starts it, if it never was. A start that was cut off by the death of its caller leaves the container as though it had not been made.
+   * @throws Problem `invalid` with the runtime's words when its program cannot be run, `unavailable` when the container has to be made again.
+   */
   startContainer(id: string): Promise<void>;
   /** Sends the image's stop signal (or `signal`), waits `graceSeconds`, then SIGKILL. Resolves when it has ended. */
   stopContainer(id: string, options: { readonly graceSeconds: number; readonly signal?: string }): Promise<void>;
@@ -26,6 +31,7 @@ export interface ContainerRuntime {
   /** The truth of one container or sandbox, so that an event costs no list; `undefined` when it is gone. Left out where lists are as cheap. */
   inspectContainer?(id: string): Promise<RuntimeContainer | undefined>;
   inspectSandbox?(id: string): Promise<Sandbox | undefined>;
+  /** @throws Problem `unavailable` when the command did not end in time (it is killed), `conflict` when the container does not run. */
   execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
   stats(id: string): Promise<ContainerStats | undefined>;
 
@@ -67,7 +73,7 @@ export interface SandboxSpec {
   readonly name: string;
   readonly runtimeHandler: string;
   readonly hostname?: string;
-  /** Parent cgroup, absolute in the hierarchy, e.g. `/tidegate-ab12cd/<name>`; made when missing. Limits are set with `limits`. */
+  /** Parent cgroup, absolute in the hierarchy, e.g. `/tidegate-ab12cd/<name>`; made when missing. Limits are set with `limitGroup`. */
   readonly cgroupParent: string;
   readonly logDirectory: string;
   readonly sharePidNamespace: boolean;
