@@ -25,6 +25,11 @@ function sleepWith(clock: Pick<Clock, "setTimer">, delayMs: number, signal?: Abo
 
 const MAX_TIMEOUT_MS = 2_147_483_647;
 
+function setKeepingTimer(delayMs: number, run: () => void): Disposable {
+  const handle = setTimeout(run, Math.min(Math.max(0, delayMs), MAX_TIMEOUT_MS));
+  return { [Symbol.dispose]: () => clearTimeout(handle) };
+}
+
 /** The machine's own clock. Its sleeps keep the process alive, its timers do not. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
@@ -33,10 +38,7 @@ export const systemClock: Clock = {
     handle.unref();
     return { [Symbol.dispose]: () => clearTimeout(handle) };
   },
-  sleep(delayMs, signal) {
-    const keepAlive = setTimeout(() => {}, Math.min(Math.max(0, delayMs), MAX_TIMEOUT_MS));
-    return sleepWith(systemClock, delayMs, signal).finally(() => clearTimeout(keepAlive));
-  },
+  sleep: (delayMs, signal) => sleepWith({ setTimer: setKeepingTimer }, delayMs, signal),
 };
 
 interface FakeTimer {

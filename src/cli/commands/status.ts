@@ -3,7 +3,7 @@ import { serverPid } from "../instance-files.ts";
 
 /** What `/healthz` answers. */
 interface HealthAnswer {
-  readonly status: "ok" | "degraded";
+  readonly status: "ok" | "unhealthy";
   readonly version: string;
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
 }

@@ -115,7 +115,7 @@ async function serves(dataDir: string): Promise<boolean> {
   const instance = await readInstance(dataDir);
   if (instance === undefined || (await serverPid(instance)) === undefined) return false;
   const response = await fetch(`http://127.0.0.1:${instance.port}/healthz`).catch(() => undefined);
-  return response !== undefined;
+  return response !== undefined && ((await response.json()) as { readonly serving?: boolean }).serving === true;
 }
 
 async function lastLines(path: string): Promise<string> {

@@ -1,0 +1,39 @@
+import type { ControllerState } from "../control/controller-runner.ts";
+import type { DaemonSupervisor } from "../contracts/daemon.ts";
+import type { Health } from "../gateway/options.ts";
+
+interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+interface HealthParts {
+  readonly supervisor: DaemonSupervisor;
+  readonly controllers: readonly ControllerState[];
+  readonly version: string;
+  /** False while it starts: what runs is still being adopted. */
+  readonly serving: boolean;
+}
+
+/** Many failures in a row mean that a key does not converge by itself; fewer are retried and no reason to worry anyone. */
+const WORRYING_FAILURES = 5;
+
+/** Each daemon and each controller that cannot get on, in words. Pure. */
+export function judgeHealth({ supervisor, controllers, version, serving }: HealthParts): Health {
+  const checks: Check[] = serving ? [] : [{ name: "start", ok: false, detail: "Tidegate is starting" }];
+  for (const daemon of supervisor.list()) {
+    const ok = daemon.pid !== undefined;
+    const restarts =
+      daemon.restarts === 0 ? "" : `, restarted ${daemon.restarts} times${daemon.lastExit === undefined ? "" : ` (${daemon.lastExit})`}`;
+    checks.push({ name: daemon.name, ok, detail: ok ? `pid ${daemon.pid}${restarts}` : `down${restarts}` });
+  }
+  for (const controller of controllers) {
+    const stuck = controller.failing.filter((key) => key.failures >= WORRYING_FAILURES);
+    const [first] = stuck;
+    if (first !== undefined) {
+      checks.push({ name: controller.name, ok: false, detail: `${stuck.length} keys do not converge; ${first.key}: ${first.lastError}` });
+    }
+  }
+  return { healthy: checks.every((check) => check.ok), details: { version, serving, checks } };
+}

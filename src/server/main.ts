@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { systemClock } from "../core/clock.ts";
+import { randomIds } from "../core/ids.ts";
+import { messageOf } from "../core/problem.ts";
+import { pickFreeCidr } from "../network/pick-cidr.ts";
+import { parseFlags } from "./flags.ts";
+import { openInstance } from "./instance.ts";
+import { createLogger } from "./logger.ts";
+import { startServer } from "./server.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+const logger = createLogger();
+const toolbox = { clock: systemClock, ids: randomIds, logger };
+
+async function main(): Promise<void> {
+  const flags = parseFlags(process.argv.slice(2));
+  const config = await openInstance(flags, async (wanted) => wanted ?? (await pickFreeCidr()) ?? "172.31.0.0/16");
+  const startedMs = systemClock.nowMs();
+  const server = await startServer(config, toolbox, version);
+  const { instanceId, dataDir, port, account, region, vpcCidr, engine, auth } = config;
+  logger.info("tidegate serves", {
+    version,
+    instanceId,
+    dataDir,
+    port,
+    account,
+    region,
+    vpcCidr,
+    engine,
+    auth,
+    durationMs: systemClock.nowMs() - startedMs,
+  });
+  if (auth === "iam") logger.info("until the policy engine comes, a valid key may do all");
+  if (auth === "none") logger.warn("signatures are not checked (--auth none)");
+
+  let ending = false;
+  const end = (signal: string): void => {
+    if (ending) return;
+    ending = true;
+    logger.info("tidegate ends; what runs goes on", { signal });
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error("the end was not clean", { err: error });
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", () => end("SIGTERM"));
+  process.on("SIGINT", () => end("SIGINT"));
+}
+
+process.on("unhandledRejection", (error) => logger.error("a promise was left alone", { err: error }));
+
+main().catch((error: unknown) => {
+  logger.error(`tidegate cannot start: ${messageOf(error)}`, { err: error });
+  process.stderr.write(`tidegate cannot start: ${messageOf(error)}\n`, () => process.exit(1));
+});

@@ -1,0 +1,112 @@
+import { join } from "node:path";
+import type { Service, Toolbox } from "../contracts/service.ts";
+import type { Controller } from "../contracts/controller.ts";
+import type { ContainerRuntime } from "../contracts/container-runtime.ts";
+import type { DaemonSupervisor } from "../contracts/daemon.ts";
+import type { LogCollector, LogStore } from "../contracts/log-store.ts";
+import type { Network } from "../contracts/network.ts";
+import type { Store } from "../contracts/store.ts";
+import type { InstanceConfig } from "../core/config.ts";
+import { createDaemonSupervisor } from "../daemons/supervisor.ts";
+import { createCriRuntime, type CriRuntime } from "../engines/cri/runtime.ts";
+import { createSimulatedLogCollector, createSimulatedNetwork, createSimulatedRuntime } from "../engines/simulated/index.ts";
+import { createFargate, type Fargate } from "../fargate/fargate.ts";
+import { createLoadBalancers, type LoadBalancers } from "../loadbalancer/load-balancers.ts";
+import { createLogCollector } from "../logstore/collector/log-collector.ts";
+import { openLogStore } from "../logstore/log-store.ts";
+import { createNetwork, type VpcNetwork } from "../network/vpc-network.ts";
+import { createRegistry, type Registry } from "../registry/registry.ts";
+import { createEcrService } from "../services/ecr/service.ts";
+import { createEcsService, type EcsService } from "../services/ecs/ecs-service.ts";
+import { createCredentialSource, type IamCredentials } from "../services/iam/credentials.ts";
+import { accountOfKeyId } from "../services/iam/identifiers.ts";
+import { createIamService } from "../services/iam/service.ts";
+import { createLogsService } from "../services/logs/service.ts";
+import { createStsService } from "../services/sts/service.ts";
+import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { ecsPorts, imagesForTasks, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
+
+/** Everything an instance is made of, tied together; nothing is started yet beyond what the rooms open. */
+export interface Rooms {
+  readonly store: Store;
+  readonly supervisor: DaemonSupervisor;
+  readonly runtime: ContainerRuntime;
+  /** Only with the CRI engine. */
+  readonly cri?: CriRuntime;
+  readonly network: VpcNetwork;
+  readonly registry: Registry;
+  readonly logStore: LogStore & { close(): Promise<void> };
+  readonly collector: LogCollector & { close?(): Promise<void> };
+  readonly loadBalancers: LoadBalancers;
+  readonly fargate: Fargate;
+  readonly ecs: EcsService;
+  readonly credentials: IamCredentials;
+  readonly services: readonly Service[];
+  /** Of the services and the compute layer; the load balancers run their own. */
+  readonly controllers: readonly Controller[];
+}
+
+/** Opens the rooms. What can be opened side by side is: containerd's start is the longest of it. */
+export async function openRooms(config: InstanceConfig, toolbox: Toolbox): Promise<Rooms> {
+  const { clock, ids, logger } = toolbox;
+  const store = await openSqliteStore({ path: join(config.dataDir, "tidegate.db"), logger });
+  const supervisor = await createDaemonSupervisor({ config, clock, logger });
+  const runtimeOpening = openRuntime(config, { ...toolbox, supervisor });
+  runtimeOpening.catch(() => {});
+  const network = await createNetwork({ config, store, clock, ids, logger, supervisor });
+  const registry = await createRegistry({ ...toolbox, dataDir: join(config.dataDir, "registry"), store, config });
+  const logStore = await openLogStore({ ...toolbox, directory: join(config.dataDir, "logs"), store });
+  const collector = config.engine === "simulated" ? createSimulatedLogCollector() : createLogCollector({ logStore, clock, logger });
+  const loadBalancers = await createLoadBalancers({ config, store, clock, ids, logger, network, supervisor });
+  const credentials = createCredentialSource({ store, clock, ids, config });
+  const runtime = await runtimeOpening;
+  const late: { ecs?: EcsService } = {};
+  const fargate = await createFargate({
+    ...toolbox,
+    config,
+    store,
+    runtime: runtime.runtime,
+    network: workloadNetwork(config, network),
+    logs: collector,
+    images: imagesForTasks(registry, config),
+    credentials: roleCredentials(credentials, config),
+    metadata: metadataOf(() => late.ecs),
+  });
+  const ports = ecsPorts({ config, registry, registrar: loadBalancers.registrar, network, logStore, credentials });
+  const ecs = createEcsService({ store, engine: fargate.engine, ports, toolbox });
+  late.ecs = ecs;
+  for (const hook of ecs.taskHooks) fargate.registerHook(hook);
+  const services: readonly Service[] = [
+    ecs,
+    createEcrService({ registry, toolbox, config }),
+    createLogsService({ logStore, toolbox }),
+    createIamService({ store, clock, ids }),
+    createStsService({ issuer: withAccounts(credentials) }),
+  ];
+  const controllers = [...services.flatMap((service) => service.controllers ?? []), ...fargate.controllers];
+  return { store, supervisor, ...runtime, network, registry, logStore, collector, loadBalancers, fargate, ecs, credentials, services, controllers };
+}
+
+/** IAM makes the sessions; which account a key belongs to is in the key itself. */
+function withAccounts(credentials: IamCredentials) {
+  return {
+    issueRoleSession: (request: Parameters<IamCredentials["issueRoleSession"]>[0]) => credentials.issueRoleSession(request),
+    issueSessionToken: (request: Parameters<IamCredentials["issueSessionToken"]>[0]) => credentials.issueSessionToken(request),
+    maxSessionSeconds: (roleArn: string) => credentials.maxSessionSeconds(roleArn),
+    accountOfKeyId,
+  };
+}
+
+/** With no compute there are no namespaces to plug; records and addresses are real all the same. */
+function workloadNetwork(config: InstanceConfig, network: VpcNetwork): Network {
+  return config.engine === "simulated" ? createSimulatedNetwork() : network;
+}
+
+async function openRuntime(
+  config: InstanceConfig,
+  parts: Toolbox & { readonly supervisor: DaemonSupervisor },
+): Promise<{ readonly runtime: ContainerRuntime; readonly cri?: CriRuntime }> {
+  if (config.engine === "simulated") return { runtime: createSimulatedRuntime(parts) };
+  const cri = await createCriRuntime({ ...parts, config, registryPort: config.port });
+  return { runtime: cri, cri };
+}

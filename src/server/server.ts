@@ -1,0 +1,83 @@
+import { join } from "node:path";
+import type { Toolbox } from "../contracts/service.ts";
+import type { VpcEndpoint } from "../contracts/network.ts";
+import { createControllerRunner } from "../control/controller-runner.ts";
+import type { InstanceConfig } from "../core/config.ts";
+import { createGateway, type Gateway } from "../gateway/gateway.ts";
+import { writeFileAtomically } from "../host/files.ts";
+import { judgeHealth } from "./health.ts";
+import { createMetrics } from "./metrics.ts";
+import { openRooms, type Rooms } from "./rooms.ts";
+import { claimInstance } from "./serving.ts";
+
+export interface Server {
+  /** Ends the control plane: requests in flight finish; what runs goes on. */
+  close(): Promise<void>;
+}
+
+/** Starts an instance: adopts what runs, sweeps what nobody owns, serves. */
+export async function startServer(config: InstanceConfig, toolbox: Toolbox, version: string): Promise<Server> {
+  await using stack = new AsyncDisposableStack();
+  stack.use(await claimInstance(config));
+  const rooms = await openRooms(config, toolbox);
+  stack.defer(() => closeRooms(rooms));
+  const runner = createControllerRunner({ store: rooms.store, controllers: rooms.controllers, clock: toolbox.clock, logger: toolbox.logger });
+  const states = () => runner.state();
+  let serving = false;
+  const gateway = createGateway({
+    ...toolbox,
+    config,
+    services: rooms.services,
+    credentials: rooms.credentials,
+    metrics: createMetrics({ supervisor: rooms.supervisor, controllers: states }),
+    health: async () => judgeHealth({ supervisor: rooms.supervisor, controllers: states(), version, serving }),
+  });
+  await gateway.fastify.register(rooms.registry.plugin);
+  stack.defer(() => gateway.close());
+  await gateway.listen("127.0.0.1", config.port);
+  const keys = await rooms.credentials.ensureRootKeys();
+  await writeFileAtomically(join(config.dataDir, "credentials.json"), `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+  await rooms.network.start();
+  if (config.engine === "cri") stack.use(await serveVpcs(rooms, gateway, toolbox));
+  await Promise.all([rooms.loadBalancers.start(), rooms.fargate.start(), rooms.ecs.start()]);
+  await runner.start();
+  stack.defer(() => runner.stop());
+  serving = true;
+  const owned = stack.move();
+  return { close: () => owned.disposeAsync() };
+}
+
+/** Listens where the containers of each VPC reach Tidegate, as VPCs come into use. */
+async function serveVpcs(rooms: Rooms, gateway: Gateway, { logger }: Toolbox): Promise<Disposable> {
+  const open = new Set<string>();
+  const serve = async (endpoint: VpcEndpoint): Promise<void> => {
+    if (open.has(endpoint.hostAddress)) return;
+    open.add(endpoint.hostAddress);
+    await gateway.listen(endpoint.hostAddress, endpoint.apiPort);
+    await rooms.fargate.metadataServer.listen(endpoint.hostAddress, endpoint.metadataPort);
+  };
+  for (const endpoint of await rooms.network.endpoints()) await serve(endpoint);
+  return rooms.network.watchEndpoints((endpoints) => {
+    for (const endpoint of endpoints) {
+      serve(endpoint).catch((error: unknown) => {
+        open.delete(endpoint.hostAddress);
+        logger.error("cannot serve a VPC's endpoint", { vpcId: endpoint.vpcId, err: error });
+      });
+    }
+  });
+}
+
+/** Lets go of everything, in the order opposite to its making. */
+export async function closeRooms(rooms: Rooms): Promise<void> {
+  await rooms.fargate.close();
+  rooms.ecs.close();
+  await rooms.loadBalancers.close();
+  await rooms.collector.close?.();
+  await rooms.registry.close();
+  await rooms.network.close();
+  await rooms.runtime.close();
+  await rooms.logStore.close();
+  rooms.credentials[Symbol.dispose]();
+  rooms.supervisor.release();
+  await rooms.store.close();
+}

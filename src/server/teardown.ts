@@ -1,0 +1,40 @@
+import { rm } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { systemClock } from "../core/clock.ts";
+import { randomIds } from "../core/ids.ts";
+import { silentLogger } from "../core/logger.ts";
+import { messageOf } from "../core/problem.ts";
+import { findInstance } from "./instance.ts";
+import { openRooms } from "./rooms.ts";
+import { closeRooms } from "./server.ts";
+import { claimInstance } from "./serving.ts";
+
+/** `down --all [--purge]`: ends all that an instance runs. May be run again after a failure: each room removes what it still finds. */
+async function tearDown(dataDir: string, purge: boolean): Promise<void> {
+  const config = await findInstance(dataDir);
+  if (config === undefined) return;
+  await using claim = await claimInstance(config);
+  void claim;
+  const toolbox = { clock: systemClock, ids: randomIds, logger: silentLogger };
+  const rooms = await openRooms(config, toolbox);
+  await rooms.network.start();
+  await rooms.fargate.removeEverything();
+  await rooms.loadBalancers.removeEverything();
+  await rooms.cri?.removeEverything({ purge });
+  await rooms.network.removeEverything();
+  await rooms.supervisor.stopAll();
+  await closeRooms(rooms);
+  await rm(config.runDir, { recursive: true, force: true });
+  if (purge) await rm(dataDir, { recursive: true, force: true });
+}
+
+const { values } = parseArgs({
+  options: { "data-dir": { type: "string", default: "/var/lib/tidegate" }, purge: { type: "boolean", default: false } },
+});
+tearDown(values["data-dir"], values.purge).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    process.stderr.write(`tidegate: ${messageOf(error)}\n`);
+    process.exit(1);
+  },
+);
