@@ -5,6 +5,7 @@ import { RegistryProblem } from "../problems.ts";
 import type { BlobLinkRecord } from "../records.ts";
 import { isPublic } from "./address.ts";
 import { hasAlready, header, type Exchange } from "./exchange.ts";
+import { sendFile } from "./send-file.ts";
 
 /** GET, HEAD and DELETE of a blob, with ranges. */
 export async function handleBlob(exchange: Exchange, digest: string): Promise<FastifyReply> {
@@ -35,12 +36,16 @@ async function sendBlob(exchange: Exchange, blob: BlobLinkRecord): Promise<Fasti
   reply.header("content-length", length);
   if (range !== undefined) reply.code(206).header("content-range", `bytes ${range.start}-${range.end}/${sizeBytes}`);
   if (request.method === "HEAD" || length === 0) return reply.send();
-  return reply.send(await rooms.blobs.read(digest, range));
+  const file = await rooms.blobs.open(digest);
+  void sendFile(reply, file, range ?? { start: 0, end: sizeBytes - 1 });
+  return reply;
 }
 
 async function sendUpstreamBlob(exchange: Exchange, digest: string): Promise<FastifyReply> {
   const { reply, request, rooms, repository } = exchange;
-  if (request.method === "HEAD" || header(exchange, "range") !== undefined) {
+  // Whoever pushes asks so whether the blob must be sent: what is not kept here must. Whoever pulls GETs.
+  if (request.method === "HEAD") throw new RegistryProblem("blob-unknown", `the blob ${digest} is not kept here`);
+  if (header(exchange, "range") !== undefined) {
     return sendBlob(exchange, await rooms.pullThrough.ensureBlob(repository, digest));
   }
   const { content, sizeBytes } = await rooms.pullThrough.streamBlob(repository, digest);
