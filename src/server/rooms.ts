@@ -16,6 +16,7 @@ import { createLogCollector } from "../logstore/collector/log-collector.ts";
 import { openLogStore } from "../logstore/log-store.ts";
 import { createNetwork, type VpcNetwork } from "../network/vpc-network.ts";
 import { createRegistry, type Registry } from "../registry/registry.ts";
+import { createEc2Service } from "../services/ec2/service.ts";
 import { createEcrService } from "../services/ecr/service.ts";
 import { createEcsService, type EcsService } from "../services/ecs/ecs-service.ts";
 import { createCredentialSource, type IamCredentials } from "../services/iam/credentials.ts";
@@ -79,6 +80,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox): Promi
   const services: readonly Service[] = [
     ecs,
     createEcrService({ registry, toolbox, config }),
+    createEc2Service({ network: network.admin, toolbox }),
     createLogsService({ logStore, toolbox }),
     createIamService({ store, clock, ids }),
     createStsService({ issuer: withAccounts(credentials) }),
