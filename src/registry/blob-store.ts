@@ -63,14 +63,17 @@ export class FileBlobStore implements BlobStore {
   }
 
   async read(digest: string, range?: { readonly start: number; readonly end: number }): Promise<Readable> {
-    let file: FileHandle;
+    return createReadStream("", { fd: await this.open(digest), highWaterMark: TRANSFER_BUFFER_BYTES, ...range });
+  }
+
+  /** The blob's file, to read; whoever gets it closes it. @throws RegistryProblem `blob-unknown`. */
+  async open(digest: string): Promise<FileHandle> {
     try {
-      file = await open(this.#pathOf(digest), "r");
+      return await open(this.#pathOf(digest), "r");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") throw blobUnknown(digest, error);
       throw error;
     }
-    return createReadStream("", { fd: file, highWaterMark: TRANSFER_BUFFER_BYTES, ...range });
   }
 
   /** The whole of a small blob: a manifest. */
