@@ -1,0 +1,255 @@
+/**
+ * RunTask to the container's first accepted connection, image present, beside `ctr run -d` of the same image on the same containerd and, where a
+ * Docker engine answers, `docker run -d`; taking turns. Then 50 tasks at once, from the first call to the last connection.
+ * `node test/bench/run-task.ts [rounds]`.
+ */
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { DescribeSubnetsCommand, DescribeSecurityGroupsCommand, AuthorizeSecurityGroupIngressCommand, EC2Client } from "@aws-sdk/client-ec2";
+import {
+  DescribeTasksCommand,
+  ECSClient,
+  ListTasksCommand,
+  RegisterTaskDefinitionCommand,
+  RunTaskCommand,
+  StopTaskCommand,
+  CreateClusterCommand,
+} from "@aws-sdk/client-ecs";
+import { CreateRepositoryCommand, ECRClient, GetAuthorizationTokenCommand } from "@aws-sdk/client-ecr";
+import { systemClock } from "../../src/core/clock.ts";
+import { run } from "../../src/host/run.ts";
+import { startInstance, until } from "../support/instance.ts";
+import { writeTinyImage } from "../support/tiny-image.ts";
+import { figure, median, ms, percentile } from "./figures.ts";
+
+const rounds = Number(process.argv[2] ?? 15);
+const STORM = 50;
+const PORT = 8080;
+const COMMAND = ["httpd", "-f", "-p", String(PORT), "-h", "/www"];
+
+const work = await mkdtemp(join(tmpdir(), "tidegate-bench-"));
+const instance = await startInstance();
+try {
+  const clientConfig = {
+    endpoint: instance.endpoint,
+    region: instance.environment["AWS_REGION"] ?? "",
+    credentials: {
+      accessKeyId: instance.environment["AWS_ACCESS_KEY_ID"] ?? "",
+      secretAccessKey: instance.environment["AWS_SECRET_ACCESS_KEY"] ?? "",
+    },
+  };
+  const ecs = new ECSClient(clientConfig);
+  const image = await pushTinyImage(new ECRClient(clientConfig));
+  const network = await openNetwork(new EC2Client(clientConfig));
+  await ecs.send(new CreateClusterCommand({}));
+  await ecs.send(
+    new RegisterTaskDefinitionCommand({
+      family: "bench",
+      requiresCompatibilities: ["FARGATE"],
+      networkMode: "awsvpc",
+      cpu: "256",
+      memory: "512",
+      containerDefinitions: [{ name: "web", image, command: COMMAND, stopTimeout: 2 }],
+    }),
+  );
+  const ctr = await prepareCtr(image);
+  const docker = await prepareDocker();
+  const task: number[] = [];
+  const raw: number[] = [];
+  const engine: number[] = [];
+  for (let round = -1; round < rounds; round++) {
+    const taskMs = await oneTask(ecs, network);
+    const rawMs = await ctr.once(round);
+    const dockerMs = await docker?.once(round);
+    if (round < 0) continue;
+    task.push(taskMs);
+    raw.push(rawMs);
+    if (dockerMs !== undefined) engine.push(dockerMs);
+  }
+  const ratio = median(task) / median(raw);
+  await figure(
+    "run-task",
+    `median ${ms(median(task))}, p95 ${ms(percentile(task, 0.95))}; ctr run -d ${ms(median(raw))}: ${ratio.toFixed(2)} times (aim at most 2.5)`,
+    {
+      medianMs: median(task),
+      p95Ms: percentile(task, 0.95),
+      ctrMedianMs: median(raw),
+      ratio,
+    },
+  );
+  if (engine.length > 0) {
+    const share = median(task) / median(engine);
+    await figure("run-task/docker", `docker run -d ${ms(median(engine))}: ${share.toFixed(2)} times (aim under 0.5)`, {
+      dockerMedianMs: median(engine),
+      ratio: share,
+    });
+  } else console.log("run-task/docker        no Docker engine answers here: not measured");
+  const stormMs = await storm(ecs, network);
+  await figure("storm", `${STORM} tasks at once: ${ms(stormMs)} to the last connection, ${((STORM * 1000) / stormMs).toFixed(1)} a second`, {
+    tasks: STORM,
+    totalMs: stormMs,
+  });
+} finally {
+  await instance.remove();
+  await rm(work, { recursive: true, force: true });
+}
+
+async function pushTinyImage(ecr: ECRClient): Promise<string> {
+  const path = join(work, "tiny.tar");
+  await writeTinyImage(path);
+  await ecr.send(new CreateRepositoryCommand({ repositoryName: "tiny" }));
+  const answer = await ecr.send(new GetAuthorizationTokenCommand({}));
+  const login = Buffer.from(answer.authorizationData?.[0]?.authorizationToken ?? "", "base64").toString();
+  const image = `localhost:${instance.port}/tiny:1`;
+  await run(["skopeo", "copy", "--dest-tls-verify=false", "--dest-creds", login, `oci-archive:${path}`, `docker://${image}`]);
+  return image;
+}
+
+interface TaskNetwork {
+  readonly subnets: string[];
+  readonly securityGroups: string[];
+}
+
+async function openNetwork(ec2: EC2Client): Promise<TaskNetwork> {
+  const subnets = await ec2.send(new DescribeSubnetsCommand({ Filters: [{ Name: "default-for-az", Values: ["true"] }] }));
+  const groups = await ec2.send(new DescribeSecurityGroupsCommand({ Filters: [{ Name: "group-name", Values: ["default"] }] }));
+  const group = groups.SecurityGroups?.[0]?.GroupId ?? "";
+  await ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId: group, IpProtocol: "tcp", FromPort: PORT, ToPort: PORT, CidrIp: "0.0.0.0/0" }));
+  return { subnets: [subnets.Subnets?.[0]?.SubnetId ?? ""], securityGroups: [group] };
+}
+
+function runTask(network: TaskNetwork, count: number): RunTaskCommand {
+  return new RunTaskCommand({
+    taskDefinition: "bench",
+    count,
+    launchType: "FARGATE",
+    networkConfiguration: { awsvpcConfiguration: { ...network, assignPublicIp: "ENABLED" } },
+  });
+}
+
+/** From the call to the first connection; the address is learnt as a client would, by DescribeTasks. */
+async function oneTask(ecs: ECSClient, network: TaskNetwork): Promise<number> {
+  const startedMs = performance.now();
+  const answer = await ecs.send(runTask(network, 1));
+  const arn = answer.tasks?.[0]?.taskArn ?? "";
+  await firstConnection(await addressOf(ecs, arn), PORT);
+  const tookMs = performance.now() - startedMs;
+  await stop(ecs, [arn]);
+  return tookMs;
+}
+
+async function addressOf(ecs: ECSClient, arn: string): Promise<string> {
+  for (;;) {
+    const described = await ecs.send(new DescribeTasksCommand({ tasks: [arn] }));
+    const [task] = described.tasks ?? [];
+    if (task?.lastStatus === "STOPPED") throw new Error(`the task stopped: ${task.stoppedReason}`);
+    const address = task?.attachments?.[0]?.details?.find((detail) => detail.name === "privateIPv4Address")?.value;
+    if (address !== undefined) return address;
+    await systemClock.sleep(2);
+  }
+}
+
+async function firstConnection(host: string, port: number): Promise<void> {
+  for (;;) {
+    if (await connects(host, port)) return;
+    await systemClock.sleep(2);
+  }
+}
+
+async function connects(host: string, port: number): Promise<boolean> {
+  const socket = connect({ host, port });
+  const timer = systemClock.setTimer(500, () => socket.destroy(new Error("no answer")));
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    timer[Symbol.dispose]();
+    socket.destroy();
+  }
+}
+
+async function stop(ecs: ECSClient, arns: readonly string[]): Promise<void> {
+  for (const task of arns) await ecs.send(new StopTaskCommand({ task }));
+  await until("the tasks have stopped", async () => (await ecs.send(new ListTasksCommand({ desiredStatus: "RUNNING" }))).taskArns?.length === 0);
+  for (const arn of arns) {
+    await until(`${arn} is STOPPED`, async () => (await ecs.send(new DescribeTasksCommand({ tasks: [arn] }))).tasks?.[0]?.lastStatus === "STOPPED");
+  }
+}
+
+async function storm(ecs: ECSClient, network: TaskNetwork): Promise<number> {
+  const startedMs = performance.now();
+  const answers = await Promise.all(Array.from({ length: STORM / 10 }, () => ecs.send(runTask(network, 10))));
+  const arns = answers.flatMap((answer) => (answer.tasks ?? []).map((task) => task.taskArn ?? ""));
+  if (arns.length !== STORM)
+    throw new Error(`${arns.length} of ${STORM} tasks were taken: ${JSON.stringify(answers.flatMap((answer) => answer.failures))}`);
+  await Promise.all(arns.map(async (arn) => firstConnection(await addressOf(ecs, arn), PORT)));
+  const tookMs = performance.now() - startedMs;
+  await stop(ecs, arns);
+  return tookMs;
+}
+
+interface Peer {
+  once(round: number): Promise<number>;
+}
+
+/** `ctr run -d` on a containerd namespace of its own, on the same daemon, with the host's network. */
+async function prepareCtr(image: string): Promise<Peer> {
+  const socket = join("/run/tidegate", instance.instanceId, "containerd", "containerd.sock");
+  const ctr = ["ctr", "--address", socket, "--namespace", "bench"];
+  const path = join(work, "tiny.tar");
+  await run([...ctr, "images", "import", "--base-name", "tidegate.test/tiny", path]);
+  const name = (await run([...ctr, "images", "list", "-q"])).stdout.trim().split("\n")[0] ?? image;
+  return {
+    async once(round) {
+      const port = 20_000 + round + 1;
+      const id = `bench-${round + 1}`;
+      const startedMs = performance.now();
+      await run([...ctr, "run", "--detach", "--net-host", name, id, "httpd", "-f", "-p", String(port), "-h", "/www"]);
+      await firstConnection("127.0.0.1", port);
+      const tookMs = performance.now() - startedMs;
+      await run([...ctr, "tasks", "kill", "--signal", "SIGKILL", id]);
+      await until("ctr's task has ended", async () => (await run([...ctr, "tasks", "delete", id], { okCodes: [0, 1] })).code === 0);
+      await run([...ctr, "containers", "delete", id]);
+      return tookMs;
+    },
+  };
+}
+
+async function prepareDocker(): Promise<Peer | undefined> {
+  const found = await run(["docker", "version"], { timeoutMs: 5000 }).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const loaded = await run(["skopeo", "copy", `oci-archive:${join(work, "tiny.tar")}`, "docker-daemon:tidegate.test/tiny:bench"]).catch(
+    () => undefined,
+  );
+  if (loaded === undefined) return undefined;
+  return {
+    async once(round) {
+      const port = 21_000 + round + 1;
+      const startedMs = performance.now();
+      const { stdout } = await run([
+        "docker",
+        "run",
+        "--detach",
+        "--network",
+        "host",
+        "tidegate.test/tiny:bench",
+        "httpd",
+        "-f",
+        "-p",
+        String(port),
+        "-h",
+        "/www",
+      ]);
+      await firstConnection("127.0.0.1", port);
+      const tookMs = performance.now() - startedMs;
+      await run(["docker", "rm", "--force", stdout.trim()]);
+      return tookMs;
+    },
+  };
+}
