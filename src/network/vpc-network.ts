@@ -14,7 +14,6 @@ import type { HostResolvers } from "./host-resolvers.ts";
 import { RESOLV_CONF_PATHS, readHostResolvers, watchHostResolvers } from "./host-resolvers.ts";
 import { HostsFile } from "./hosts-file.ts";
 import { nextFreeAddress } from "./ipam.ts";
-import type { Kernel } from "./kernel.ts";
 import { recordsOnlyKernel } from "./kernel.ts";
 import { createLinuxKernel } from "./linux-kernel.ts";
 import { NetworkModel } from "./model.ts";
@@ -22,6 +21,8 @@ import { ENDPOINT_ADDRESS, METADATA_PORT, privateDomain } from "./object-names.t
 import { namesOf, privateDnsName } from "./plan-dns.ts";
 import type { EniRecord, SubnetRecord, VpcRecord } from "./records.ts";
 import { Serial } from "./shell.ts";
+import type { RetryingKernel } from "./retrying-kernel.ts";
+import { retryingKernel } from "./retrying-kernel.ts";
 import type { VpcAdmin } from "./vpc-admin.ts";
 import { createVpcAdmin } from "./vpc-admin.ts";
 import type { ActiveVpc, Ports, VpcFacts } from "./vpc-facts.ts";
@@ -78,7 +79,7 @@ class LinuxVpcNetwork implements VpcNetwork {
   readonly admin: VpcAdmin;
   readonly #options: NetworkOptions;
   readonly #model: NetworkModel;
-  readonly #kernel: Kernel;
+  readonly #kernel: RetryingKernel;
   readonly #ports: Ports;
   readonly #logger: Logger;
   readonly #hosts: HostsFile;
@@ -99,7 +100,7 @@ class LinuxVpcNetwork implements VpcNetwork {
     this.#ports = { apiPort: config.port, metadataPort: METADATA_PORT, hostPorts: config.hostPorts };
     this.#hosts = new HostsFile(options.hostsPath ?? "/etc/hosts", config.instanceId);
     this.#hostResolvers = readHostResolvers(this.#resolvConfPaths);
-    this.#kernel = this.#isSimulated
+    const kernel = this.#isSimulated
       ? recordsOnlyKernel
       : createLinuxKernel({
           instanceId: config.instanceId,
@@ -112,6 +113,7 @@ class LinuxVpcNetwork implements VpcNetwork {
           loopbackResolver: () => this.#hostResolvers.loopback,
           hostNetnsPath: options.hostNetnsPath,
         });
+    this.#kernel = retryingKernel(kernel, { clock: options.clock, logger: this.#logger });
     this.admin = createVpcAdmin({
       model,
       kernel: this.#kernel,
@@ -160,6 +162,7 @@ class LinuxVpcNetwork implements VpcNetwork {
 
   async close(): Promise<void> {
     this.#resolverWatch?.[Symbol.dispose]();
+    this.#kernel[Symbol.dispose]();
     this.#endpointListeners.clear();
   }
 

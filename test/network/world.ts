@@ -188,7 +188,8 @@ export class World {
   }
 
   spawnIn(namespace: string, command: readonly string[]): ChildProcess {
-    const child = spawn("nsenter", [`--net=/run/netns/${namespace}`, "--", ...command], { stdio: ["ignore", "pipe", "inherit"] });
+    const [program = "", ...args] = ["nsenter", `--net=/run/netns/${namespace}`, "--", ...command];
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.#processes.push(child);
     return child;
   }
