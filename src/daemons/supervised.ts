@@ -2,6 +2,7 @@ import type { DaemonSpec } from "../contracts/daemon.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { messageOf, Problem } from "../core/problem.ts";
+import { removeDaemonCgroup } from "./daemon-cgroup.ts";
 import { commandHash, isExecuted, lastLogLines, launch } from "./launch.ts";
 import { isAlive, isInNetns, signalProcess } from "./proc.ts";
 import type { MarkedProcess, ProcessIdentity } from "./proc.ts";
@@ -146,6 +147,7 @@ export class SupervisedDaemon {
       await endProcess(launched, this.#spec.stopSignal, clock);
       this.#running = undefined;
       records.remove(this.name);
+      removeDaemonCgroup(instanceId, this.name);
       throw error;
     }
     logger.info("daemon started", { daemon: this.name, pid: launched.pid });

@@ -24,8 +24,15 @@ afterEach(async () => {
   for (const supervisor of supervisors.splice(0)) supervisor.release();
   await (await newSupervisor()).stopAll();
   expect(findMarkedProcesses(instanceId)).toEqual([]);
+  expect(readdirSync("/sys/fs/cgroup").flatMap((entry) => instanceCgroups(entry))).toEqual([]);
   rmSync(folder, { recursive: true, force: true });
 });
+
+function instanceCgroups(entry: string): string[] {
+  const path = join("/sys/fs/cgroup", entry);
+  const within = statSync(path).isDirectory() ? readdirSync(path).map((name) => join(path, name)) : [];
+  return [path, ...within].filter((name) => name.includes(instanceId));
+}
 
 async function newSupervisor(): Promise<DaemonSupervisor> {
   const supervisor = await createDaemonSupervisor({ config: { instanceId, runDir: folder }, clock: systemClock, logger: silentLogger });
@@ -183,6 +190,7 @@ test("children of a daemon, which inherit its marks, are not taken for it", asyn
   await daemon.stop();
   expect(startTimeOf(child)).toBeDefined();
   process.kill(child, "SIGKILL");
+  await until("the child is gone", () => startTimeOf(child) === undefined);
 });
 
 test("a changed command replaces the running daemon; the same one does not", async () => {

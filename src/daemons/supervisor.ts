@@ -3,7 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import type { Logger } from "../core/logger.ts";
 import { Problem } from "../core/problem.ts";
-import { removeDaemonCgroup } from "./daemon-cgroup.ts";
+import { removeDaemonCgroup, removeEmptyDaemonCgroups } from "./daemon-cgroup.ts";
 import type { MarkedProcess } from "./proc.ts";
 import { isAlive } from "./proc.ts";
 import { DaemonRecords } from "./records.ts";
@@ -77,6 +77,7 @@ class Supervisor implements DaemonSupervisor {
     this.#leftBehind = this.#around.records.findRunning().filter((found) => !this.#daemons.has(found.daemon));
     const names = new Set([...this.#daemons.keys(), ...this.#leftBehind.map((found) => found.daemon)]);
     await Promise.all([...names].map((name) => this.stop(name)));
+    removeEmptyDaemonCgroups(this.#around.instanceId);
   }
 
   async #ensure(spec: DaemonSpec): Promise<Daemon> {
