@@ -188,7 +188,7 @@ export class World {
   }
 
   spawnIn(namespace: string, command: readonly string[]): ChildProcess {
-    const [program = "", ...args] = ["nsenter", `--net=/run/netns/${namespace}`, "--", ...command];
+    const [program, ...args] = ["nsenter", `--net=/run/netns/${namespace}`, "--", ...command];
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.#processes.push(child);
     return child;
