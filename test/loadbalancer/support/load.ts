@@ -20,11 +20,11 @@ export interface LoadOptions {
 
 export function startLoad(url: string, { clients, method, keepAlive, pauseMs, body }: LoadOptions): Load {
   const failures: string[] = [];
-  let stopped = false;
+  const stopping = new AbortController();
   let sent = 0;
   const client = async (): Promise<void> => {
     const agent = new Agent({ keepAlive, maxSockets: 1 });
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       sent++;
       try {
         const answer = await call(`${url}/load`, { agent, method, ...(body === undefined ? {} : { body }) });
@@ -42,7 +42,7 @@ export function startLoad(url: string, { clients, method, keepAlive, pauseMs, bo
     failures,
     sent: () => sent,
     async stop() {
-      stopped = true;
+      stopping.abort();
       await Promise.all(running);
     },
   };

@@ -1,0 +1,83 @@
+import type { Action } from "@aws-sdk/client-elastic-load-balancing-v2";
+import type { ListenerAction } from "../../contracts/load-balancing.ts";
+import type { Members } from "../../contracts/service.ts";
+import { AwsError } from "../../core/aws-error.ts";
+import { unsupported, validationError } from "./errors.ts";
+
+const ONE_GROUP = "Tidegate forwards to one target group; weights come with listener rules";
+
+/** How a list of actions at `path` is treated. */
+export function actionMembers(path: string): Members {
+  return {
+    [`${path}.Type`]: "used",
+    [`${path}.TargetGroupArn`]: "used",
+    [`${path}.Order`]: { ignored: "there is one action" },
+    [`${path}.ForwardConfig.TargetGroups`]: "used",
+    [`${path}.ForwardConfig.TargetGroupStickinessConfig.Enabled`]: { refused: ONE_GROUP, unless: [false] },
+    [`${path}.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds`]: { ignored: "group stickiness cannot be enabled" },
+    [`${path}.FixedResponseConfig`]: "used",
+    [`${path}.RedirectConfig`]: "used",
+  };
+}
+
+/** Reads a listener's default actions. @throws AwsError ValidationError, InvalidLoadBalancerAction, UnsupportedFeature. */
+export function readDefaultAction(actions: readonly Action[]): ListenerAction {
+  const [action] = actions;
+  if (action === undefined) throw validationError("A listener must have default actions");
+  if (actions.length > 1) throw new AwsError("TooManyActions", "Only one default action is supported: authentication actions are not built yet");
+  switch (action.Type) {
+    case "forward":
+      return { type: "forward", targetGroupArn: readGroup(action) };
+    case "fixed-response":
+      return readFixedResponse(action);
+    case "redirect":
+      return readRedirect(action);
+    case "authenticate-cognito":
+    case "authenticate-oidc":
+    case "jwt-validation":
+    case undefined:
+    default:
+      throw unsupported(`Listener actions of type '${action.Type}' are not built yet`);
+  }
+}
+
+function readGroup(action: Action): string {
+  const groups = action.ForwardConfig?.TargetGroups ?? [];
+  if (groups.length > 1) throw unsupported(ONE_GROUP);
+  const fromConfig = groups[0]?.TargetGroupArn;
+  if (groups[0]?.Weight === 0) throw unsupported(`A target group of weight 0 gets no traffic: ${ONE_GROUP}`);
+  if (action.TargetGroupArn !== undefined && fromConfig !== undefined && action.TargetGroupArn !== fromConfig) {
+    throw new AwsError("InvalidLoadBalancerAction", "You must specify the same target group in TargetGroupArn and ForwardConfig");
+  }
+  const arn = action.TargetGroupArn ?? fromConfig;
+  if (arn === undefined) throw validationError("A target group ARN must be specified for a forward action");
+  return arn;
+}
+
+function readFixedResponse({ FixedResponseConfig: config }: Action): ListenerAction {
+  const statusCode = config?.StatusCode ?? "";
+  if (!/^[245]\d\d$/.test(statusCode)) throw validationError("The StatusCode of a fixed response must be 2XX, 4XX or 5XX");
+  const contentType = config?.ContentType;
+  const messageBody = config?.MessageBody;
+  return {
+    type: "fixed-response",
+    statusCode,
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(messageBody === undefined ? {} : { messageBody }),
+  };
+}
+
+function readRedirect({ RedirectConfig: config }: Action): ListenerAction {
+  const { Protocol = "#{protocol}", Host = "#{host}", Port = "#{port}", Path = "/#{path}", Query = "#{query}", StatusCode } = config ?? {};
+  if (StatusCode !== "HTTP_301" && StatusCode !== "HTTP_302") throw validationError("The StatusCode of a redirect must be HTTP_301 or HTTP_302");
+  if (!/^(HTTPS?|#\{protocol\})$/.test(Protocol)) throw validationError(`Redirect protocol '${Protocol}' must be HTTP, HTTPS or #{protocol}`);
+  if (!/^(\d{1,5}|#\{port\})$/.test(Port)) throw validationError(`Redirect port '${Port}' must be a number from 1 to 65535 or #{port}`);
+  if (!Path.startsWith("/")) throw validationError(`Redirect path '${Path}' must begin with '/'`);
+  if ([Protocol, Host, Port, Path, Query].join("|") === "#{protocol}|#{host}|#{port}|/#{path}|#{query}") {
+    throw new AwsError(
+      "InvalidLoadBalancerAction",
+      "The redirect must change at least one of protocol, port, hostname or path, to avoid a redirect loop",
+    );
+  }
+  return { type: "redirect", statusCode: StatusCode, protocol: Protocol, host: Host, port: Port, path: Path, query: Query };
+}

@@ -1,0 +1,98 @@
+import type {
+  DescribeCapacityReservationInput,
+  DescribeCapacityReservationOutput,
+  DescribeListenerAttributesInput,
+  DescribeLoadBalancerAttributesInput,
+  DescribeTargetGroupAttributesInput,
+  ModifyListenerAttributesInput,
+  ModifyLoadBalancerAttributesInput,
+  ModifyTargetGroupAttributesInput,
+} from "@aws-sdk/client-elastic-load-balancing-v2";
+import type { Operation } from "../../../contracts/service.ts";
+import { changeAttributes, describeAttributes, LISTENER_ATTRIBUTES, LOAD_BALANCER_ATTRIBUTES, TARGET_GROUP_ATTRIBUTES } from "../attributes.ts";
+import type { AttributeOutput } from "../attributes.ts";
+import { operation, requireListener, requireLoadBalancer, requireTargetGroup, type Elbv2Room } from "../room.ts";
+
+interface Attributes {
+  readonly Attributes: AttributeOutput[];
+}
+
+// eslint-disable-next-line typescript/no-explicit-any -- each operation has its own input
+export function attributeOperations(room: Elbv2Room): readonly Operation<any, any>[] {
+  return [...describing(room), ...modifying(room)];
+}
+
+function describing(room: Elbv2Room) {
+  return [
+    operation<DescribeLoadBalancerAttributesInput, Attributes>({
+      name: "DescribeLoadBalancerAttributes",
+      members: { LoadBalancerArn: "used" },
+      async handle({ LoadBalancerArn: arn = "" }, context) {
+        const { record } = await requireLoadBalancer(room, context, arn);
+        return { Attributes: describeAttributes(LOAD_BALANCER_ATTRIBUTES, record.attributes) };
+      },
+    }),
+    operation<DescribeTargetGroupAttributesInput, Attributes>({
+      name: "DescribeTargetGroupAttributes",
+      members: { TargetGroupArn: "used" },
+      async handle({ TargetGroupArn: arn = "" }, context) {
+        const { attributes } = await requireTargetGroup(room, context, arn);
+        return { Attributes: describeAttributes(TARGET_GROUP_ATTRIBUTES, attributes) };
+      },
+    }),
+    operation<DescribeListenerAttributesInput, Attributes>({
+      name: "DescribeListenerAttributes",
+      members: { ListenerArn: "used" },
+      async handle({ ListenerArn: arn = "" }, context) {
+        const { attributes } = await requireListener(room, context, arn);
+        return { Attributes: describeAttributes(LISTENER_ATTRIBUTES, attributes) };
+      },
+    }),
+    operation<DescribeCapacityReservationInput, DescribeCapacityReservationOutput>({
+      name: "DescribeCapacityReservation",
+      members: { LoadBalancerArn: "used" },
+      async handle({ LoadBalancerArn: arn = "" }, context) {
+        await requireLoadBalancer(room, context, arn);
+        return { CapacityReservationState: [] };
+      },
+    }),
+  ];
+}
+
+function modifying(room: Elbv2Room) {
+  return [
+    operation<ModifyLoadBalancerAttributesInput, Attributes>({
+      name: "ModifyLoadBalancerAttributes",
+      members: { LoadBalancerArn: "used", Attributes: "used" },
+      async handle({ LoadBalancerArn: arn = "", Attributes: changes = [] }, context) {
+        await requireLoadBalancer(room, context, arn);
+        const { record } = await room.balancing.updateLoadBalancer(arn, (before) => {
+          return { ...before, attributes: changeAttributes(LOAD_BALANCER_ATTRIBUTES, before.attributes, changes) };
+        });
+        return { Attributes: describeAttributes(LOAD_BALANCER_ATTRIBUTES, record.attributes) };
+      },
+    }),
+    operation<ModifyTargetGroupAttributesInput, Attributes>({
+      name: "ModifyTargetGroupAttributes",
+      members: { TargetGroupArn: "used", Attributes: "used" },
+      async handle({ TargetGroupArn: arn = "", Attributes: changes = [] }, context) {
+        await requireTargetGroup(room, context, arn);
+        const { attributes } = await room.balancing.updateTargetGroup(arn, (before) => {
+          return { ...before, attributes: changeAttributes(TARGET_GROUP_ATTRIBUTES, before.attributes, changes) };
+        });
+        return { Attributes: describeAttributes(TARGET_GROUP_ATTRIBUTES, attributes) };
+      },
+    }),
+    operation<ModifyListenerAttributesInput, Attributes>({
+      name: "ModifyListenerAttributes",
+      members: { ListenerArn: "used", Attributes: "used" },
+      async handle({ ListenerArn: arn = "", Attributes: changes = [] }, context) {
+        await requireListener(room, context, arn);
+        const { attributes } = await room.balancing.updateListener(arn, (before) => {
+          return { ...before, attributes: changeAttributes(LISTENER_ATTRIBUTES, before.attributes, changes) };
+        });
+        return { Attributes: describeAttributes(LISTENER_ATTRIBUTES, attributes) };
+      },
+    }),
+  ];
+}
