@@ -16,10 +16,6 @@ export class Admission {
     this.limitMiB = Math.max(0, Math.floor(options.hostMemoryMiB * options.overcommit) - options.reserveMiB);
   }
 
-  get promisedMiB(): number {
-    return this.#sumMiB;
-  }
-
   /** Promises memory to a new workload. @throws Problem `exhausted` when there is not enough left. */
   admit(id: string, memoryMiB: number): void {
     if (this.#promised.has(id)) return;

@@ -4,8 +4,8 @@ import { isProblem, messageOf } from "../core/problem.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import type { Unit } from "./session.ts";
 
-/** Waits between the tries of a pull whose registry cannot be reached. */
-const RETRY_DELAYS_MS = [500, 2000];
+/** Waits between the tries of a pull whose registry or runtime cannot be reached: together longer than a killed daemon takes to be back. */
+const RETRY_DELAYS_MS = [500, 2000, 5000];
 
 /** Pulls one container's image and notes what came of it: the image, or why the container cannot start. Never throws for the image's sake. */
 export async function pullFor(context: ComputeContext, unit: Unit, spec: ContainerSpec, attempt: number): Promise<ImageInfo | undefined> {

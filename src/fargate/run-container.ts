@@ -29,21 +29,36 @@ export async function runContainer(context: ComputeContext, unit: Unit, spec: Co
   context.signal.throwIfAborted();
   const prepared = await attemptTo("ResourceInitializationError", fail, () => prepare(context, unit, { spec, attempt, image }));
   if (prepared === undefined) return;
-  await context.limiter.run(async () => {
-    context.signal.throwIfAborted();
-    const create = (): Promise<string> => context.runtime.createContainer(sandbox, prepared);
-    const id = await attemptTo("CannotCreateContainerError", fail, () => withRetries(context, create));
-    if (id === undefined) return;
-    context.signal.throwIfAborted();
-    const started = await attemptTo("CannotStartContainerError", fail, async () => {
-      await withRetries(context, () => context.runtime.startContainer(id));
-      return true;
-    });
-    await context.cache.refreshContainer(id);
-    if (started !== undefined) session.mark(attempt === 0 ? `started ${spec.name}` : `restarted ${spec.name}`);
-  });
+  await context.limiter.run(() => launch(context, unit, { sandbox, prepared }, fail));
   await postStart(context, unit, { spec, attempt, sandbox });
   await retireOld(context, unit, { spec, attempt, sandbox });
+}
+
+interface Launch {
+  readonly sandbox: Sandbox;
+  readonly prepared: RuntimeContainerSpec;
+}
+
+/** Creates and starts. A runtime that cannot be reached is tried again from the creation on: a start that was cut off may have left nothing. */
+async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }: Launch, fail: (text: string) => void): Promise<void> {
+  const { runtime, signal, cache } = context;
+  let doing = "CannotCreateContainerError";
+  let id: string | undefined;
+  try {
+    await withRetries(context, async () => {
+      signal.throwIfAborted();
+      doing = "CannotCreateContainerError";
+      id = await runtime.createContainer(sandbox, prepared);
+      signal.throwIfAborted();
+      doing = "CannotStartContainerError";
+      await runtime.startContainer(id);
+    });
+    unit.session.mark(`${prepared.attempt === 0 ? "started" : "restarted"} ${prepared.name}`);
+  } catch (error) {
+    if (!(error instanceof Problem) || signal.aborted) throw error;
+    fail(`${doing}: ${messageOf(error)}`);
+  }
+  if (id !== undefined) await cache.refreshContainer(id);
 }
 
 /** Runs an effect; a failure is said with the error class that ECS has for it, and answers `undefined`. */

@@ -82,11 +82,6 @@ export class SandboxPool {
     if (this.#options.cache.sandboxNamed(name)?.ready === true) this.#warm.set(name, kind.runtimeHandler);
   }
 
-  /** Whether the sandbox is the pool's, ready or in the making. */
-  owns(name: string): boolean {
-    return this.#warm.has(name) || this.#making.has(name);
-  }
-
   /** A sandbox may be taken in after a restart: it is ours, alone, and was made by a pool. */
   adopts(sandbox: Sandbox): boolean {
     const { labels } = sandbox;
@@ -130,11 +125,6 @@ export class SandboxPool {
     this.#closed = true;
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
-  }
-
-  /** Names that are ready now. */
-  warmNames(): readonly string[] {
-    return [...this.#warm.keys()];
   }
 
   #refillSoon(): void {

@@ -87,11 +87,6 @@ export class WorkloadController implements Controller {
     this.#wake(id);
   }
 
-  /** Effects of any workload under way. */
-  sessionCount(): number {
-    return this.#sessions.size;
-  }
-
   async reconcile(id: string): Promise<ReconcileResult | void> {
     await this.#options.ready;
     const { store, clock } = this.#context;

@@ -54,7 +54,7 @@ class SimulatedNetwork implements Network, NetworkSimulation {
       eniId: `eni-${host.toString(16).padStart(17, "0")}`,
       macAddress: `02:00:00:${[16, 8, 0].map((shift) => ((host >> shift) & 255).toString(16).padStart(2, "0")).join(":")}`,
       privateIpv4,
-      privateDnsName: `ip-${privateIpv4.replaceAll(".", "-")}.${request.region}.compute.internal`,
+      privateDnsName: `ip-${privateIpv4.replaceAll(".", "-")}.${this.#options.region ?? request.region}.compute.internal`,
       subnetId: request.subnetId,
       vpcId: subnet.vpcId,
       subnetCidr: subnet.cidr,

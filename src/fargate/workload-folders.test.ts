@@ -1,0 +1,63 @@
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { testContainer, testWorkload } from "./testing.ts";
+import { createWorkloadFolders, type FolderContent } from "./workload-folders.ts";
+
+let dataDir: string;
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "tg-folders-"));
+});
+afterEach(() => rm(dataDir, { recursive: true, force: true }));
+
+const content: FolderContent = { hosts: "127.0.0.1 localhost\n", hostname: "box", resolvConf: "nameserver 10.0.0.2\n", files: {} };
+
+it("writes a workload's files and volumes, again and again, and keeps what containers wrote", async () => {
+  const folders = createWorkloadFolders({ dataDir });
+  const workload = testWorkload({
+    fsGroup: 2000,
+    volumes: [
+      { name: "scratch", type: "ephemeral" },
+      { name: "conf", type: "files", files: [] },
+    ],
+  });
+  const files = { conf: [{ path: "a/b", mode: 0o440, content: "x" }] };
+  await folders.prepare(workload, { ...content, files });
+  const own = join(dataDir, "workloads", workload.id);
+  const { writeFile } = await import("node:fs/promises");
+  await writeFile(join(own, "volumes", "scratch", "kept"), "kept");
+  await folders.prepare(workload, { ...content, files });
+  expect(await readFile(join(own, "hostname"), "utf8")).toBe("box\n");
+  expect(await readFile(join(own, "volumes", "conf", "a", "b"), "utf8")).toBe("x");
+  expect(await readFile(join(own, "volumes", "scratch", "kept"), "utf8")).toBe("kept");
+  expect((await stat(join(own, "volumes", "conf", "a", "b"))).mode & 0o777).toBe(0o440);
+  const scratch = await stat(join(own, "volumes", "scratch"));
+  expect([scratch.mode & 0o7777, scratch.gid]).toEqual([0o2777, 2000]);
+  await folders.prepareLogs("sandbox", "web");
+  expect(await folders.list()).toEqual({ workloads: [workload.id], sandboxes: ["sandbox"] });
+  await folders.removeWorkload(workload.id);
+  await folders.removeSandbox("sandbox");
+  await folders.removeSandbox("sandbox");
+  expect(await folders.list()).toEqual({ workloads: [], sandboxes: [] });
+});
+
+it("mounts volumes, and lets no path lead out of them", async () => {
+  const folders = createWorkloadFolders({ dataDir });
+  const workload = testWorkload({ volumes: [{ name: "v", type: "ephemeral" }] });
+  const mounts = (subPath?: string): ReturnType<typeof folders.mountsOf> =>
+    folders.mountsOf(
+      workload,
+      testContainer("web", { readOnlyRootFilesystem: true, mounts: [{ volume: "v", containerPath: "/v", readOnly: true, subPath }] }),
+    );
+  const base = join(dataDir, "workloads", workload.id);
+  expect(mounts("a/b")).toEqual([
+    { hostPath: join(base, "hosts"), containerPath: "/etc/hosts", readOnly: true },
+    { hostPath: join(base, "hostname"), containerPath: "/etc/hostname", readOnly: true },
+    { hostPath: join(base, "resolv.conf"), containerPath: "/etc/resolv.conf", readOnly: true },
+    { hostPath: join(base, "volumes", "v", "a", "b"), containerPath: "/v", readOnly: true },
+  ]);
+  expect(() => mounts("../../x")).toThrow(expect.objectContaining({ kind: "invalid" }));
+  const evil = { ...content, files: { v: [{ path: "../../../evil", mode: 0o644, content: "" }] } };
+  await expect(folders.prepare(workload, evil)).rejects.toMatchObject({ kind: "invalid" });
+});
