@@ -10,7 +10,6 @@ export const taskDefinitionNotFound = (): AwsError => clientError("Unable to des
 export const taskNotFound = (): AwsError => invalidParameter("The referenced task was not found.");
 export const resourceNotFound = (message: string): AwsError => new AwsError("ResourceNotFoundException", message);
 export const platformUnknown = (message: string): AwsError => new AwsError("PlatformUnknownException", message);
-export const unsupportedFeature = (message: string): AwsError => new AwsError("UnsupportedFeatureException", message);
 
 /** A member that Tidegate does not act on yet, refused by name. */
 export const notBuilt = (member: string, why: string): AwsError => new AwsError("ClientException", `Tidegate does not support '${member}': ${why}`);

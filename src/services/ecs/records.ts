@@ -197,27 +197,11 @@ export interface ServiceRecord extends Scope {
   readonly requestHash: string;
 }
 
-/** A deployment as ListServiceDeployments shows it, kept after the deployment has left the service. */
-export interface ServiceDeploymentRecord extends Scope {
-  readonly id: string;
-  readonly cluster: string;
-  readonly service: string;
-  readonly deploymentId: string;
-  readonly revision: ServiceRevisionRecord;
-  readonly sourceRevisionIds: readonly string[];
-  readonly createdAtMs: number;
-}
-
 /** Ties a RunTask clientToken to the tasks it made. */
 export interface RunTaskTokenRecord {
   readonly requestHash: string;
   readonly taskIds: readonly string[];
   readonly createdAtMs: number;
-}
-
-export interface AccountSettingRecord {
-  readonly name: string;
-  readonly value: string;
 }
 
 export const clusters = collection<ClusterRecord>("ecs.cluster");
