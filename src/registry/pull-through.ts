@@ -92,16 +92,22 @@ export class PullThrough {
     const copy = new PassThrough({ highWaterMark: TRANSFER_BUFFER_BYTES });
     const kept = blobs.write(digest, copy).then((stored) => images.linkBlob(repository, { digest, sizeBytes: stored.sizeBytes }));
     kept.catch((error: unknown) => logger.warn("a public image's blob could not be kept", { image: repository.name, digest, err: messageOf(error) }));
+    let last: Buffer | undefined;
     const out = new Transform({
       highWaterMark: TRANSFER_BUFFER_BYTES,
-      transform(chunk, _encoding, done) {
+      transform(chunk: Buffer, _encoding, done) {
+        const ready = last;
+        last = chunk;
         if (copy.destroyed) return done(new RegistryProblem("upstream-unreachable", `the blob ${digest} could not be kept`));
-        if (copy.write(chunk)) return done(null, chunk);
-        whenWritable(copy, () => done(null, chunk));
+        if (copy.write(chunk)) return done(null, ready);
+        whenWritable(copy, () => done(null, ready));
       },
       flush(done) {
         copy.end();
-        void settle(kept, done);
+        void settle(
+          kept.then(() => last !== undefined && this.push(last)),
+          done,
+        );
       },
       destroy(error, done) {
         if (!copy.writableEnded) copy.destroy(error ?? new Error("the client went away"));

@@ -23,7 +23,7 @@ export interface TestRegistry extends AsyncDisposable {
   readonly url: string;
   /** The value of an Authorization header that may do all in the account. */
   readonly authorization: string;
-  /** fetch with the authorization, relative to the registry. */
+  /** fetch with a fresh token, relative to the registry. */
   call(path: string, init?: RequestInit): Promise<Response>;
   /** Stops serving and keeps the folder, as a kill would. */
   stop(): Promise<void>;
@@ -47,7 +47,7 @@ export async function startTestRegistry(options: TestRegistryOptions): Promise<T
   const { port } = app.server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
   const principalArn = `arn:aws:iam::${ACCOUNT}:root`;
-  const authorization = `Basic ${registry.tokens.issue({ account: ACCOUNT, region: REGION, principalArn }).authorizationToken}`;
+  const issue = (): string => `Basic ${registry.tokens.issue({ account: ACCOUNT, region: REGION, principalArn }).authorizationToken}`;
   const stop = async (): Promise<void> => {
     await app.close();
     await registry.close();
@@ -58,9 +58,12 @@ export async function startTestRegistry(options: TestRegistryOptions): Promise<T
     store,
     port,
     url,
-    authorization,
+    authorization: issue(),
     call: (path, init = {}) =>
-      fetch(path.startsWith("http") ? path : url + path, { ...init, headers: { authorization, ...(init.headers as Record<string, string>) } }),
+      fetch(path.startsWith("http") ? path : url + path, {
+        ...init,
+        headers: { authorization: issue(), ...(init.headers as Record<string, string>) },
+      }),
     stop,
     async [Symbol.asyncDispose]() {
       await stop();
