@@ -19,8 +19,8 @@ import { createRegistry, type Registry } from "../registry/registry.ts";
 import { createEc2Service } from "../services/ec2/service.ts";
 import { createEcrService } from "../services/ecr/service.ts";
 import { createEcsService, type EcsService } from "../services/ecs/ecs-service.ts";
+import { createElbv2Service } from "../services/elbv2/service.ts";
 import { createCredentialSource, type IamCredentials } from "../services/iam/credentials.ts";
-import { accountOfKeyId } from "../services/iam/identifiers.ts";
 import { createIamService } from "../services/iam/service.ts";
 import { createLogsService } from "../services/logs/service.ts";
 import { createStsService } from "../services/sts/service.ts";
@@ -81,22 +81,13 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox): Promi
     ecs,
     createEcrService({ registry, toolbox, config }),
     createEc2Service({ network: network.admin, toolbox }),
+    createElbv2Service({ balancing: loadBalancers.api, network: subnetLookup(network) }),
     createLogsService({ logStore, toolbox }),
     createIamService({ store, clock, ids }),
-    createStsService({ issuer: withAccounts(credentials) }),
+    createStsService({ issuer: credentials }),
   ];
   const controllers = [...services.flatMap((service) => service.controllers ?? []), ...fargate.controllers];
   return { store, supervisor, ...runtime, network, registry, logStore, collector, loadBalancers, fargate, ecs, credentials, services, controllers };
-}
-
-/** IAM makes the sessions; which account a key belongs to is in the key itself. */
-function withAccounts(credentials: IamCredentials) {
-  return {
-    issueRoleSession: (request: Parameters<IamCredentials["issueRoleSession"]>[0]) => credentials.issueRoleSession(request),
-    issueSessionToken: (request: Parameters<IamCredentials["issueSessionToken"]>[0]) => credentials.issueSessionToken(request),
-    maxSessionSeconds: (roleArn: string) => credentials.maxSessionSeconds(roleArn),
-    accountOfKeyId,
-  };
 }
 
 /** With no compute there are no namespaces to plug; records and addresses are real all the same. */
