@@ -35,7 +35,7 @@ export function isDigest(text: string): boolean {
 }
 
 /** Anything that reads as a digest, of whatever algorithm. */
-export function looksLikeDigest(text: string): boolean {
+function looksLikeDigest(text: string): boolean {
   return DIGEST_SHAPE.test(text);
 }
 

@@ -8,7 +8,6 @@ export type RegistryReason =
   | "name-invalid"
   | "tag-invalid"
   | "tag-immutable"
-  | "tag-unchanged"
   | "digest-invalid"
   | "digest-mismatch"
   | "manifest-unknown"
@@ -33,7 +32,6 @@ const KINDS: Readonly<Record<RegistryReason, ProblemKind>> = {
   "name-invalid": "invalid",
   "tag-invalid": "invalid",
   "tag-immutable": "conflict",
-  "tag-unchanged": "already-exists",
   "digest-invalid": "invalid",
   "digest-mismatch": "invalid",
   "manifest-unknown": "not-found",

@@ -13,7 +13,6 @@ export const OCI_ERRORS: Readonly<Record<RegistryReason, OciError>> = {
   "name-invalid": { status: 400, code: "NAME_INVALID" },
   "tag-invalid": { status: 400, code: "TAG_INVALID" },
   "tag-immutable": { status: 400, code: "TAG_INVALID" },
-  "tag-unchanged": { status: 400, code: "TAG_INVALID" },
   "digest-invalid": { status: 400, code: "DIGEST_INVALID" },
   "digest-mismatch": { status: 400, code: "DIGEST_INVALID" },
   "manifest-unknown": { status: 404, code: "MANIFEST_UNKNOWN" },
