@@ -96,7 +96,7 @@ export function roleCredentials(credentials: IamCredentials, config: InstanceCon
 /** ECS renders what the metadata endpoint answers; it is made after the compute layer that asks it. */
 export function metadataOf(ecs: () => EcsService | undefined): MetadataRenderer {
   return {
-    task: async (view) => ecs()?.metadata.task(view),
+    task: async (view, options) => ecs()?.metadata.task(view, options),
     container: async (view, container) => ecs()?.metadata.container(view, container),
   };
 }

@@ -74,7 +74,11 @@ export async function startInstance(flags: readonly string[] = []): Promise<Test
     },
     up,
     async remove() {
-      await cli(["down", "--all", "--purge"]).finally(() => rm(dataDir, { recursive: true, force: true }));
+      try {
+        await cli(["down", "--all", "--purge"]);
+      } finally {
+        await rm(dataDir, { recursive: true, force: true });
+      }
     },
   };
 }
