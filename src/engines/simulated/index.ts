@@ -1,4 +1,4 @@
 export { createSimulatedLogCollector } from "./simulated-logs.ts";
 export { createSimulatedNetwork } from "./simulated-network.ts";
-export { createSimulatedRuntime, type Simulation } from "./simulated-runtime.ts";
+export { createSimulatedRuntime } from "./simulated-runtime.ts";
 export type { Behaviour, SimulationScript } from "./script.ts";
