@@ -4,7 +4,6 @@ const COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
 const REPOSITORY = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
-const DIGEST_SHAPE = /^[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+$/;
 const ECR_HOST = /^(\d{12})\.(?:dkr\.ecr|dkr\.ecr-fips|dkr-ecr)\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)(?::\d+)?$/;
 const PUBLIC_HOST = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/;
 const HAS_LETTER = /[a-z]/;
@@ -32,11 +31,6 @@ export function isTag(tag: string): boolean {
 /** A digest that this registry can hold: sha256, lower case. */
 export function isDigest(text: string): boolean {
   return DIGEST.test(text);
-}
-
-/** Anything that reads as a digest, of whatever algorithm. */
-function looksLikeDigest(text: string): boolean {
-  return DIGEST_SHAPE.test(text);
 }
 
 /** The account and region of one of ECR's host names, `<account>.dkr.ecr.<region>.amazonaws.com`; `undefined` for any other host. */

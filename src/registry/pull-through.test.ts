@@ -163,5 +163,9 @@ describe("pull-through", () => {
     const create = server.registry.repositories.create({ account: ACCOUNT, region: REGION, name: path });
     await expect(create).rejects.toThrow("reserved");
     expect((await server.call("/v2/library/base/blobs/uploads/?ns=docker.io", { method: "POST" })).status).toBe(405);
+    const foreign = server.registry.tokens.issue({ account: "999999999999", region: REGION, principalArn: "arn" });
+    const headers = { authorization: `Basic ${foreign.authorizationToken}` };
+    expect((await fetch(`${server.url}/v2/${path}/blobs/uploads/`, { method: "POST", headers })).status).toBe(403);
+    expect((await fetch(`${server.url}/v2/${path}/manifests/1`, { headers })).status).toBe(200);
   });
 });

@@ -112,6 +112,10 @@ async function refusal(exchange: Exchange, route: Route & { readonly name: strin
     if (!isRead(request.method) && addressing.ns !== undefined) {
       throw new RegistryProblem("unsupported", `images cannot be pushed to ${addressing.ns} through this registry`);
     }
+    // What everybody builds upon is changed only by the account that runs this instance.
+    if (verified.state === "valid" && !isRead(request.method)) {
+      checkAccount(verified.caller, { ...repository, account: exchange.rooms.home.account }, actionOf(route, request.method));
+    }
     if (verified.state === "valid" || (isRead(request.method) && (await isKept(exchange, route)))) return undefined;
     return verified.state;
   }
