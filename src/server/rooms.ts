@@ -4,12 +4,11 @@ import type { Controller } from "../contracts/controller.ts";
 import type { ContainerRuntime } from "../contracts/container-runtime.ts";
 import type { DaemonSupervisor } from "../contracts/daemon.ts";
 import type { LogCollector, LogStore } from "../contracts/log-store.ts";
-import type { Network } from "../contracts/network.ts";
 import type { Store } from "../contracts/store.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import { createDaemonSupervisor } from "../daemons/supervisor.ts";
 import { createCriRuntime, type CriRuntime } from "../engines/cri/runtime.ts";
-import { createSimulatedLogCollector, createSimulatedNetwork, createSimulatedRuntime } from "../engines/simulated/index.ts";
+import { createSimulatedLogCollector, createSimulatedRuntime } from "../engines/simulated/index.ts";
 import { createFargate, type Fargate } from "../fargate/fargate.ts";
 import { createLoadBalancers, type LoadBalancers } from "../loadbalancer/load-balancers.ts";
 import { createLogCollector } from "../logstore/collector/log-collector.ts";
@@ -47,6 +46,8 @@ export interface Rooms {
   readonly controllers: readonly Controller[];
 }
 
+const SIMULATED_MEMORY_MIB = 2 ** 40;
+
 /** Opens the rooms. What can be opened side by side is: containerd's start is the longest of it. */
 export async function openRooms(config: InstanceConfig, toolbox: Toolbox): Promise<Rooms> {
   const { clock, ids, logger } = toolbox;
@@ -67,11 +68,13 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox): Promi
     config,
     store,
     runtime: runtime.runtime,
-    network: workloadNetwork(config, network),
+    network,
     logs: collector,
     images: imagesForTasks(registry, config),
     credentials: roleCredentials(credentials, config),
     metadata: metadataOf(() => late.ecs),
+    // Simulated tasks take no memory: scale runs are not to end at this host's.
+    ...(config.engine === "simulated" && { hostMemoryMiB: SIMULATED_MEMORY_MIB }),
   });
   const ports = ecsPorts({ config, registry, registrar: loadBalancers.registrar, network, logStore, credentials });
   const ecs = createEcsService({ store, engine: fargate.engine, ports, toolbox });
@@ -88,11 +91,6 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox): Promi
   ];
   const controllers = [...services.flatMap((service) => service.controllers ?? []), ...fargate.controllers];
   return { store, supervisor, ...runtime, network, registry, logStore, collector, loadBalancers, fargate, ecs, credentials, services, controllers };
-}
-
-/** With no compute there are no namespaces to plug; records and addresses are real all the same. */
-function workloadNetwork(config: InstanceConfig, network: VpcNetwork): Network {
-  return config.engine === "simulated" ? createSimulatedNetwork() : network;
 }
 
 async function openRuntime(

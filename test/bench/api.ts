@@ -7,7 +7,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateClusterCommand, DescribeTasksCommand, ECSClient, RegisterTaskDefinitionCommand, RunTaskCommand } from "@aws-sdk/client-ecs";
-import { DescribeSubnetsCommand, EC2Client } from "@aws-sdk/client-ec2";
+import { DescribeSecurityGroupsCommand, DescribeSubnetsCommand, EC2Client } from "@aws-sdk/client-ec2";
 import { run } from "../../src/host/run.ts";
 import { background, startInstance, until } from "../support/instance.ts";
 import { figure, median } from "./figures.ts";
@@ -64,8 +64,15 @@ async function prepare(
 ): Promise<Server> {
   const config = { endpoint, region: "us-east-1", credentials };
   const ecs = new ECSClient(config);
-  const subnets = await new EC2Client(config).send(new DescribeSubnetsCommand({}));
-  const network = { awsvpcConfiguration: { subnets: [subnets.Subnets?.[0]?.SubnetId ?? ""] } };
+  const ec2 = new EC2Client(config);
+  const subnets = await ec2.send(new DescribeSubnetsCommand({ Filters: [{ Name: "default-for-az", Values: ["true"] }] }));
+  const subnet = subnets.Subnets?.[0];
+  const inVpc = [
+    { Name: "vpc-id", Values: [subnet?.VpcId ?? ""] },
+    { Name: "group-name", Values: ["default"] },
+  ];
+  const groups = await ec2.send(new DescribeSecurityGroupsCommand({ Filters: inVpc }));
+  const network = { awsvpcConfiguration: { subnets: [subnet?.SubnetId ?? ""], securityGroups: [groups.SecurityGroups?.[0]?.GroupId ?? ""] } };
   await ecs.send(new CreateClusterCommand({ clusterName: "default" }));
   await ecs.send(
     new RegisterTaskDefinitionCommand({
@@ -74,7 +81,7 @@ async function prepare(
       networkMode: "awsvpc",
       cpu: "256",
       memory: "512",
-      containerDefinitions: [{ name: "web", image: "bench:1" }],
+      containerDefinitions: [{ name: "web", image: "bench:1", cpu: 256, memory: 256 }],
     }),
   );
   const arns: string[] = [];
@@ -103,11 +110,12 @@ async function captureSigned(
       captured = { headers: request.headers, body: Buffer.from(request.body).toString() };
       return next(args);
     },
-    { step: "finalizeRequest", priority: "low", name: "capture" },
+    { step: "deserialize", priority: "low", name: "capture" },
   );
   const answer = await ecs.send(command);
   if (captured === undefined || answer.tasks?.length !== 100) throw new Error("the request to repeat could not be captured");
-  const { "content-length": _length, ...headers } = captured.headers;
+  // wrk writes these two itself.
+  const { "content-length": _length, host: _host, ...headers } = captured.headers;
   return { headers, body: captured.body };
 }
 

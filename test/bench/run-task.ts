@@ -200,7 +200,7 @@ interface Peer {
 
 /** `ctr run -d` on a containerd namespace of its own, on the same daemon, with the host's network. */
 async function prepareCtr(image: string): Promise<Peer> {
-  const socket = join("/run/tidegate", instance.instanceId, "containerd", "containerd.sock");
+  const socket = join("/run/tidegate", instance.instanceId, "containerd.sock");
   const ctr = ["ctr", "--address", socket, "--namespace", "bench"];
   const path = join(work, "tiny.tar");
   await run([...ctr, "images", "import", "--base-name", "tidegate.test/tiny", path]);
