@@ -5,7 +5,8 @@ import type { ECSClient } from "@aws-sdk/client-ecs";
 import type { ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import type { IAMClient } from "@aws-sdk/client-iam";
 import { CommandError } from "./command.ts";
-import { type InstanceFile, readCredentials, readInstance } from "./instance-files.ts";
+import type { KeptInstance } from "../core/config.ts";
+import { readCredentials, readInstance } from "./instance-files.ts";
 import type { Output } from "./output.ts";
 
 /** How commands reach an instance. Clients are made at first use, so that `env` loads no SDK. */
@@ -14,7 +15,7 @@ export interface Session {
   readonly output: Output;
   readonly json: boolean;
   /** @throws CommandError (exit code 3) with the command that starts one, when there is no instance. */
-  instance(): Promise<InstanceFile>;
+  instance(): Promise<KeptInstance>;
   connection(): Promise<Connection>;
   ecs(): Promise<ECSClient>;
   ecr(): Promise<ECRClient>;
@@ -50,7 +51,7 @@ export function createSession(settings: { readonly dataDir: string; readonly out
   };
 }
 
-async function findInstance(dataDir: string): Promise<InstanceFile> {
+async function findInstance(dataDir: string): Promise<KeptInstance> {
   const instance = await readInstance(dataDir);
   if (instance !== undefined) return instance;
   throw new CommandError(`There is no Tidegate under ${dataDir}. \`tidegate up --detach\` starts one there.`, 3);

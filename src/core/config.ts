@@ -1,3 +1,6 @@
+/** What is decided at an instance's first start and kept in `<dataDir>/instance.json`. */
+export type KeptInstance = Pick<InstanceConfig, "instanceId" | "port" | "account" | "region" | "vpcCidr" | "runDir">;
+
 /** One running Tidegate: where it keeps things and how it is reached. Made once in `server/`, handed down, never global. */
 export interface InstanceConfig {
   /** Six lower-case hex digits, made at first start and kept; in the name or label of everything outside the store. */

@@ -1,11 +1,5 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-
-/** A process, told apart from a later one that got the same pid. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  /** Field 22 of `/proc/<pid>/stat`: clock ticks between boot and start. */
-  readonly startTime: string;
-}
+import { readdirSync, statSync } from "node:fs";
+import { isAlive, type ProcessIdentity, readProc, startTimeOf } from "../host/process.ts";
 
 /** A daemon's root process, as the marks in its environment tell it. */
 export interface MarkedProcess extends ProcessIdentity {
@@ -20,21 +14,6 @@ export const MARKS = {
   commandHash: "TIDEGATE_DAEMON_COMMAND",
   pid: "TIDEGATE_DAEMON_PID",
 } as const;
-
-/** The start time of a process that runs; `undefined` when it is gone or a zombie. */
-export function startTimeOf(pid: number): string | undefined {
-  const text = readProc(`/proc/${pid}/stat`);
-  if (text === undefined) return undefined;
-  // The name, in parentheses, may hold spaces and parentheses itself: fields count from the last one.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const state = fields[0];
-  return state === "Z" || state === "X" ? undefined : fields[19];
-}
-
-/** True while this very process runs. */
-export function isAlive(identity: ProcessIdentity): boolean {
-  return startTimeOf(identity.pid) === identity.startTime;
-}
 
 /** Sends a signal to this very process; nothing happens when it is gone. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
@@ -84,13 +63,4 @@ function readMarks(pid: number, instanceId: string): MarkedProcess | undefined {
   const startTime = startTimeOf(pid);
   if (daemon === undefined || commandHash === undefined || startTime === undefined) return undefined;
   return { pid, startTime, daemon, commandHash };
-}
-
-function readProc(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    // Gone meanwhile, or not ours to read.
-    return undefined;
-  }
 }

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomically } from "../host/files.ts";
-import { findMarkedProcesses, isAlive } from "./proc.ts";
+import { isAlive } from "../host/process.ts";
+import { findMarkedProcesses } from "./proc.ts";
 import type { MarkedProcess } from "./proc.ts";
 
 /** What is kept of each daemon in `<runDir>/daemons/<name>.json`, written as soon as it has a pid. */

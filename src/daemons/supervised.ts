@@ -4,8 +4,10 @@ import type { Logger } from "../core/logger.ts";
 import { messageOf, Problem } from "../core/problem.ts";
 import { removeDaemonCgroup } from "./daemon-cgroup.ts";
 import { commandHash, isExecuted, lastLogLines, launch } from "./launch.ts";
-import { isAlive, isInNetns, signalProcess } from "./proc.ts";
-import type { MarkedProcess, ProcessIdentity } from "./proc.ts";
+import { isAlive } from "../host/process.ts";
+import { isInNetns, signalProcess } from "./proc.ts";
+import type { ProcessIdentity } from "../host/process.ts";
+import type { MarkedProcess } from "./proc.ts";
 import type { DaemonRecords } from "./records.ts";
 
 const ADOPTED_CHECK_MS = 1_000;

@@ -8,7 +8,8 @@ import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
 import { run } from "../host/run.ts";
-import { findMarkedProcesses, startTimeOf } from "./proc.ts";
+import { startTimeOf } from "../host/process.ts";
+import { findMarkedProcesses } from "./proc.ts";
 import { createDaemonSupervisor } from "./supervisor.ts";
 
 let folder: string;

@@ -5,7 +5,7 @@ import type { Logger } from "../core/logger.ts";
 import { Problem } from "../core/problem.ts";
 import { removeDaemonCgroup, removeEmptyDaemonCgroups } from "./daemon-cgroup.ts";
 import type { MarkedProcess } from "./proc.ts";
-import { isAlive } from "./proc.ts";
+import { isAlive } from "../host/process.ts";
 import { DaemonRecords } from "./records.ts";
 import { endProcess, SupervisedDaemon } from "./supervised.ts";
 import type { Surroundings } from "./supervised.ts";

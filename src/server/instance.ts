@@ -1,21 +1,11 @@
 import { createServer } from "node:net";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { InstanceConfig } from "../core/config.ts";
+import type { InstanceConfig, KeptInstance } from "../core/config.ts";
 import { Problem } from "../core/problem.ts";
 import { randomIds } from "../core/ids.ts";
 import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
 import type { ServerFlags } from "./flags.ts";
-
-/** What is decided at first start and kept in `<dataDir>/instance.json`. */
-interface Kept {
-  readonly instanceId: string;
-  readonly port: number;
-  readonly account: string;
-  readonly region: string;
-  readonly vpcCidr: string;
-  readonly runDir: string;
-}
 
 const DEFAULT_PORT = 4566;
 const DEFAULT_ACCOUNT = "100000000000";
@@ -50,12 +40,12 @@ export async function findInstance(dataDir: string): Promise<InstanceConfig | un
   return { ...kept, dataDir, auth: "iam", engine: "cri", hostPorts: [], manageHosts: true, trustHostCa: false };
 }
 
-async function readKept(path: string): Promise<Kept | undefined> {
+async function readKept(path: string): Promise<KeptInstance | undefined> {
   const text = await readTextIfAny(path);
-  return text === undefined ? undefined : (JSON.parse(text) as Kept);
+  return text === undefined ? undefined : (JSON.parse(text) as KeptInstance);
 }
 
-async function firstStart(flags: ServerFlags, pickCidr: (wanted: string | undefined) => Promise<string>): Promise<Kept> {
+async function firstStart(flags: ServerFlags, pickCidr: (wanted: string | undefined) => Promise<string>): Promise<KeptInstance> {
   const instanceId = randomIds.hex(6);
   return {
     instanceId,
@@ -68,7 +58,7 @@ async function firstStart(flags: ServerFlags, pickCidr: (wanted: string | undefi
 }
 
 /** The port may change between starts; account, region and CIDR are in what was made. */
-function checkAgainst(kept: Kept, flags: ServerFlags): Kept {
+function checkAgainst(kept: KeptInstance, flags: ServerFlags): KeptInstance {
   const fixed = { account: flags.account, region: flags.region, vpcCidr: flags.vpcCidr };
   for (const [name, value] of Object.entries(fixed)) {
     const before = kept[name as keyof typeof fixed];
