@@ -62,7 +62,9 @@ describe("haproxyConfig", () => {
     expect(lines).toContain("  default_backend tg-73e2d6bc24d8a067");
     expect(lines).toContain("  http-check expect status 200-299,301");
     expect(lines).toContain("  hard-stop-after 3600s");
-    expect(lines).toContain("  server 10.0.0.5:3000_ab12cd34 10.0.0.5:3000 check inter 30s fall 2 rise 5 sni var(txn.fresh) pool-purge-delay 1s");
+    expect(lines).toContain(
+      "  server 10.0.0.5:3000_ab12cd34 10.0.0.5:3000 check inter 30s fall 2 rise 5 sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s",
+    );
   });
 
   it("keeps its structure when targets come and go, and changes it with all else", () => {

@@ -15,11 +15,16 @@ export function healthCheckLines({ healthCheck: check }: Backend): readonly stri
 }
 
 /**
- * What follows `server <name>` in the configuration and `add server <backend>/<name>` at run time.
+ * How connections to a server are kept. Both pool settings must be said: a server added at run time has 0 in their place (HAProxy 2.6) and
+ * would get a new connection for each request.
  *
  * `sni` on a connection without TLS only makes the value part of the key under which idle connections are found again: requests that must
  * not meet a connection that the target is just closing carry a value of their own and so get a fresh one.
  */
+export const CONNECTIONS = "sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s";
+
+/**
+ * What follows `server <name>` in the configuration and `add server <backend>/<name>` at run time. */
 export function serverArguments(backend: Backend, server: Server): string {
   return `${server.ip}:${server.port} ${serverSettings(backend)}`;
 }
@@ -29,5 +34,5 @@ export function serverSettings({ healthCheck: check }: Backend): string {
   const port = check.port === "traffic-port" ? "" : ` port ${Number(check.port)}`;
   const tls = check.protocol === "HTTPS" ? " check-ssl verify none" : "";
   const thresholds = `fall ${check.unhealthyThreshold} rise ${check.healthyThreshold}`;
-  return `check inter ${check.intervalSeconds}s ${thresholds}${port}${tls} sni var(txn.fresh) pool-purge-delay 1s`;
+  return `check inter ${check.intervalSeconds}s ${thresholds}${port}${tls} ${CONNECTIONS}`;
 }

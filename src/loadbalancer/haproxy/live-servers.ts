@@ -1,5 +1,5 @@
 import { Problem } from "../../core/problem.ts";
-import { serverArguments } from "../config/health-check.ts";
+import { CONNECTIONS, serverArguments } from "../config/health-check.ts";
 import type { Backend, ProxyModel, Server } from "../config/proxy-model.ts";
 import type { ServerStats } from "./stats.ts";
 import type { Worker } from "./proxy-process.ts";
@@ -31,8 +31,7 @@ export async function convergeLeaving(worker: Worker, model: ProxyModel, healthy
   const backends = new Set(worker.servers.map(({ backend }) => backend));
   for (const [name, { backend, server }] of wanted(model)) {
     if (present.has(name) || !healthy.has(name) || !backends.has(backend.name)) continue;
-    const settings = `${server.ip}:${server.port} sni var(txn.fresh) pool-purge-delay 1s`;
-    await worker.client.command(`add server ${name} ${settings}`);
+    await worker.client.command(`add server ${name} ${server.ip}:${server.port} ${CONNECTIONS}`);
     await worker.client.command(`set server ${name} state ready`);
   }
   for (const [name, server] of present) {
