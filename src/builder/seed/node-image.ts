@@ -48,10 +48,9 @@ export async function seedNode(options: SeedOptions): Promise<readonly SeededIma
   await mkdir(options.stateFolder, { recursive: true });
   const folder = await mkdtemp(join(options.stateFolder, "seed-"));
   try {
-    options.onStep(`Debian ${SUITE}, essential packages (mmdebstrap)`);
-    const debian = await debianLayer(folder);
-    options.onStep("Node and npm");
-    const node = await nodeLayer(folder, debian.tarPath);
+    options.onStep(`Debian ${SUITE}, essential packages (mmdebstrap); Node and npm beside it`);
+    const [debian, node] = await bothOrNeither(debianLayer(folder), nodeLayer(folder));
+    const user = await userLayer(folder, debian.tarPath);
     const version = process.versions.node;
     const tags = nodeTags(version);
     options.onStep(`push to ${PUBLIC_PREFIX}/docker.io/library`);
@@ -73,7 +72,9 @@ export async function seedNode(options: SeedOptions): Promise<readonly SeededIma
     const digest = await pushImage(options.registry, {
       repository: `${PUBLIC_PREFIX}/docker.io/library/node`,
       tags,
-      layers: [debian.layer, node],
+      layers: [debian.layer, node, user],
+      // Pushed to that repository a moment ago.
+      mountFrom: `${PUBLIC_PREFIX}/docker.io/library/debian`,
       config,
     });
     return [
@@ -94,10 +95,18 @@ export function nodeTags(version: string): readonly string[] {
   );
 }
 
+/** Waits for both even when one fails, so that nothing writes into a folder that is being removed. */
+async function bothOrNeither<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return Promise.all([first, second]);
+}
+
 async function debianLayer(folder: string): Promise<{ readonly layer: Layer; readonly tarPath: string }> {
   const tarPath = join(folder, "debian.tar");
   const excluded = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*"];
   const options = [...excluded.map((path) => `--dpkgopt=path-exclude=${path}`), "--dpkgopt=path-include=/usr/share/doc/*/copyright"];
+  // Nobody needs this tree after a crash: no fsync a file, no translated descriptions.
+  options.push('--aptopt=Acquire::Languages "none"', "--dpkgopt=force-unsafe-io");
   const include = "--include=ca-certificates,adduser,netbase,tzdata,libatomic1,libstdc++6";
   await run(["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", include, ...options, SUITE, tarPath], { timeoutMs: 600_000 }).catch(
     (cause: unknown) => {
@@ -112,7 +121,7 @@ async function debianLayer(folder: string): Promise<{ readonly layer: Layer; rea
   return { layer: await packTar(tarPath, join(folder, "debian.tar.gz")), tarPath };
 }
 
-async function nodeLayer(folder: string, debianTar: string): Promise<Layer> {
+async function nodeLayer(folder: string): Promise<Layer> {
   const root = join(folder, "node");
   const require = createRequire(import.meta.url);
   const bin = join(root, "usr/local/bin");
@@ -127,12 +136,14 @@ async function nodeLayer(folder: string, debianTar: string): Promise<Layer> {
   await symlink("node", join(bin, "nodejs"));
   await writeFile(join(bin, "docker-entrypoint.sh"), ENTRY_POINT);
   await chmod(join(bin, "docker-entrypoint.sh"), 0o755);
-  await addNodeUser(root, debianTar);
   await addCertificates(root);
   return packFolder(root, join(folder, "node.tar.gz"));
 }
 
-async function addNodeUser(root: string, debianTar: string): Promise<void> {
+/** The `node` user beside Debian's own. */
+async function userLayer(folder: string, debianTar: string): Promise<Layer> {
+  const root = join(folder, "user");
+  await mkdir(root, { recursive: true });
   const lines: Readonly<Record<string, string>> = {
     "etc/passwd": "node:x:1000:1000::/home/node:/bin/bash\n",
     "etc/group": "node:x:1000:\n",
@@ -143,6 +154,7 @@ async function addNodeUser(root: string, debianTar: string): Promise<void> {
   for (const [path, line] of Object.entries(lines)) await writeFile(join(root, path), (await readFile(join(root, path), "utf8")) + line);
   await mkdir(join(root, "home/node"), { recursive: true });
   await run(["chown", "1000:1000", join(root, "home/node")]);
+  return packFolder(root, join(folder, "user.tar.gz"));
 }
 
 /** The machine's own bundle, so that builds behind a company proxy work as the machine does. */

@@ -15,15 +15,21 @@ export interface ImageConfig {
 
 const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 
+export interface ImageToPush {
+  readonly repository: string;
+  readonly tags: readonly string[];
+  readonly layers: readonly Layer[];
+  readonly config: ImageConfig;
+  /** A repository that may hold some of the layers already; those are not sent again. */
+  readonly mountFrom?: string;
+}
+
 /** Pushes an image made of `layers` under `repository` with each of `tags`, by the OCI distribution API. Answers the manifest's digest. */
-export async function pushImage(
-  registry: RegistryAccess,
-  image: { readonly repository: string; readonly tags: readonly string[]; readonly layers: readonly Layer[]; readonly config: ImageConfig },
-): Promise<string> {
+export async function pushImage(registry: RegistryAccess, image: ImageToPush): Promise<string> {
   const config = Buffer.from(JSON.stringify(configJson(image.layers, image.config)));
   const configDigest = digestOf(config);
-  for (const layer of image.layers) await pushBlob(registry, image.repository, layer.digest, await openAsBlob(layer.path));
-  await pushBlob(registry, image.repository, configDigest, new Blob([config]));
+  for (const layer of image.layers) await pushBlob(registry, image, { digest: layer.digest, content: await openAsBlob(layer.path) });
+  await pushBlob(registry, image, { digest: configDigest, content: new Blob([config]) });
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
@@ -61,10 +67,16 @@ function configJson(layers: readonly Layer[], config: ImageConfig): unknown {
   };
 }
 
-async function pushBlob(registry: RegistryAccess, repository: string, digest: string, content: Blob): Promise<void> {
+async function pushBlob(
+  registry: RegistryAccess,
+  { repository, mountFrom }: ImageToPush,
+  { digest, content }: { readonly digest: string; readonly content: Blob },
+): Promise<void> {
   const head = await send(registry, { method: "HEAD", path: `${repository}/blobs/${digest}`, okStatuses: [200, 404] });
   if (head.status === 200) return;
-  const start = await send(registry, { method: "POST", path: `${repository}/blobs/uploads/` });
+  const mount = mountFrom === undefined ? "" : `?${new URLSearchParams({ mount: digest, from: mountFrom })}`;
+  const start = await send(registry, { method: "POST", path: `${repository}/blobs/uploads/${mount}` });
+  if (start.status === 201) return;
   const location = new URL(start.headers.get("location") ?? "", `http://${registry.host}`);
   location.searchParams.set("digest", digest);
   await send(registry, { method: "PUT", url: location.href, headers: { "content-type": "application/octet-stream" }, body: content });
