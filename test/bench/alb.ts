@@ -2,7 +2,7 @@
  * Requests a second through an Application Load Balancer beside a bare HAProxy, to the same two targets, in the same run, taking turns.
  * `node test/bench/alb.ts [seconds] [targets: node | haproxy]`; `haproxy` targets answer faster, so that the load balancer counts for more.
  */
-import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,7 +23,6 @@ const folder = await mkdtemp(join(tmpdir(), "tidegate-bench-alb-"));
 const lab = await createLab();
 const supervisor = await createDaemonSupervisor({ config: lab.config, clock: systemClock, logger: silentLogger });
 const room = await createRoom(lab, { store: createMemoryStore(), supervisor });
-const started: { stop(): void }[] = [];
 try {
   await room.balancers.start();
   const targets = kind === "haproxy" ? await fastTargets(lab) : [await lab.target(), await lab.target()];
@@ -50,8 +49,8 @@ try {
     { rate: ours, bareRate: theirs, ratio: ours / theirs },
   );
 } finally {
-  for (const process of started) process.stop();
   await room.balancers.removeEverything();
+  await supervisor.stopAll();
   await lab.remove();
   await rm(folder, { recursive: true, force: true });
 }
@@ -62,7 +61,7 @@ interface Address {
 }
 
 async function load(url: string): Promise<number> {
-  const { stdout } = await run(["wrk", "-t2", `-c${CONNECTIONS}`, `-d${seconds}s`, `${url}/`], { timeoutMs: 120_000 });
+  const { stdout } = await run(["wrk", "-t2", `-c${CONNECTIONS}`, `-d${seconds}s`, `${url}/plain`], { timeoutMs: 120_000 });
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`requests failed:\n${stdout}`);
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]);
 }
@@ -70,14 +69,14 @@ async function load(url: string): Promise<number> {
 async function fastTargets(lab: Lab): Promise<readonly Address[]> {
   const ips = [await lab.address(), await lab.address()];
   const lines = ips.map((ip) => `frontend f${ip}\n  bind ${ip}:8080\n  http-request return status 200 content-type text/plain string ok`);
-  await startProxy(lab.netnsName, "targets", lines.join("\n"));
+  await startProxy(lab, "targets", lines.join("\n"));
   return ips.map((ip) => ({ ip, port: 8080 }));
 }
 
 async function bareProxy(lab: Lab, targets: readonly Address[]): Promise<string> {
   const ip = await lab.address();
   const servers = targets.map((target, index) => `  server s${index} ${target.ip}:${target.port}`);
-  await startProxy(lab.netnsName, "bare", [`frontend web`, `  bind ${ip}:80`, "  default_backend app", "backend app", ...servers].join("\n"));
+  await startProxy(lab, "bare", [`frontend web`, `  bind ${ip}:80`, "  default_backend app", "backend app", ...servers].join("\n"));
   const url = `http://${ip}`;
   await until("the bare HAProxy answers", () =>
     call(url).then(
@@ -88,10 +87,19 @@ async function bareProxy(lab: Lab, targets: readonly Address[]): Promise<string>
   return url;
 }
 
-async function startProxy(netnsName: string, name: string, sections: string): Promise<void> {
+/** Under the same supervisor as the load balancer's, so that the kernel gives both the same share of the cores. */
+async function startProxy(lab: Lab, name: string, sections: string): Promise<void> {
   const config = join(folder, `${name}.cfg`);
+  const socket = join(folder, `${name}.sock`);
+  const global = `global\n  stats socket ${socket}\n`;
   const defaults = "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n";
-  await writeFile(config, `${defaults}${sections}\n`);
-  const child = spawn("ip", ["netns", "exec", netnsName, "/usr/sbin/haproxy", "-db", "-f", config], { stdio: "ignore" });
-  started.push({ stop: () => void child.kill("SIGKILL") });
+  await writeFile(config, `${global}${defaults}${sections}\n`);
+  await supervisor.ensure({
+    name,
+    command: ["/usr/sbin/haproxy", "-W", "-f", config],
+    netnsPath: `/run/netns/${lab.netnsName}`,
+    logFile: join(folder, `${name}.log`),
+    ready: async () => existsSync(socket),
+    readyTimeoutMs: 10_000,
+  });
 }

@@ -77,6 +77,19 @@ describe("a load balancer", () => {
     expect(await bad.seen()).toBeGreaterThan(0);
   });
 
+  it("keeps connections to targets for requests that may be repeated, and gives the others a fresh one", async () => {
+    const group = await room.addGroup();
+    const { url } = await room.serve(group);
+    const target = await lab.target();
+    await room.addHealthy(group, target);
+    for (let count = 0; count < 20; count++) await call(url);
+    const reused = await target.reused();
+    expect(reused).toBeGreaterThan(10);
+    for (let count = 0; count < 20; count++) await call(url, { method: "POST", body: "x" });
+    expect(await target.reused()).toBe(reused);
+    expect(await target.seen()).toBeGreaterThanOrEqual(40);
+  });
+
   it("takes requests from a target that hangs", async () => {
     const group = await room.addGroup();
     const { url } = await room.serve(group);

@@ -46,8 +46,6 @@ function globalLines(model: ProxyModel, structure: string): readonly string[] {
     "fd-hard-limit 65536",
     // The first check of a new target comes within this, not after a whole interval.
     "max-spread-checks 200",
-    // Headers up to what ALB takes in one line.
-    "tune.bufsize 32768",
   ];
 }
 

@@ -31,6 +31,8 @@ export interface LabTarget {
   setHealth(health: "200" | "500" | "hang" | "302"): Promise<void>;
   /** How many requests came, health checks left out. */
   seen(): Promise<number>;
+  /** How many of them came on a connection that had carried one before. */
+  reused(): Promise<number>;
   kill(): Promise<void>;
 }
 
@@ -95,6 +97,7 @@ function labTarget(child: ChildProcess, ip: string, port: number): LabTarget {
     port,
     setHealth: async (health) => void (await control(`/_set?health=${health}`)),
     seen: async () => Number(await control("/_seen")),
+    reused: async () => Number(await control("/_reused")),
     kill: () => end(child),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * A target for tests: `node target-server.ts <ip> <port> <keepAliveTimeoutMs>`. Answers `{target, method, bytes, headers}`; `/slow?ms=`
- * waits; `/_set?health=` changes what `/health` answers (a status, or `hang`); `/_seen` tells how many requests came, health checks and
- * control left out; an upgrade becomes an echo.
+ * waits, `/plain` answers a word; `/_set?health=` changes what `/health` answers (a status, or `hang`); `/_seen` tells how many requests came, health checks and
+ * control left out, `/_reused` how many of them on a connection that had carried one before; an upgrade becomes an echo.
  */
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
@@ -9,6 +9,8 @@ import { createServer } from "node:http";
 const [ip = "127.0.0.1", port = "0", keepAliveTimeoutMs = "5000"] = process.argv.slice(2);
 let health = "200";
 let seen = 0;
+let reused = 0;
+const carried = new WeakSet<object>();
 
 const server = createServer((request, response) => {
   const url = new URL(request.url ?? "/", "http://target");
@@ -21,11 +23,21 @@ const server = createServer((request, response) => {
     response.end(String(seen));
     return;
   }
+  if (url.pathname === "/_reused") {
+    response.end(String(reused));
+    return;
+  }
   if (url.pathname === "/health") {
     if (health !== "hang") response.writeHead(Number(health)).end();
     return;
   }
   seen++;
+  reused += carried.has(request.socket) ? 1 : 0;
+  carried.add(request.socket);
+  if (url.pathname === "/plain") {
+    response.end("plain");
+    return;
+  }
   let bytes = 0;
   request.on("data", (chunk: Buffer) => void (bytes += chunk.length));
   request.on("end", () => {
