@@ -5,8 +5,13 @@ import type { InstanceConfig, KeptInstance } from "../core/config.ts";
 import { Problem } from "../core/problem.ts";
 import { randomIds } from "../core/ids.ts";
 import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
+import { alone, makeRunDir, otherInstances } from "./first-start.ts";
 import type { ServerFlags } from "./flags.ts";
 
+/** The network to use, given the one that was asked for and those that other instances have. */
+type PickCidr = (wanted: string | undefined, taken: readonly string[]) => Promise<string>;
+
+const RUN_ROOT = "/run/tidegate";
 const DEFAULT_PORT = 4566;
 const DEFAULT_ACCOUNT = "100000000000";
 const DEFAULT_REGION = "us-east-1";
@@ -15,13 +20,17 @@ const DEFAULT_REGION = "us-east-1";
  * The instance under `flags.dataDir`, made at first start: free port and CIDR are chosen then, and kept.
  * @throws Problem `unavailable` when a port that was asked for is taken; `conflict` when a flag contradicts what was kept.
  */
-export async function openInstance(flags: ServerFlags, pickCidr: (wanted: string | undefined) => Promise<string>): Promise<InstanceConfig> {
+export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Promise<InstanceConfig> {
   await mkdir(flags.dataDir, { recursive: true, mode: 0o755 });
   const path = join(flags.dataDir, "instance.json");
   const before = await readKept(path);
-  const kept = before === undefined ? await firstStart(flags, pickCidr) : checkAgainst(before, flags);
-  if (JSON.stringify(before) !== JSON.stringify(kept)) await writeFileAtomically(path, `${JSON.stringify(kept, null, 2)}\n`);
-  await mkdir(kept.runDir, { recursive: true, mode: 0o755 });
+  const keep = async (kept: KeptInstance): Promise<KeptInstance> => {
+    if (JSON.stringify(before) !== JSON.stringify(kept)) await writeFileAtomically(path, `${JSON.stringify(kept, null, 2)}\n`);
+    await makeRunDir(kept.runDir, flags.dataDir);
+    return kept;
+  };
+  const kept =
+    before === undefined ? await alone(RUN_ROOT, async () => keep(await firstStart(flags, pickCidr))) : await keep(checkAgainst(before, flags));
   return {
     ...kept,
     dataDir: flags.dataDir,
@@ -45,15 +54,18 @@ async function readKept(path: string): Promise<KeptInstance | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as KeptInstance);
 }
 
-async function firstStart(flags: ServerFlags, pickCidr: (wanted: string | undefined) => Promise<string>): Promise<KeptInstance> {
+async function firstStart(flags: ServerFlags, pickCidr: PickCidr): Promise<KeptInstance> {
   const instanceId = randomIds.hex(6);
+  const others = await otherInstances(RUN_ROOT);
+  const ports = new Set(others.map((other) => other.port));
+  const cidrs = others.map((other) => other.vpcCidr);
   return {
     instanceId,
-    port: flags.port ?? (await firstFreePort(DEFAULT_PORT)),
+    port: flags.port ?? (await firstFreePort(DEFAULT_PORT, ports)),
     account: flags.account ?? DEFAULT_ACCOUNT,
     region: flags.region ?? DEFAULT_REGION,
-    vpcCidr: await pickCidr(flags.vpcCidr),
-    runDir: join("/run/tidegate", instanceId),
+    vpcCidr: await pickCidr(flags.vpcCidr, cidrs),
+    runDir: join(RUN_ROOT, instanceId),
   };
 }
 
@@ -69,8 +81,8 @@ function checkAgainst(kept: KeptInstance, flags: ServerFlags): KeptInstance {
   return flags.port === undefined ? kept : { ...kept, port: flags.port };
 }
 
-async function firstFreePort(from: number): Promise<number> {
-  for (let port = from; port < from + 100; port++) if (await isFree(port)) return port;
+async function firstFreePort(from: number, taken: ReadonlySet<number>): Promise<number> {
+  for (let port = from; port < from + 100; port++) if (!taken.has(port) && (await isFree(port))) return port;
   throw new Problem("unavailable", `no port from ${from} to ${from + 99} is free on 127.0.0.1; say one with --port`);
 }
 

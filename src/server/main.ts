@@ -14,7 +14,7 @@ const toolbox = { clock: systemClock, ids: randomIds, logger };
 
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2));
-  const config = await openInstance(flags, async (wanted) => wanted ?? (await pickFreeCidr()) ?? "172.31.0.0/16");
+  const config = await openInstance(flags, async (wanted, taken) => wanted ?? (await pickFreeCidr({ alsoUsed: taken })) ?? "172.31.0.0/16");
   const startedMs = systemClock.nowMs();
   const server = await startServer(config, toolbox, version);
   const { instanceId, dataDir, port, account, region, vpcCidr, engine, auth } = config;
