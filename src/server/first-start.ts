@@ -12,13 +12,13 @@ import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
  */
 export async function alone<T>(runRoot: string, work: () => Promise<T>): Promise<T> {
   await mkdir(runRoot, { recursive: true, mode: 0o755 });
-  const holder = spawn("flock", [join(runRoot, "first-start.lock"), "sh", "-c", "echo held; exec cat"], { stdio: ["pipe", "pipe", "ignore"] });
+  const holder = spawn("flock", [runRoot, "sh", "-c", "echo held; exec cat"], { stdio: ["pipe", "pipe", "ignore"] });
   const ended = new Promise<void>((resolve) => holder.once("close", () => resolve()));
   try {
     await new Promise<void>((resolve, reject) => {
       holder.stdout.once("data", () => resolve());
       holder.once("error", (cause) => reject(new Problem("unavailable", `cannot run flock: ${cause.message}`, { cause })));
-      holder.once("close", (code) => reject(new Problem("unavailable", `cannot lock ${runRoot}/first-start.lock: flock ended with ${code}`)));
+      holder.once("close", (code) => reject(new Problem("unavailable", `cannot lock ${runRoot}: flock ended with ${code}`)));
     });
     return await work();
   } finally {
