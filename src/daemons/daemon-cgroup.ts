@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import type { Clock } from "../core/clock.ts";
 
 const ROOT = "/sys/fs/cgroup";
 /** Hierarchies of cgroup v1 by which an init system or a limit could take the daemon down with Tidegate. */
@@ -23,18 +24,32 @@ export function makeDaemonCgroup(instanceId: string, daemon: string): readonly s
   });
 }
 
+/** How long the kernel may take to see a process out that has ended. */
+const LEAVING_MS = 1000;
+const LOOK_AGAIN_MS = 20;
+
 /** Removes the daemon's cgroups, and their parents when they were the last; what still holds a process stays. */
-export function removeDaemonCgroup(instanceId: string, daemon: string): void {
-  for (const parent of parentsOf(instanceId)) if (removeIfEmpty(`${parent}/${daemon}`)) removeIfEmpty(parent);
+export async function removeDaemonCgroup(instanceId: string, daemon: string, clock: Clock): Promise<void> {
+  for (const parent of parentsOf(instanceId)) if (await removeOnceEmpty(`${parent}/${daemon}`, clock)) removeIfEmpty(parent);
 }
 
 /** Removes all cgroups of the instance's daemons that hold no process, those that outlived their daemon among them. */
-export function removeEmptyDaemonCgroups(instanceId: string): void {
+export async function removeEmptyDaemonCgroups(instanceId: string, clock: Clock): Promise<void> {
   for (const parent of parentsOf(instanceId)) {
     if (!existsSync(parent)) continue;
-    for (const entry of readdirSync(parent, { withFileTypes: true })) if (entry.isDirectory()) removeIfEmpty(`${parent}/${entry.name}`);
+    const folders = readdirSync(parent, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    for (const { name } of folders) await removeOnceEmpty(`${parent}/${name}`, clock);
     removeIfEmpty(parent);
   }
+}
+
+async function removeOnceEmpty(folder: string, clock: Clock): Promise<boolean> {
+  const untilMs = clock.nowMs() + LEAVING_MS;
+  while (!removeIfEmpty(folder)) {
+    if (clock.nowMs() > untilMs) return false;
+    await clock.sleep(LOOK_AGAIN_MS);
+  }
+  return true;
 }
 
 function removeIfEmpty(folder: string): boolean {

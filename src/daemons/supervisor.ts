@@ -52,7 +52,7 @@ class Supervisor implements DaemonSupervisor {
       this.#daemons.delete(name);
       for (const found of this.#takeLeftBehind(name)) await endProcess(found, undefined, this.#around.clock);
       this.#around.records.remove(name);
-      removeDaemonCgroup(this.#around.instanceId, name);
+      await removeDaemonCgroup(this.#around.instanceId, name, this.#around.clock);
     });
   }
 
@@ -77,7 +77,7 @@ class Supervisor implements DaemonSupervisor {
     this.#leftBehind = this.#around.records.findRunning().filter((found) => !this.#daemons.has(found.daemon));
     const names = new Set([...this.#daemons.keys(), ...this.#leftBehind.map((found) => found.daemon)]);
     await Promise.all([...names].map((name) => this.stop(name)));
-    removeEmptyDaemonCgroups(this.#around.instanceId);
+    await removeEmptyDaemonCgroups(this.#around.instanceId, this.#around.clock);
   }
 
   async #ensure(spec: DaemonSpec): Promise<Daemon> {
