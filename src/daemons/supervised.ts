@@ -149,7 +149,7 @@ export class SupervisedDaemon {
       await endProcess(launched, this.#spec.stopSignal, clock);
       this.#running = undefined;
       records.remove(this.name);
-      removeDaemonCgroup(instanceId, this.name);
+      await removeDaemonCgroup(instanceId, this.name, clock);
       throw error;
     }
     logger.info("daemon started", { daemon: this.name, pid: launched.pid });
