@@ -53,7 +53,8 @@ install_modules() {
   if [ -x node_modules/.bin/node ] && cmp -s package-lock.json "$stamp"; then return 0; fi
   command -v npm >/dev/null || { say "npm is missing: install Node.js (any version from 18 on brings it)"; return 1; }
   say "installing npm packages (Node $(sed -n 's/.*"node": "\([0-9.]*\)".*/\1/p' package.json | head -1) among them)"
-  npm ci --no-fund --no-audit --loglevel=error >&2
+  # Not `npm ci`: it refuses a lock file that lacks the optional binaries of platforms other than the one it was written on.
+  npm install --no-save --no-fund --no-audit --loglevel=error >&2
   cp package-lock.json "$stamp"
 }
 
