@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Problem } from "../core/problem.ts";
+import { explainBaseImage } from "./base-image.ts";
 import { run } from "../host/run.ts";
 import type { Builder, BuildRequest } from "./builder.ts";
 import { PUBLIC_PREFIX } from "./public-names.ts";
@@ -20,11 +20,12 @@ async function build(request: BuildRequest): Promise<{ readonly digest: string }
     const files = await writeSettings(folder, request);
     const base = ["buildah", "--root", join(request.stateFolder, "buildah"), "--runroot", join(request.stateFolder, "buildah-run")];
     const environment = { CONTAINERS_REGISTRIES_CONF: files.registries, REGISTRY_AUTH_FILE: files.auth, TMPDIR: folder, BUILDAH_ISOLATION: "chroot" };
-    await streamCommand([...base, ...buildArguments(request), request.contextFolder], { environment, onLine: request.onLine }).catch(
-      explainBaseImage,
+    const stream = { environment, onLine: request.onLine, signal: request.signal };
+    await streamCommand([...base, ...buildArguments(request), request.contextFolder], { ...stream, name: "buildah build" }).catch((error: unknown) =>
+      explainBaseImage(error, request.registry.host),
     );
     const digestFile = join(folder, "digest");
-    await streamCommand([...base, "push", "--tls-verify=false", "--digestfile", digestFile, request.image], { environment, onLine: request.onLine });
+    await streamCommand([...base, "push", "--tls-verify=false", "--digestfile", digestFile, request.image], { ...stream, name: "buildah push" });
     return { digest: (await readFile(digestFile, "utf8")).trim() };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -39,8 +40,10 @@ export function buildArguments(request: BuildRequest): readonly string[] {
     "--network",
     "host",
     "--tls-verify=false",
+    // OCI's configuration has no SHELL: buildah would forget it before the next RUN.
     "--format",
-    "oci",
+    "docker",
+    "--force-rm",
     "--file",
     request.dockerfile,
     "--tag",
@@ -77,16 +80,4 @@ export function registriesConf(request: Pick<BuildRequest, "registry" | "publicI
   );
   const own = ["[[registry]]", `location = "${request.registry.host}"`, "insecure = true"].join("\n");
   return [`unqualified-search-registries = ["docker.io"]`, `short-name-mode = "permissive"`, own, ...mirrors].join("\n\n") + "\n";
-}
-
-/** @throws Problem `invalid` when buildah's own message shows that a base image could not be had. */
-function explainBaseImage(error: unknown): never {
-  const message = error instanceof Error ? error.message : String(error);
-  const image = /(?:initializing source docker:\/\/|pinging container registry )(\S+?)[:,]?\s/.exec(message)?.[1];
-  if (image === undefined) throw error;
-  throw new Problem(
-    "unavailable",
-    `The base image ${image} could not be fetched. \`tidegate images seed node\` makes Node base images without a registry.\n${message}`,
-    { cause: error },
-  );
 }

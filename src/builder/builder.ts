@@ -26,6 +26,8 @@ export interface BuildRequest {
   readonly caBundle?: string;
   /** A folder for the builder's own storage and for temporary files. */
   readonly stateFolder: string;
+  /** Aborted: the builder is ended. */
+  readonly signal?: AbortSignal;
   /** Called with each line that the builder prints. */
   readonly onLine: (line: string) => void;
 }

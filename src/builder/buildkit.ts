@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Problem } from "../core/problem.ts";
 import { run } from "../host/run.ts";
+import { explainBaseImage } from "./base-image.ts";
 import type { Builder, BuildRequest } from "./builder.ts";
 import { publicImageReference, shortNames } from "./public-names.ts";
 import { streamCommand } from "./stream-command.ts";
@@ -26,7 +27,9 @@ async function build(request: BuildRequest): Promise<{ readonly digest: string }
     await streamCommand(["buildctl", ...buildArguments(request), "--metadata-file", metadata], {
       environment: { DOCKER_CONFIG: folder },
       onLine: request.onLine,
-    });
+      name: "buildctl build",
+      signal: request.signal,
+    }).catch((error: unknown) => explainBaseImage(error, request.registry.host));
     const digest = (JSON.parse(await readFile(metadata, "utf8")) as Record<string, unknown>)["containerimage.digest"];
     if (typeof digest !== "string") throw new Problem("unavailable", `buildctl said no digest for ${request.image}`);
     return { digest };

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "../core/problem.ts";
 import { run } from "../host/run.ts";
+import { explainBaseImage } from "./base-image.ts";
 import type { Builder, BuildRequest } from "./builder.ts";
 import { publicImageReference, shortNames } from "./public-names.ts";
 import { streamCommand } from "./stream-command.ts";
@@ -33,7 +34,8 @@ async function build(request: BuildRequest): Promise<{ readonly digest: string }
       environment: { DOCKER_BUILDKIT: buildKit ? "1" : "0", BUILDKIT_PROGRESS: "plain" },
       stdin: withoutOfficialSyntaxLine(dockerfile),
       onLine: request.onLine,
-    });
+      signal: request.signal,
+    }).catch((error: unknown) => explainBaseImage(error, request.registry.host));
     let digest: string | undefined;
     await streamCommand(["docker", "push", request.image], {
       environment: withAuth,

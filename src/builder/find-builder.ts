@@ -18,5 +18,10 @@ export async function findBuilder(name?: BuilderName): Promise<Builder> {
     const builder = await FINDERS[candidate]();
     if (builder !== undefined) return builder;
   }
-  throw new Problem("unavailable", `no ${name ?? "image builder (BuildKit, Docker or Buildah)"} answers. \`apt-get install buildah\` gives one.`);
+  const advice = "`apt-get install buildah` gives one that needs no daemon.";
+  if (name === undefined) throw new Problem("unavailable", `No image builder (BuildKit, Docker or Buildah) answers. ${advice}`);
+  throw new Problem(
+    "unavailable",
+    `${name} is not installed, or its daemon does not answer. ${name === "buildah" ? "`apt-get install buildah`" : advice}`,
+  );
 }

@@ -6,14 +6,29 @@ export interface StreamOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** What it is called in errors; default the program and its first argument. */
+  readonly name?: string;
+  /** Ends it with SIGTERM. */
+  readonly signal?: AbortSignal;
   readonly onLine: (line: string) => void;
 }
 
 const KEPT_LINES = 30;
 
+/** A program that failed, with what it wrote last. */
+export class CommandFailed extends Problem {
+  /** In one line, e.g. `buildah build failed (exit code 1)`. */
+  readonly summary: string;
+
+  constructor(summary: string, lastLines: readonly string[]) {
+    super("unavailable", `${summary}. Its last lines:\n${lastLines.join("\n")}`);
+    this.summary = summary;
+  }
+}
+
 /**
  * Runs a program, handing on each line of its stdout and stderr as it comes.
- * @throws Problem `unavailable` with the last lines when it does not end with 0.
+ * @throws CommandFailed when it does not end with 0.
  */
 export function streamCommand(command: readonly string[], options: StreamOptions): Promise<void> {
   const [program = "", ...args] = command;
@@ -27,13 +42,14 @@ export function streamCommand(command: readonly string[], options: StreamOptions
         options.onLine(line);
       });
     }
+    options.signal?.addEventListener("abort", () => child.kill("SIGTERM"), { once: true });
     child.stdin.on("error", () => {});
     child.stdin.end(options.stdin ?? "");
     child.on("error", (cause) => reject(new Problem("unavailable", `cannot run ${program}: ${cause.message}`, { cause })));
     child.on("close", (code, signal) => {
       if (code === 0) return resolve();
       const end = signal === null ? `exit code ${code}` : `signal ${signal}`;
-      reject(new Problem("unavailable", `${program} ${args[0] ?? ""} ended with ${end}. Its last lines:\n${last.join("\n")}`));
+      reject(new CommandFailed(`${options.name ?? `${program} ${args[0] ?? ""}`} failed (${end})`, last));
     });
   });
 }

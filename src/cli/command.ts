@@ -16,8 +16,8 @@ export interface Call<Options> {
   readonly session: Session;
 }
 
-/** Stable: 0 well, 1 failed, 2 wrong usage, 3 not running. */
-export type ExitCode = 0 | 1 | 2 | 3;
+/** Stable: 0 well, 1 failed, 2 wrong usage, 3 not running, 130 interrupted. */
+export type ExitCode = 0 | 1 | 2 | 3 | 130;
 
 /** Wrong words on the command line: printed without a stack, exit code 2. */
 export class UsageError extends Error {

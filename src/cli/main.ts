@@ -18,6 +18,12 @@ const COMMANDS: readonly Command<any>[] = [up, down, status, env, doctor, deploy
 
 const output = createOutput();
 
+// `tidegate ps | head` is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
+
 function buildParser(): Parser {
   const parser = new Parser("tidegate")
     .description("AWS Fargate with ECS and EKS, on your own machines")
@@ -57,7 +63,7 @@ function report(error: unknown): number {
 }
 
 function connectionRefused(error: unknown): string | undefined {
-  const code = (error as { code?: string }).code;
-  if (code !== "ECONNREFUSED") return undefined;
+  const { code, cause } = error as { readonly code?: string; readonly cause?: { readonly code?: string } };
+  if (code !== "ECONNREFUSED" && cause?.code !== "ECONNREFUSED") return undefined;
   return "Tidegate does not answer. What it runs goes on; `tidegate up --detach` starts the control plane again.";
 }

@@ -18,7 +18,11 @@ export async function runSteps(output: Output, steps: readonly Step[]): Promise<
       if (typeof result === "string") task.title = result;
     },
   }));
-  await new Listr(tasks, { exitOnError: true, rendererOptions: { collapseErrors: false, showErrorMessage: false } }).run();
+  await new Listr(tasks, {
+    exitOnError: true,
+    registerSignalListeners: false,
+    rendererOptions: { collapseErrors: false, showErrorMessage: false },
+  }).run();
 }
 
 async function runPlainly(output: Output, steps: readonly Step[]): Promise<void> {

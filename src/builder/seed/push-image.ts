@@ -74,7 +74,7 @@ async function pushBlob(
 ): Promise<void> {
   const head = await send(registry, { method: "HEAD", path: `${repository}/blobs/${digest}`, okStatuses: [200, 404] });
   if (head.status === 200) return;
-  const mount = mountFrom === undefined ? "" : `?${new URLSearchParams({ mount: digest, from: mountFrom })}`;
+  const mount = mountFrom === undefined ? "" : `?mount=${digest}&from=${mountFrom}`;
   const start = await send(registry, { method: "POST", path: `${repository}/blobs/uploads/${mount}` });
   if (start.status === 201) return;
   const location = new URL(start.headers.get("location") ?? "", `http://${registry.host}`);

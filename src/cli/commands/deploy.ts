@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { RegistryAccess } from "../../builder/builder.ts";
 import { type BuilderName, findBuilder } from "../../builder/find-builder.ts";
+import { CommandFailed } from "../../builder/stream-command.ts";
 import { systemClock } from "../../core/clock.ts";
 import { type Command, CommandError, UsageError } from "../command.ts";
 import { type Balanced, ensureLoadBalancer } from "../deploy/load-balancer.ts";
@@ -66,29 +67,50 @@ export const deploy: Command<DeployOptions> = {
     await mustHaveDockerfile(folder, settings);
     const environment = await readEnvironment(folder, settings);
     const progress: Progress = {};
-    await runSteps(session.output, [
+    const interrupt = new AbortController();
+    // The second one ends this process at once.
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupt.abort());
+    const steps: readonly Step[] = [
       { title: `Image repository ${settings.name}`, run: () => prepareRepository(session, settings, progress) },
-      buildStep({ session, settings, folder, options, progress }),
+      buildStep({ session, settings, folder, options, progress, signal: interrupt.signal }),
       { title: "Role, log group, cluster, security groups", run: () => prepareSurroundings(session, settings, progress) },
       { title: "Load balancer", run: () => prepareBalancer(session, settings, progress) },
       {
         title: `Service ${settings.name}`,
         run: async (say) => {
-          const rollOut = await rollOutOf({ session, settings, environment, progress, say });
+          const rollOut = await rollOutOf({ session, settings, environment, progress, say, signal: interrupt.signal });
           progress.taskDefinition = await registerDefinition(session, rollOut);
           await rollOutService(session, rollOut, progress.taskDefinition);
           return `Service ${settings.name}: ${settings.count} running (${progress.taskDefinition.split("/").at(-1)})`;
         },
       },
-    ]);
+    ];
+    await runSteps(
+      session.output,
+      steps.map((step) => unlessInterrupted(step, interrupt.signal)),
+    );
     await writeSettings(folder, settings);
     await report(session, settings, progress);
   },
 };
 
+/** Until the service itself is changed, an interrupted deploy has changed nothing that runs. */
+function unlessInterrupted(step: Step, signal: AbortSignal): Step {
+  const interrupted = (): CommandError => new CommandError("Interrupted. Nothing that runs was changed.", 130);
+  return {
+    ...step,
+    async run(say) {
+      if (signal.aborted) throw interrupted();
+      return step.run(say);
+    },
+  };
+}
+
+/** Before anything is made. @throws UsageError */
 function refuseUnbuilt(options: DeployOptions): void {
   if (options.on === "eks") throw new UsageError("--on eks is not built yet: EKS comes with a later issue.");
   if (options.on !== undefined && options.on !== "ecs") throw new UsageError(`--on takes ecs, not "${options.on}"`);
+  builderName(options.builder);
   if (options.secret !== undefined) throw new UsageError("--secret is not built yet: it comes with Secrets Manager. --env and --env-file work.");
 }
 
@@ -127,9 +149,10 @@ interface BuildStep {
   readonly folder: string;
   readonly options: DeployOptions;
   readonly progress: Progress;
+  readonly signal: AbortSignal;
 }
 
-function buildStep({ session, settings, folder, options, progress }: BuildStep): Step {
+function buildStep({ session, settings, folder, options, progress, signal }: BuildStep): Step {
   return {
     title: "Build and push",
     async run(say) {
@@ -137,7 +160,7 @@ function buildStep({ session, settings, folder, options, progress }: BuildStep):
       const builder = await findBuilder(builderName(options.builder));
       say(builder.version);
       const tag = new Date(systemClock.nowMs()).toISOString().replaceAll(/[-:]|\..*/g, "");
-      const { digest } = await builder.build({
+      const building = builder.build({
         contextFolder: folder,
         dockerfile: join(folder, settings.dockerfile),
         image: `${progress.image}:${tag}`,
@@ -149,6 +172,13 @@ function buildStep({ session, settings, folder, options, progress }: BuildStep):
         caBundle: options.trustHostCa === true ? HOST_CA_BUNDLE : undefined,
         stateFolder: join(session.dataDir, "builder"),
         onLine: say,
+        signal,
+      });
+      const { digest } = await building.catch((error: unknown) => {
+        if (signal.aborted) throw new CommandError("Interrupted while building. Nothing that runs was changed.", 130);
+        // Where all lines were printed, the last ones need no repeating.
+        if (error instanceof CommandFailed && !session.output.terminal) throw new CommandError(`${error.summary}. Nothing that runs was changed.`);
+        throw error;
       });
       progress.digest = digest;
       progress.port = await portOf(settings, { registry, digest });
@@ -190,9 +220,10 @@ interface RollOutParts {
   readonly environment: Readonly<Record<string, string>>;
   readonly progress: Progress;
   readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
 }
 
-async function rollOutOf({ session, settings, environment, progress, say }: RollOutParts): Promise<RollOut> {
+async function rollOutOf({ session, settings, environment, progress, say, signal }: RollOutParts): Promise<RollOut> {
   const { region } = await session.connection();
   return {
     settings,
@@ -205,6 +236,7 @@ async function rollOutOf({ session, settings, environment, progress, say }: Roll
     network: known(progress.network),
     targetGroupArn: progress.balanced?.targetGroupArn,
     onProgress: say,
+    signal,
   };
 }
 

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { spawn } from "node:child_process";
+import { removeBuilderState } from "../../builder/storage.ts";
 import { systemClock } from "../../core/clock.ts";
 import { type Command, CommandError } from "../command.ts";
 import { readInstance, serverPid } from "../instance-files.ts";
@@ -28,6 +30,7 @@ export const down: Command<{ readonly all?: boolean; readonly purge?: boolean }>
     }
     if (options.all !== true) return;
     session.output.line("Ending tasks, load balancers, networks and daemons …");
+    if (options.purge === true) await removeBuilderState(join(session.dataDir, "builder"));
     await tearDown(session.dataDir, options.purge === true);
     session.output.line(
       options.purge === true ? `All is gone, ${session.dataDir} too.` : `All has ended. ${session.dataDir} keeps images, records and logs.`,

@@ -42,6 +42,17 @@ async function seed(session: Session, force: boolean): Promise<void> {
   session.output.line("`FROM node:26-slim` builds now without a registry. The image has apt, adduser and certificates; no compilers, git or python.");
 }
 
+/** The images of public registries that this one keeps: what `FROM` finds here. */
+async function printBaseImages(session: Session): Promise<void> {
+  const tags = Map.groupBy(await publicImages(await registryAccess(session)), (name) => name.slice(0, name.lastIndexOf(":")));
+  if (tags.size === 0) return;
+  session.output.table(
+    ["BASE IMAGE", "TAGS"],
+    [...tags].map(([name, names]) => [name, names.map((full) => full.slice(name.length + 1)).join(", ")]),
+  );
+  session.output.line();
+}
+
 async function list(session: Session): Promise<void> {
   const { paginateDescribeImages, paginateDescribeRepositories } = await import("@aws-sdk/client-ecr");
   const ecr = await session.ecr();
@@ -63,6 +74,8 @@ async function list(session: Session): Promise<void> {
   }
   found.sort((a, b) => a.repository.localeCompare(b.repository) || b.pushedAtMs - a.pushedAtMs);
   if (session.json) return session.output.json(found);
+  await printBaseImages(session);
+  if (found.length === 0) return session.output.line("No repository holds an image.");
   const nowMs = systemClock.nowMs();
   session.output.table(
     ["REPOSITORY", "TAGS", "DIGEST", "SIZE", "PUSHED"],

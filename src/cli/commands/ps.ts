@@ -19,6 +19,7 @@ export const ps: Command<{ readonly all?: boolean; readonly cluster?: string; re
     if (id !== undefined) return showTask(session, await findTask(ecs, { id, cluster: options.cluster }));
     const tasks = await allTasks(ecs, options);
     if (session.json) return session.output.json(tasks);
+    if (tasks.length === 0) return session.output.line(options.all === true ? "No tasks." : "No task runs. (--all shows stopped ones)");
     const nowMs = systemClock.nowMs();
     session.output.table(
       ["TASK", "GROUP", "STATUS", "HEALTH", "ADDRESS", "STARTED", "DEFINITION"],

@@ -1,5 +1,6 @@
 import type { Container, Task } from "@aws-sdk/client-ecs";
 import type { Session } from "../session.ts";
+import { stoppedTasks } from "./watch-roll-out.ts";
 
 interface FailureQuery {
   readonly cluster: string;
@@ -12,22 +13,13 @@ const LAST_LINES = 15;
 
 /** Which task of the revision stopped, why, each container's exit code, and the last lines it wrote. */
 export async function explainFailure(session: Session, query: FailureQuery): Promise<string> {
-  const task = await lastStoppedTask(session, query);
+  const stopped = await stoppedTasks(await session.ecs(), query);
+  // One that ended by itself, or was found unhealthy, says more than one that the roll-back stopped.
+  const task = stopped.find((candidate) => !/deployment|scaling/i.test(candidate.stoppedReason ?? "")) ?? stopped[0];
   if (task === undefined) return "No task of the new revision has stopped: it did not become healthy. `tidegate ps` and `tidegate logs` show more.";
   const lines = [`Task ${taskId(task)} stopped (${task.stopCode}): ${task.stoppedReason}`];
   for (const container of task.containers ?? []) lines.push(...(await explainContainer(session, { query, task, container })));
   return lines.join("\n");
-}
-
-async function lastStoppedTask(session: Session, query: FailureQuery): Promise<Task | undefined> {
-  const { DescribeTasksCommand, ListTasksCommand } = await import("@aws-sdk/client-ecs");
-  const ecs = await session.ecs();
-  const listed = await ecs.send(new ListTasksCommand({ cluster: query.cluster, serviceName: query.service, desiredStatus: "STOPPED" }));
-  if (listed.taskArns === undefined || listed.taskArns.length === 0) return undefined;
-  const described = await ecs.send(new DescribeTasksCommand({ cluster: query.cluster, tasks: listed.taskArns.slice(0, 100) }));
-  return described.tasks
-    ?.filter((task) => task.taskDefinitionArn === query.taskDefinition)
-    .sort((a, b) => (b.createdAt?.getTime() ?? 0) - (a.createdAt?.getTime() ?? 0))[0];
 }
 
 async function explainContainer(

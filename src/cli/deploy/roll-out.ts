@@ -1,10 +1,10 @@
 import type { ECSClient, Service } from "@aws-sdk/client-ecs";
-import { systemClock } from "../../core/clock.ts";
 import { CommandError } from "../command.ts";
 import type { Session } from "../session.ts";
 import { explainFailure } from "./explain-failure.ts";
 import type { DeploySettings } from "./settings.ts";
 import type { ServiceNetwork } from "./surroundings.ts";
+import { watchRollOut } from "./watch-roll-out.ts";
 
 export interface RollOut {
   readonly settings: DeploySettings;
@@ -18,9 +18,9 @@ export interface RollOut {
   readonly network: ServiceNetwork;
   readonly targetGroupArn?: string;
   readonly onProgress: (text: string) => void;
+  /** Aborted: this command ends, the service goes on. */
+  readonly signal: AbortSignal;
 }
-
-const POLL_MS = 500;
 
 /** Registers a revision of the task definition. Answers its ARN. */
 export async function registerDefinition(session: Session, rollOut: RollOut): Promise<string> {
@@ -53,26 +53,47 @@ export async function registerDefinition(session: Session, rollOut: RollOut): Pr
   return registered.taskDefinition?.taskDefinitionArn ?? "";
 }
 
-/** Creates the service or rolls it over, and waits for the steady state. @throws CommandError that explains the failed tasks; what was there before serves on. */
+/**
+ * Creates the service or rolls it over, and waits for the steady state.
+ * @throws CommandError that explains the failed tasks: what was there before serves on, a new service is removed. CommandError (exit code 130)
+ *   when interrupted: the service goes on rolling.
+ */
 export async function rollOutService(session: Session, rollOut: RollOut, taskDefinition: string): Promise<void> {
   const ecs = await session.ecs();
-  const existing = await activeService(ecs, rollOut.settings);
+  const { settings } = rollOut;
+  const existing = await activeService(ecs, settings);
   if (existing === undefined) await createService(ecs, rollOut, taskDefinition);
   else await updateService(ecs, rollOut, taskDefinition);
-  const failure = await waitUntilSteady(ecs, rollOut, taskDefinition);
-  if (failure === undefined) return;
-  const why = await explainFailure(session, {
-    cluster: rollOut.settings.cluster,
-    service: rollOut.settings.name,
-    taskDefinition,
-    logGroup: rollOut.logGroup,
-  });
-  if (existing === undefined) {
-    const { DeleteServiceCommand } = await import("@aws-sdk/client-ecs");
-    await ecs.send(new DeleteServiceCommand({ cluster: rollOut.settings.cluster, service: rollOut.settings.name, force: true }));
-    throw new CommandError(`${failure}\n${why}\nThe new service ${rollOut.settings.name} was removed again.`);
+  const watched = { cluster: settings.cluster, service: settings.name, taskDefinition, hasHealthCheck: rollOut.targetGroupArn !== undefined };
+  const end = await watchRollOut(ecs, { ...watched, onProgress: rollOut.onProgress, signal: rollOut.signal });
+  if (end.kind === "steady") return;
+  if (end.kind === "interrupted") {
+    throw new CommandError(
+      `Interrupted. The service ${settings.name} goes on rolling to ${nameOf(taskDefinition)} without this command: \`tidegate ps\` shows it.`,
+      130,
+    );
   }
-  throw new CommandError(`${failure}\n${why}\nThe revision before it (${nameOf(existing.taskDefinition)}) serves on.`);
+  const why = await explainFailure(session, { ...watched, logGroup: rollOut.logGroup });
+  const after = existing === undefined ? await removeService(ecs, rollOut) : await rollBack(ecs, rollOut, existing);
+  throw new CommandError(`${end.reason}\n${why}\n${after}`);
+}
+
+async function removeService(ecs: ECSClient, { settings, targetGroupArn }: RollOut): Promise<string> {
+  const { DeleteServiceCommand } = await import("@aws-sdk/client-ecs");
+  await ecs.send(new DeleteServiceCommand({ cluster: settings.cluster, service: settings.name, force: true }));
+  const kept = targetGroupArn === undefined ? "" : " Its load balancer stays for the next deploy.";
+  return `The new service ${settings.name} was removed again.${kept}`;
+}
+
+/** ECS's circuit breaker has done it where it saw the failure; a task that starts and then dies it does not count. */
+async function rollBack(ecs: ECSClient, rollOut: RollOut, before: Service): Promise<string> {
+  const now = await activeService(ecs, rollOut.settings);
+  if (now !== undefined && now.taskDefinition !== before.taskDefinition) {
+    const { UpdateServiceCommand } = await import("@aws-sdk/client-ecs");
+    const { cluster, name: service } = rollOut.settings;
+    await ecs.send(new UpdateServiceCommand({ cluster, service, taskDefinition: before.taskDefinition, desiredCount: before.desiredCount }));
+  }
+  return `Rolled back: the revision before it (${nameOf(before.taskDefinition)}) serves on.`;
 }
 
 async function activeService(ecs: ECSClient, settings: DeploySettings): Promise<Service | undefined> {
@@ -121,30 +142,6 @@ async function updateService(ecs: ECSClient, rollOut: RollOut, taskDefinition: s
       deploymentConfiguration: DEPLOYMENT,
     }),
   );
-}
-
-/** Answers `undefined` when all tasks of `taskDefinition` are up and healthy and no other deployment is left; else what failed. */
-async function waitUntilSteady(ecs: ECSClient, rollOut: RollOut, taskDefinition: string): Promise<string | undefined> {
-  let shown = "";
-  for (;;) {
-    const service = await activeService(ecs, rollOut.settings);
-    if (service === undefined) return `The service ${rollOut.settings.name} was deleted meanwhile.`;
-    const deployment = service.deployments?.find((candidate) => candidate.taskDefinition === taskDefinition);
-    const failed = service.deployments?.find((candidate) => candidate.rolloutState === "FAILED");
-    if (failed !== undefined) return failed.rolloutStateReason ?? "The deployment failed.";
-    if (deployment === undefined) return `The deployment of ${nameOf(taskDefinition)} failed and was rolled back.`;
-    const old = (service.runningCount ?? 0) - (deployment.runningCount ?? 0);
-    const text = [
-      `${deployment.runningCount ?? 0} of ${deployment.desiredCount ?? 0} running`,
-      ...(deployment.pendingCount ? [`${deployment.pendingCount} starting`] : []),
-      ...(deployment.failedTasks ? [`${deployment.failedTasks} failed`] : []),
-      ...(old > 0 ? [`${old} of the revision before`] : []),
-    ].join(", ");
-    if (text !== shown) rollOut.onProgress((shown = text));
-    if (deployment.rolloutState === "COMPLETED" && service.deployments?.length === 1 && service.runningCount === service.desiredCount)
-      return undefined;
-    await systemClock.sleep(POLL_MS);
-  }
 }
 
 function nameOf(taskDefinitionArn: string | undefined): string {
