@@ -8,7 +8,7 @@ import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import type { Ids } from "../core/ids.ts";
 import type { Logger } from "../core/logger.ts";
-import { Problem, messageOf } from "../core/problem.ts";
+import { Problem, isProblem, messageOf } from "../core/problem.ts";
 import { addressAt, formatIpv4, parseCidr } from "./cidr.ts";
 import type { HostResolvers } from "./host-resolvers.ts";
 import { RESOLV_CONF_PATHS, readHostResolvers, watchHostResolvers } from "./host-resolvers.ts";
@@ -233,7 +233,7 @@ class LinuxVpcNetwork implements VpcNetwork {
       vpc,
       netnsPath,
       runDir: config.runDir,
-      logDir: join(config.dataDir, "logs"),
+      logDir: join(config.dataDir, "log"),
       supervisor,
       logger: this.#logger,
       names: () => namesOf(vpc, this.#model.enisOf(vpc.vpcId), this.#model.names.all()),
@@ -361,8 +361,19 @@ class LinuxVpcNetwork implements VpcNetwork {
     if (eni === undefined) return;
     await this.#activate(eni.vpcId);
     await this.#kernel.unplug(eni);
-    await this.#model.commit([this.#model.enis.remove(eni)]);
+    await this.#forgetEni(eni);
     this.#resolvers.get(eni.vpcId)?.syncSoon();
+  }
+
+  /** A record that is gone from the store already (a call that was repeated) only leaves the memory. */
+  async #forgetEni(eni: EniRecord): Promise<void> {
+    const change = this.#model.enis.remove(eni);
+    try {
+      await this.#model.commit([change]);
+    } catch (error) {
+      if (!isProblem(error, "not-found")) throw error;
+      change.apply();
+    }
   }
 
   async list(): Promise<readonly { readonly attachmentId: string; readonly owner: string; readonly status: NetworkStatus }[]> {

@@ -53,16 +53,18 @@ async function serveVpcs(rooms: Rooms, gateway: Gateway, { logger }: Toolbox): P
   const serve = async (endpoint: VpcEndpoint): Promise<void> => {
     if (open.has(endpoint.hostAddress)) return;
     open.add(endpoint.hostAddress);
-    await gateway.listen(endpoint.hostAddress, endpoint.apiPort);
-    await rooms.fargate.metadataServer.listen(endpoint.hostAddress, endpoint.metadataPort);
+    try {
+      await gateway.listen(endpoint.hostAddress, endpoint.apiPort);
+      await rooms.fargate.metadataServer.listen(endpoint.hostAddress, endpoint.metadataPort);
+    } catch (error) {
+      open.delete(endpoint.hostAddress);
+      throw error;
+    }
   };
   for (const endpoint of await rooms.network.endpoints()) await serve(endpoint);
   return rooms.network.watchEndpoints((endpoints) => {
     for (const endpoint of endpoints) {
-      serve(endpoint).catch((error: unknown) => {
-        open.delete(endpoint.hostAddress);
-        logger.error("cannot serve a VPC's endpoint", { vpcId: endpoint.vpcId, err: error });
-      });
+      serve(endpoint).catch((error: unknown) => logger.error("cannot serve a VPC's endpoint", { vpcId: endpoint.vpcId, err: error }));
     }
   });
 }

@@ -205,11 +205,14 @@ class Step {
     const need = this.#service.desiredCount - wanted.good.length;
     const waitMs = (primary.throttle?.notBeforeMs ?? 0) - this.#nowMs;
     if (need > 0 && waitMs > 0) this.#requeue(this.#nowMs + waitMs);
-    const count = waitMs > 0 ? 0 : Math.min(Math.max(0, need), room, STARTS_A_STEP);
+    // A task that is failing counts once it has stopped, and may set the back-off: its replacement waits for that.
+    const failing = wanted.stopping.filter((task) => task.deploymentId === primary.id && isFailing(task, this.#nowMs)).length;
+    const startable = Math.max(0, Math.min(need - failing, room));
+    const count = waitMs > 0 ? 0 : Math.min(startable, STARTS_A_STEP);
     const present = wanted.mine.map((task) => ({ subnetId: task.subnetId, availabilityZone: task.availabilityZone }));
     for (const subnet of spread(primary.revision.subnets, present, count)) this.#starts.push({ deploymentId: primary.id, subnet });
     this.#replacing = Math.min(wanted.bad.length, count);
-    if (count < Math.min(need, room) && waitMs <= 0) this.#requeue(this.#nowMs);
+    if (count < startable && waitMs <= 0) this.#requeue(this.#nowMs);
     this.#tellStanding("inconsistent-starts", (primary.throttle?.attempts ?? 0) >= 3 && primary.failedTasks > 0, serviceEvent.inconsistentStarts());
     if (need <= 0) {
       this.#tellStanding("no-capacity", false, "");
@@ -340,6 +343,12 @@ class Step {
       deployments: this.#service.deployments.map((deployment) => (deployment.id === deploymentId ? change(deployment) : deployment)),
     };
   }
+}
+
+/** Ended by itself without having run for long. */
+function isFailing(task: PlannedTask, nowMs: number): boolean {
+  if (task.stop?.code !== "TaskFailedToStart" && task.stop?.code !== "EssentialContainerExited") return false;
+  return task.startedAtMs === undefined || nowMs - task.startedAtMs < QUICK_DEATH_MS;
 }
 
 function unhealthyText(task: PlannedTask, cause: UnhealthyCause): string {
