@@ -56,13 +56,14 @@ async function isOver(target: TargetRecord, registration: DrainingRegistration, 
   const key = path(backend, name);
   const workers = [...(proxy.current === undefined ? [] : [proxy.current]), ...proxy.leaving];
   if (nowMs >= registration.untilMs) {
-    for (const worker of workers) if (find(worker) !== undefined) await shutSessions(worker, key);
+    for (const worker of workers) if (find(worker) !== undefined) await shutSessions(worker, backend, name);
     return true;
   }
   return workers.every((worker) => {
     const server = find(worker);
     if (server === undefined) return true;
-    const settled = worker === proxy.current ? proxy.settled.has(key) : server.status.startsWith("MAINT");
+    // A worker that was replaced gives its servers no new request.
+    const settled = worker !== proxy.current || proxy.settled.has(key);
     return settled && server.open === 0;
   });
 }

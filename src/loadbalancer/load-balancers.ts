@@ -103,7 +103,10 @@ async function createProxies(options: LoadBalancersOptions): Promise<Proxies> {
     };
     const process = new ProxyProcess({ places, supervisor, clock, logger, onChange, netnsPath: () => network.netnsOf(vpcId) });
     const owner = `tidegate ${config.instanceId} ${vpcId}`;
-    return { process, place: { owner, socketPath, stateFile: join(folder, "server-state"), ...(user === undefined ? {} : { user }) } };
+    return {
+      process,
+      place: { owner, instanceId: config.instanceId, socketPath, stateFile: join(folder, "server-state"), ...(user === undefined ? {} : { user }) },
+    };
   };
   return {
     of(vpcId) {

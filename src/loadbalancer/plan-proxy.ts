@@ -7,7 +7,7 @@ import type { VpcRecords } from "./vpc-records.ts";
 /** A worker that a reload replaced may live this long at least: WebSockets do not end because somebody added a listener. */
 const MIN_HARD_STOP_SECONDS = 3600;
 
-export type ProxyPlace = Pick<ProxyModel, "owner" | "socketPath" | "stateFile" | "user">;
+export type ProxyPlace = Pick<ProxyModel, "owner" | "instanceId" | "socketPath" | "stateFile" | "user">;
 
 /** What a VPC's HAProxy is to do. Load balancers without addresses yet, and those being deleted, are left out. */
 export function planProxy(records: VpcRecords, place: ProxyPlace): ProxyModel {
@@ -57,7 +57,7 @@ function backendOf(records: VpcRecords, group: TargetGroupRecord, balancer: Load
   return {
     name: backendName(group.arn),
     algorithm: algorithmOf(group),
-    idleTimeoutSeconds: behaviourOf(balancer).idleTimeoutSeconds,
+    ...behaviourOf(balancer),
     sourceIp: addressesOf(records, balancer)[0] ?? "0.0.0.0",
     healthCheck: group.healthCheck,
     servers,

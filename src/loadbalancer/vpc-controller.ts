@@ -8,7 +8,7 @@ import { haproxyConfig } from "./config/haproxy-config.ts";
 import type { ProxyModel } from "./config/proxy-model.ts";
 import { serverStateFile } from "./config/server-state.ts";
 import { finishDrains, type ProxyView } from "./drains.ts";
-import { convergeCurrent, convergeLeaving, path } from "./haproxy/live-servers.ts";
+import { convergeCurrent, path } from "./haproxy/live-servers.ts";
 import type { ProxyProcess, Worker } from "./haproxy/proxy-process.ts";
 import { planProxy, type ProxyPlace } from "./plan-proxy.ts";
 import type { Provisioner } from "./provision.ts";
@@ -100,11 +100,7 @@ async function convergeProxy({
   if (applied === undefined) throw new Problem("unavailable", `HAProxy of ${records.vpcId} does not answer`);
   const { leftOver } = await convergeCurrent(applied, model);
   const current = await process.current();
-  const healthy = new Set(
-    (current?.servers ?? []).filter(({ status }) => status.startsWith("UP")).map((server) => path(server.backend, server.name)),
-  );
   const leaving = await process.leaving();
-  for (const worker of leaving) await convergeLeaving(worker, model, healthy);
   return { current, settled: maintained(applied), leaving, leftOver };
 }
 

@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { createDaemonSupervisor } from "../../src/daemons/supervisor.ts";
@@ -35,6 +36,22 @@ async function failuresOf(running: ReturnType<typeof loads>): Promise<readonly s
   await Promise.all(running.map((load) => load.stop()));
   expect(Math.min(...running.map((load) => load.sent()))).toBeGreaterThan(20);
   return running.flatMap((load) => load.failures);
+}
+
+/** A client on one connection, which it never opens anew. */
+function rawClient(host: string) {
+  const socket = connect(80, host);
+  let text = "";
+  socket.on("data", (chunk: Buffer) => void (text += chunk.toString()));
+  socket.on("error", (error) => void (text += String(error)));
+  return {
+    async ask(): Promise<string> {
+      text = "";
+      socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      return await until("an answer", async () => (text.includes("}") || socket.destroyed ? `${text} ` : undefined));
+    },
+    close: () => void socket.destroy(),
+  };
 }
 
 describe("a rollover under load", () => {
@@ -80,6 +97,39 @@ describe("a rollover under load", () => {
     const running = loads(url, () => 90 + (turn++ % 20));
     await until("a thousand requests", async () => running.reduce((sum, load) => sum + load.sent(), 0) > 1_500);
     expect(await failuresOf(running)).toEqual([]);
+  });
+
+  it("fails no request that meets a connection which its target is just closing", async () => {
+    const group = await room.addGroup();
+    const { url } = await room.serve(group);
+    for (const target of [await lab.target({ breakEvery: 25 }), await lab.target({ breakEvery: 25 })]) await room.addHealthy(group, target);
+    const running = loads(url, () => 0);
+    await until("a thousand requests", async () => running.reduce((sum, load) => sum + load.sent(), 0) > 2_000);
+    expect(await failuresOf(running)).toEqual([]);
+  });
+
+  it("answers a client's idle connection after a reload, from targets that came later", async () => {
+    const group = await room.addGroup();
+    const { url, arn } = await room.serve(group);
+    const old = await lab.target();
+    await room.addHealthy(group, old);
+    const client = rawClient(new URL(url).hostname);
+    expect(await client.ask()).toContain(`"target":"${old.ip}:8080"`);
+    const defaultAction = { type: "forward", targetGroupArn: group } as const;
+    await room.balancers.api.createListener({ loadBalancerArn: arn, port: 90, protocol: "HTTP", defaultAction, attributes: {}, tags: {} });
+    await until("reloaded", () =>
+      call(`${url}:90`).then(
+        () => true,
+        () => false,
+      ),
+    );
+    const later = await lab.target();
+    await room.addHealthy(group, later);
+    await room.balancers.registrar.deregister(group, old);
+    await until("drained", async () => (await room.healthOf(group, old)) === "gone");
+    await old.kill();
+    expect(await client.ask()).toContain(`"target":"${later.ip}:8080"`);
+    client.close();
   });
 
   it("gives a draining target no new request, ends when its last request has, and shuts what outlasts the deregistration delay", async () => {

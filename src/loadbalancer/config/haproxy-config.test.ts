@@ -23,6 +23,7 @@ const backend: Backend = {
   name: "tg-73e2d6bc24d8a067",
   algorithm: "roundrobin",
   idleTimeoutSeconds: 60,
+  forwardedFor: "append",
   sourceIp: "127.0.0.1",
   healthCheck: check,
   servers: [{ name: "10.0.0.5:3000_ab12cd34", ip: "10.0.0.5", port: 3000 }],
@@ -38,7 +39,7 @@ const frontend: Frontend = {
 };
 
 function model(parts: Partial<ProxyModel> = {}): ProxyModel {
-  const place = { owner: "tidegate ab12cd vpc-1", socketPath: "/run/lb.sock", stateFile: "/data/server-state" };
+  const place = { owner: "tidegate ab12cd vpc-1", instanceId: "ab12cd", socketPath: "/run/lb.sock", stateFile: "/data/server-state" };
   return { ...place, hardStopSeconds: 3600, frontends: [frontend], backends: [backend], ...parts };
 }
 

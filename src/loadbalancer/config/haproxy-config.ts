@@ -24,9 +24,10 @@ function render(model: ProxyModel, structure: string, servers: (backend: Backend
     section("global", globalLines(model, structure)),
     section("ring health", ["format raw", "maxlen 1024", "size 65536"]),
     section("defaults", defaultsLines()),
-    ...model.frontends.map((frontend) => section(`frontend ls-${frontend.id}`, frontendLines(frontend))),
+    ...model.frontends.map((frontend) => section(`frontend ls-${frontend.id}`, frontendLines(frontend, handoverOf(model, frontend)))),
     ...model.backends.map((backend) => section(`backend ${backend.name}`, [...backendLines(backend), ...servers(backend)])),
     section("backend no-target", []),
+    ...model.frontends.filter(forwards).map((frontend) => section(`backend next-${frontend.id}`, handoverLines(handoverOf(model, frontend)))),
   ];
   return `# Written by Tidegate (${model.owner}); changes are lost.\n${sections.join("\n")}`;
 }
@@ -77,10 +78,13 @@ function errorPage(status: number): string {
   return lines.join("\\r\\n").replaceAll(" ", "\\ ");
 }
 
-function frontendLines(frontend: Frontend): readonly string[] {
+function forwards({ action }: Frontend): boolean {
+  return action.type === "forward";
+}
+
+function frontendLines(frontend: Frontend, handover: string): readonly string[] {
   const idle = `${frontend.idleTimeoutSeconds}s`;
-  const forwards = frontend.action.type === "forward";
-  return [
+  const lines = [
     // No upgrade to cleartext HTTP/2, as on ALB.
     ...frontend.addresses.map((address) => `bind ${address}:${frontend.port} proto h1`),
     `timeout client ${idle}`,
@@ -88,16 +92,35 @@ function frontendLines(frontend: Frontend): readonly string[] {
     `timeout http-request ${idle}`,
     // A client that just sends its next request must not find its connection closed by a reload.
     "option idle-close-on-response",
-    ...(forwards ? headerLines(frontend) : []),
-    ...(forwards ? freshConnectionLines() : []),
+  ];
+  if (!forwards(frontend)) return [...lines, ...actionLines(frontend)];
+  const accept = `bind ${handover} accept-proxy proto h1`;
+  return [
+    ...lines,
+    accept,
+    ...headerLines(frontend),
+    ...freshConnectionLines(),
+    `use_backend next-${frontend.id} if { stopping }`,
     ...actionLines(frontend),
   ];
 }
 
+/** A socket in the VPC's namespace, without a file. */
+function handoverOf({ instanceId }: ProxyModel, { id }: Frontend): string {
+  return `abns@tg-${instanceId}-${id}`;
+}
+
+/**
+ * A worker that a reload replaced still answers one request on each idle connection, and its servers can neither be changed nor are they
+ * checked any more: it passes these requests on to its successor.
+ */
+function handoverLines(handover: string): readonly string[] {
+  return ["http-reuse never", "retries 3", `server next ${handover} send-proxy-v2`];
+}
+
 function headerLines(frontend: Frontend): readonly string[] {
-  const forwardedFor = { append: ["option forwardfor"], preserve: [], remove: ["http-request del-header X-Forwarded-For"] };
   return [
-    ...forwardedFor[frontend.forwardedFor],
+    ...(frontend.forwardedFor === "remove" ? ["http-request del-header X-Forwarded-For"] : []),
     "http-request set-header X-Forwarded-Proto http",
     `http-request set-header X-Forwarded-Port ${frontend.port}`,
     "http-request set-header X-Amzn-Trace-Id Root=1-%[date,hex,bytes(8,8),lower]-%[rand,hex,bytes(8,8),lower]%[rand,hex,bytes(8,8),lower]%[rand,hex,bytes(8,8),lower] unless { req.hdr(X-Amzn-Trace-Id) -m found }",
@@ -122,6 +145,8 @@ function backendLines(backend: Backend): readonly string[] {
   return [
     `balance ${backend.algorithm}`,
     `source ${backend.sourceIp}`,
+    // Here and not in the frontend: a request that is handed over gets it once.
+    ...(backend.forwardedFor === "append" ? ["option forwardfor"] : []),
     `timeout server ${idle}`,
     `timeout tunnel ${idle}`,
     "http-reuse always",

@@ -21,7 +21,7 @@ export function healthCheckLines({ healthCheck: check }: Backend): readonly stri
  * `sni` on a connection without TLS only makes the value part of the key under which idle connections are found again: requests that must
  * not meet a connection that the target is just closing carry a value of their own and so get a fresh one.
  */
-export const CONNECTIONS = "sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s";
+const CONNECTIONS = "sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s";
 
 /**
  * What follows `server <name>` in the configuration and `add server <backend>/<name>` at run time. */

@@ -4,6 +4,7 @@ import type { HealthCheckSettings, ListenerAction } from "../../contracts/load-b
 export interface ProxyModel {
   /** Whose it is, in the process's description, e.g. `tidegate ab12cd vpc-0a1b`. */
   readonly owner: string;
+  readonly instanceId: string;
   readonly socketPath: string;
   readonly stateFile: string;
   /** System user to run as; left out: stays who it is. */
@@ -30,6 +31,7 @@ export interface Backend {
   readonly name: string;
   readonly algorithm: "roundrobin" | "leastconn";
   readonly idleTimeoutSeconds: number;
+  readonly forwardedFor: "append" | "preserve" | "remove";
   /** The load balancer's address, which the targets' security groups know. */
   readonly sourceIp: string;
   readonly healthCheck: HealthCheckSettings;

@@ -1,12 +1,14 @@
 import { Problem } from "../../core/problem.ts";
-import { CONNECTIONS, serverArguments } from "../config/health-check.ts";
+import { serverArguments } from "../config/health-check.ts";
 import type { Backend, ProxyModel, Server } from "../config/proxy-model.ts";
 import type { ServerStats } from "./stats.ts";
 import type { Worker } from "./proxy-process.ts";
 
 /** Brings the servers of the worker that takes new connections to what the model says. Answers how many could not be deleted yet. */
 export async function convergeCurrent(worker: Worker, model: ProxyModel): Promise<{ readonly leftOver: number }> {
-  const present = new Map(worker.servers.map((server) => [path(server.backend, server.name), server]));
+  // Only target groups' backends: the others have servers of their own.
+  const managed = new Set(model.backends.map(({ name }) => name));
+  const present = new Map(worker.servers.flatMap((server) => (managed.has(server.backend) ? [[path(server.backend, server.name), server]] : [])));
   for (const [name, { backend, server }] of wanted(model)) {
     const known = present.get(name);
     present.delete(name);
@@ -23,27 +25,13 @@ export async function convergeCurrent(worker: Worker, model: ProxyModel): Promis
 }
 
 /**
- * Brings a worker that only finishes its connections along: it checks no health any more, so servers that are healthy in the current one
- * take requests there, and no others.
+ * Ends what is still open to a server. One by one: a worker that a reload replaced refuses `shutdown sessions server`.
  */
-export async function convergeLeaving(worker: Worker, model: ProxyModel, healthy: ReadonlySet<string>): Promise<void> {
-  const present = new Map(worker.servers.map((server) => [path(server.backend, server.name), server]));
-  const backends = new Set(worker.servers.map(({ backend }) => backend));
-  for (const [name, { backend, server }] of wanted(model)) {
-    if (present.has(name) || !healthy.has(name) || !backends.has(backend.name)) continue;
-    await worker.client.command(`add server ${name} ${server.ip}:${server.port} ${CONNECTIONS}`);
-    await worker.client.command(`set server ${name} state ready`);
+export async function shutSessions(worker: Worker, backend: string, server: string): Promise<void> {
+  const sessions = (await worker.client.command("show sess")).split("\n");
+  for (const line of sessions.filter((session) => session.includes(` be=${backend} srv=${server} `))) {
+    await worker.client.command(`shutdown session ${line.slice(0, line.indexOf(":"))}`);
   }
-  for (const [name, server] of present) {
-    const serves = healthy.has(name);
-    if (serves && isMaintained(server)) await worker.client.command(`set server ${name} state ready`);
-    if (!serves && !isMaintained(server)) await takeOut(worker, name);
-  }
-}
-
-/** Ends what is still open to a server. */
-export async function shutSessions(worker: Worker, name: string): Promise<void> {
-  await worker.client.command(`shutdown sessions server ${name}`);
 }
 
 export function path(backend: string, server: string): string {

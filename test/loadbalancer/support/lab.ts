@@ -21,7 +21,7 @@ export interface Lab {
   /** A free address of the VPC, on its `lo`. */
   address(): Promise<string>;
   /** Starts a target and resolves when it listens. */
-  target(options?: { readonly keepAliveTimeoutMs?: number; readonly port?: number }): Promise<LabTarget>;
+  target(options?: { readonly keepAliveTimeoutMs?: number; readonly port?: number; readonly breakEvery?: number }): Promise<LabTarget>;
   remove(): Promise<void>;
 }
 
@@ -72,9 +72,10 @@ export async function createLab(): Promise<Lab> {
     names,
     attached,
     address,
-    async target({ keepAliveTimeoutMs = 5_000, port = 8080 } = {}) {
+    async target({ keepAliveTimeoutMs = 5_000, port = 8080, breakEvery = 0 } = {}) {
       const ip = await address();
-      const args = ["netns", "exec", netnsName, process.execPath, TARGET_SERVER, ip, String(port), String(keepAliveTimeoutMs)];
+      const settings = [port, keepAliveTimeoutMs, breakEvery].map(String);
+      const args = ["netns", "exec", netnsName, process.execPath, TARGET_SERVER, ip, ...settings];
       const child = spawn("ip", args, { stdio: ["ignore", "pipe", "inherit"] });
       children.push(child);
       await new Promise<void>((resolve, reject) => {

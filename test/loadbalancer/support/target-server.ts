@@ -1,12 +1,14 @@
 /**
- * A target for tests: `node target-server.ts <ip> <port> <keepAliveTimeoutMs>`. Answers `{target, method, bytes, headers}`; `/slow?ms=`
+ * A target for tests: `node target-server.ts <ip> <port> <keepAliveTimeoutMs> <breakEvery>`. Each `breakEvery`th request on a connection that
+ * had carried one before meets what a server does that was just closing it: it gets no answer. Answers `{target, method, bytes, headers}`; `/slow?ms=`
  * waits, `/plain` answers a word; `/_set?health=` changes what `/health` answers (a status, or `hang`); `/_seen` tells how many requests came, health checks and
  * control left out, `/_reused` how many of them on a connection that had carried one before; an upgrade becomes an echo.
  */
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 
-const [ip = "127.0.0.1", port = "0", keepAliveTimeoutMs = "5000"] = process.argv.slice(2);
+const [ip = "127.0.0.1", port = "0", keepAliveTimeoutMs = "5000", breakEveryText = "0"] = process.argv.slice(2);
+const breakEvery = Number(breakEveryText);
 let health = "200";
 let seen = 0;
 let reused = 0;
@@ -33,6 +35,10 @@ const server = createServer((request, response) => {
   }
   seen++;
   reused += carried.has(request.socket) ? 1 : 0;
+  if (breakEvery > 0 && carried.has(request.socket) && reused % breakEvery === 0) {
+    request.socket.destroy();
+    return;
+  }
   carried.add(request.socket);
   if (url.pathname === "/plain") {
     response.end("plain");
