@@ -154,6 +154,8 @@ test("removeEverything leaves links, namespaces, rules, routes, settings and /et
     hosts: readFileSync(world.hostsPath, "utf8"),
     namespaces: (await run(["ip", "netns", "list"])).stdout.split("\n").filter((line) => line.includes(`tg-${world.instanceId}`)),
   });
+  // A new namespace takes these over from the machine, where a Docker engine may have switched forwarding on.
+  await world.text(world.host, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward");
   const before = await look();
   await world.newNetwork();
   await world.network.start();
