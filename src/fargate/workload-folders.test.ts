@@ -42,6 +42,13 @@ it("writes a workload's files and volumes, again and again, and keeps what conta
   expect(await folders.list()).toEqual({ workloads: [], sandboxes: [] });
 });
 
+it("is closed to other users of the host: what is open inside containers is behind folders of root's own", async () => {
+  const folders = createWorkloadFolders({ dataDir });
+  await folders.prepare(testWorkload({ volumes: [{ name: "v", type: "ephemeral" }] }), content);
+  await folders.prepareLogs("sandbox", "web");
+  for (const folder of ["workloads", "volumes", "sandboxes"]) expect((await stat(join(dataDir, folder))).mode & 0o777).toBe(0o700);
+});
+
 it("mounts volumes, and lets no path lead out of them", async () => {
   const folders = createWorkloadFolders({ dataDir });
   const workload = testWorkload({ volumes: [{ name: "v", type: "ephemeral" }] });

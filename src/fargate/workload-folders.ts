@@ -29,6 +29,17 @@ export interface WorkloadFolders {
   list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[] }>;
 }
 
+/**
+ * What containers get is open to any user inside them, so the folders above are root's alone: no other user of the host comes through.
+ * Mounts are made by root, before a container's own user is taken on.
+ */
+async function makeClosed(...folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o700);
+  }
+}
+
 /** Folders under `<dataDir>/workloads/<id>` and `<dataDir>/sandboxes/<name>` (logs: a warm sandbox has its log folder before it has an owner). */
 export function createWorkloadFolders({ dataDir }: { readonly dataDir: string }): WorkloadFolders {
   const workloadFolder = (id: string): string => join(dataDir, "workloads", id);
@@ -36,6 +47,7 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
   return {
     async prepare(workload, content) {
       const folder = workloadFolder(workload.id);
+      await makeClosed(join(dataDir, "workloads"), join(dataDir, "volumes"));
       await mkdir(folder, { recursive: true });
       await Promise.all([
         writeFile(join(folder, "hosts"), content.hosts),
@@ -53,7 +65,10 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       }));
       return [...own, ...container.mounts.map((mount) => volumeMount(dataDir, workload, mount))];
     },
-    prepareLogs: async (sandboxName, container) => void (await mkdir(join(sandboxFolder(sandboxName), container), { recursive: true })),
+    async prepareLogs(sandboxName, container) {
+      await makeClosed(join(dataDir, "sandboxes"));
+      await mkdir(join(sandboxFolder(sandboxName), container), { recursive: true });
+    },
     logPath: (sandboxName, container, attempt) => join(sandboxFolder(sandboxName), container, `${attempt}.log`),
     removeLog: (sandboxName, container, attempt) => rm(join(sandboxFolder(sandboxName), container, `${attempt}.log`), { force: true }),
     removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { chmod, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { FilterOptions, LogBatch, LogEvent, LogGroupRecord, LogScope, LogStore, LogStreamRecord, ReadOptions } from "../contracts/log-store.ts";
 import type { Store, Stored } from "../contracts/store.ts";
@@ -67,6 +67,7 @@ class FileLogStore implements LogStore {
 
   async start(): Promise<void> {
     await mkdir(this.#options.directory, { recursive: true });
+    await chmod(this.#options.directory, 0o700);
     await this.#sweepOrphans();
     this.#scheduleSweep();
   }

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,6 +36,18 @@ describe("sqlite store", () => {
     database.close();
     await expect(openAt(path)).rejects.toThrow(/schema version 999.*newer Tidegate/s);
     await expect(openAt(path)).rejects.toMatchObject({ kind: "unsupported" });
+  });
+
+  it("lets nobody but its owner read what is in it, secrets among it, whatever an earlier run left", async () => {
+    const path = await newPath();
+    for (let run = 0; run < 2; run++) {
+      const store = await openAt(path);
+      await store.transact([{ op: "put", collection: storm, key: "secret", value: { index: 1 } }]);
+      const modes = [path, `${path}-wal`, `${path}-shm`].map((file) => statSync(file).mode & 0o777);
+      expect(modes).toEqual([0o600, 0o600, 0o600]);
+      await store.close();
+      chmodSync(path, 0o644);
+    }
   });
 
   it("syncs a storm of writes in few commits", async () => {

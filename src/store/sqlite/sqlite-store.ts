@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Change, Collection, ListOptions, Store, Stored, Write } from "../../contracts/store.ts";
@@ -16,13 +16,14 @@ const BUSY_TIMEOUT_MS = 5_000;
 const CACHE_CHARACTERS = 16 * 1024 * 1024;
 
 /**
- * Opens (or makes) the database file at `path`. Every acknowledged write survives a power cut.
+ * Opens (or makes) the database file at `path`, for its owner alone: secrets are in it. Every acknowledged write survives a power cut.
  * @throws Problem `unsupported` when a newer Tidegate wrote the file; `unavailable` when it cannot be opened.
  */
 export async function openSqliteStore(options: { readonly path: string; readonly logger: Logger }): Promise<Store> {
   await mkdir(dirname(options.path), { recursive: true });
   let database: DatabaseSync;
   try {
+    await keepPrivate(options.path);
     database = new DatabaseSync(options.path, { timeout: BUSY_TIMEOUT_MS });
   } catch (cause) {
     throw new Problem("unavailable", `cannot open the database ${options.path}: ${messageOf(cause)}`, { cause });
@@ -35,6 +36,16 @@ export async function openSqliteStore(options: { readonly path: string; readonly
     database.close();
     if (cause instanceof Problem) throw cause;
     throw new Problem("unavailable", `cannot use the database ${options.path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** SQLite gives the files beside a database (`-wal`, `-shm`) its mode; those of an earlier run may have another. */
+async function keepPrivate(path: string): Promise<void> {
+  await (await open(path, "a", 0o600)).close();
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+    await chmod(file, 0o600).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
   }
 }
 
