@@ -2,13 +2,15 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { fullName, missingBaseImage } from "./base-image.ts";
 import { buildArguments as buildahArguments, registriesConf } from "./buildah.ts";
 import { buildArguments as buildKitArguments } from "./buildkit.ts";
 import type { BuildRequest } from "./builder.ts";
-import { withoutOfficialSyntaxLine } from "./docker.ts";
+import { withArguments, withoutOfficialSyntaxLine } from "./docker.ts";
 import { publicImageReference, shortNames } from "./public-names.ts";
 import { nodeTags } from "./seed/node-image.ts";
 import { packFolder } from "./seed/tar-layer.ts";
+import { mountsBelow } from "./storage.ts";
 import { streamCommand } from "./stream-command.ts";
 
 const request: BuildRequest = {
@@ -92,6 +94,48 @@ test("the same folder packs to the same layer", async () => {
 test("a command that fails says its last lines", async () => {
   const lines: string[] = [];
   const failing = streamCommand(["sh", "-c", "echo one; echo two >&2; exit 3"], { onLine: (line) => lines.push(line) });
-  await expect(failing).rejects.toThrow(/ended with exit code 3[\s\S]*two/);
+  await expect(failing).rejects.toThrow(/failed \(exit code 3\)[\s\S]*two/);
   expect(lines.sort()).toEqual(["one", "two"]);
+});
+
+test("build arguments are put into the names of images", () => {
+  const dockerfile = 'ARG TAG="26-slim"\nARG BASE=node\nFROM ${BASE}:$TAG\nFROM debian:${SUITE:-bookworm}\nRUN echo $HOME ${TAG}\n';
+  expect(withArguments(dockerfile, {})).toContain("FROM node:26-slim\nFROM debian:bookworm\nRUN echo $HOME 26-slim");
+  expect(withArguments(dockerfile, { TAG: "26", SUITE: "12" })).toContain("FROM node:26\nFROM debian:12\n");
+});
+
+describe("a base image that could not be had", () => {
+  test.each([
+    ["Error: creating build container: initializing source docker://python:3-slim: (Mirrors also failed: [x]): no such host", "python:3-slim"],
+    [
+      "------\n > [internal] load metadata for docker.io/library/python:3-slim:\n------\nfailed to solve: failed to do request",
+      "docker.io/library/python:3-slim",
+    ],
+    [
+      "ERROR: failed to solve: failed to resolve source metadata for docker.io/library/python:3: dial tcp: no such host",
+      "docker.io/library/python:3",
+    ],
+    ['Step 1/2 : FROM python:3\nGet "https://registry.example/v2/": dial tcp: no such host', "python:3"],
+    ["pull access denied for team/base, repository does not exist or may require 'docker login'", "team/base"],
+    ['Error: building at STEP "RUN make": exit status 2', undefined],
+  ])("%s", (message, image) => {
+    expect(missingBaseImage(message)).toBe(image);
+  });
+
+  test.each([
+    ["node", "docker.io/library/node:latest"],
+    ["node:26", "docker.io/library/node:26"],
+    ["team/base", "docker.io/team/base:latest"],
+    ["quay.io/team/base:1", "quay.io/team/base:1"],
+    ["localhost:4566/shop", "localhost:4566/shop:latest"],
+    ["node@sha256:abc", "docker.io/library/node@sha256:abc"],
+  ])("%s is %s in full", (short, full) => {
+    expect(fullName(short)).toBe(full);
+  });
+});
+
+test("mounts below a folder come innermost first, and no neighbour's", () => {
+  const line = (path: string): string => `36 35 98:0 / ${path} rw - ext4 /dev/vda rw`;
+  const info = ["/", "/data/b", "/data/b/over lay".replace(" ", "\\040"), "/data/b/overlay/x/merged", "/data/bb"].map(line).join("\n");
+  expect(mountsBelow("/data/b", info)).toEqual(["/data/b/overlay/x/merged", "/data/b/over lay", "/data/b"]);
 });

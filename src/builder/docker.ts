@@ -29,7 +29,7 @@ async function build(request: BuildRequest): Promise<{ readonly digest: string }
     }
     // Client plugins (buildx) are looked for in the user's own configuration folder too, so only pushes and pulls get ours.
     const withAuth = { DOCKER_CONFIG: folder };
-    await fetchPublicImages(request, dockerfile, withAuth);
+    await fetchPublicImages(request, withArguments(dockerfile, request.buildArguments), withAuth);
     await streamCommand(["docker", ...buildArguments(request), "--file", "-", request.contextFolder], {
       environment: { DOCKER_BUILDKIT: buildKit ? "1" : "0", BUILDKIT_PROGRESS: "plain" },
       stdin: withoutOfficialSyntaxLine(dockerfile),
@@ -63,6 +63,17 @@ export function buildArguments(request: BuildRequest): readonly string[] {
 /** `# syntax=docker/dockerfile:1` would pull the frontend from a registry; the engine's own serves, so the line goes. Others stay. Pure. */
 export function withoutOfficialSyntaxLine(dockerfile: string): string {
   return dockerfile.replace(/^(?:#\s*syntax\s*=\s*(?:docker\.io\/)?docker\/dockerfile(?::1[\w.-]*)?\s*(?:\n|$))/i, "#\n");
+}
+
+/** A Dockerfile's text with its build arguments put in, well enough to see which images it names. Pure. */
+export function withArguments(dockerfile: string, given: Readonly<Record<string, string>>): string {
+  const values = new Map<string, string>();
+  for (const [, name = "", quoted = ""] of dockerfile.matchAll(/^[ \t]*ARG[ \t]+(\w+)=(\S+)/gim))
+    values.set(name, quoted.replace(/^(["'])(.*)\1$/, "$2"));
+  for (const [name, value] of Object.entries(given)) values.set(name, value);
+  return dockerfile.replaceAll(/\$(?:(\w+)|\{(\w+)(?::-([^}]*))?\})/g, (whole, plain?: string, braced?: string, fallback?: string) => {
+    return values.get(plain ?? braced ?? "") ?? fallback ?? whole;
+  });
 }
 
 async function canBuildKit(): Promise<boolean> {

@@ -4,6 +4,7 @@ export type Style = "bold" | "dim" | "green" | "red" | "yellow" | "cyan";
 
 /** What commands print. Colours only on a terminal (and never with NO_COLOR). */
 export interface Output {
+  /** Whether progress can be drawn. */
   readonly terminal: boolean;
   line(text?: string): void;
   /** To stderr: progress and warnings, so that stdout stays readable for scripts. */
@@ -16,13 +17,15 @@ export interface Output {
 /** A stream that may be a terminal; `isTTY` is absent on pipes and files. */
 interface Terminalish {
   readonly isTTY?: boolean;
+  readonly columns?: number;
   write(text: string): boolean;
 }
 
 export function createOutput(stdout: Terminalish = process.stdout, stderr: Terminalish = process.stderr): Output {
   const colours = stdout.isTTY === true && process.env["NO_COLOR"] === undefined;
   const output: Output = {
-    terminal: stdout.isTTY === true,
+    // One that says no width (0) cannot be drawn on.
+    terminal: stdout.isTTY === true && (stdout.columns ?? 0) > 0,
     line: (text = "") => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
     json: (value) => void stdout.write(`${JSON.stringify(value, null, 2)}\n`),

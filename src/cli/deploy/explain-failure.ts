@@ -13,13 +13,21 @@ const LAST_LINES = 15;
 
 /** Which task of the revision stopped, why, each container's exit code, and the last lines it wrote. */
 export async function explainFailure(session: Session, query: FailureQuery): Promise<string> {
-  const stopped = await stoppedTasks(await session.ecs(), query);
-  // One that ended by itself, or was found unhealthy, says more than one that the roll-back stopped.
-  const task = stopped.find((candidate) => !/deployment|scaling/i.test(candidate.stoppedReason ?? "")) ?? stopped[0];
+  const task = mostTelling(await stoppedTasks(await session.ecs(), query));
   if (task === undefined) return "No task of the new revision has stopped: it did not become healthy. `tidegate ps` and `tidegate logs` show more.";
   const lines = [`Task ${taskId(task)} stopped (${task.stopCode}): ${task.stoppedReason}`];
   for (const container of task.containers ?? []) lines.push(...(await explainContainer(session, { query, task, container })));
   return lines.join("\n");
+}
+
+/**
+ * Of tasks, the newest first: one that ended by itself or was found unhealthy says more than one that the roll-back stopped, and one that has
+ * stopped wholly has all its lines in the log. Pure.
+ */
+export function mostTelling(tasks: readonly Task[]): Task | undefined {
+  const own = tasks.filter((task) => !/deployment|scaling/i.test(task.stoppedReason ?? ""));
+  const candidates = own.length > 0 ? own : tasks;
+  return candidates.find((task) => task.lastStatus === "STOPPED") ?? candidates[0];
 }
 
 async function explainContainer(

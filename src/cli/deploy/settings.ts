@@ -96,7 +96,25 @@ function parseKept(path: string, text: string): Partial<DeploySettings> {
   for (const key of Object.keys(kept)) {
     if (!KNOWN.has(key)) throw new UsageError(`${path}: there is no setting "${key}"; there are ${[...KNOWN].join(", ")}`);
   }
+  checkTypes(path, kept as Readonly<Record<string, unknown>>);
   return kept;
+}
+
+const isString = (value: unknown): boolean => typeof value === "string";
+const TEXTS = ["name", "cluster", "dockerfile", "target", "healthPath"];
+const MAPS = ["environment", "buildArgs", "buildSecrets"];
+
+/** Numbers are checked with the flags of the same name. */
+function checkTypes(path: string, kept: Readonly<Record<string, unknown>>): void {
+  const given = (keys: readonly string[]): readonly (readonly [string, unknown])[] =>
+    keys.filter((key) => kept[key] !== undefined).map((key) => [key, kept[key]]);
+  for (const [key, value] of given(TEXTS)) if (!isString(value)) throw new UsageError(`${path}: "${key}" must be a string`);
+  for (const [key, value] of given(MAPS)) {
+    const ok = typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(isString);
+    if (!ok) throw new UsageError(`${path}: "${key}" must be an object of strings`);
+  }
+  for (const [key, value] of given(["envFiles"]))
+    if (!Array.isArray(value) || !value.every(isString)) throw new UsageError(`${path}: "${key}" must be a list of strings`);
 }
 
 /** Pure. @throws UsageError */
@@ -118,7 +136,7 @@ export function mergeSettings(kept: Partial<DeploySettings>, flags: DeployFlags,
     port: wholeNumber("port", flags.port ?? kept.port, { minimum: 0, maximum: 65_535 }),
     cpu: wholeNumber("cpu", flags.cpu ?? kept.cpu, { minimum: 256, maximum: 32_768 }) ?? 256,
     memory: wholeNumber("memory", flags.memory ?? kept.memory, { minimum: 512, maximum: 249_856 }) ?? 512,
-    healthPath: flags.healthPath ?? kept.healthPath ?? "/",
+    healthPath: absolutePath(flags.healthPath ?? kept.healthPath ?? "/"),
     count: wholeNumber("count", flags.count ?? kept.count, { minimum: 0, maximum: 5000 }) ?? 2,
     environment: { ...kept.environment, ...pairs("--env", flags.env) },
     envFiles: flags.envFile ?? kept.envFiles ?? [],
@@ -127,13 +145,18 @@ export function mergeSettings(kept: Partial<DeploySettings>, flags: DeployFlags,
   };
 }
 
+function absolutePath(path: string): string {
+  if (path.startsWith("/")) return path;
+  throw new UsageError(`the health path must begin with "/", not "${path}"`);
+}
+
 function wholeNumber(
   name: string,
   value: string | number | undefined,
   range: { readonly minimum: number; readonly maximum: number },
 ): number | undefined {
   if (value === undefined) return undefined;
-  const number = Number(value);
+  const number = value === "" ? Number.NaN : Number(value);
   if (Number.isInteger(number) && number >= range.minimum && number <= range.maximum) return number;
   throw new UsageError(`${name} must be a whole number from ${range.minimum} to ${range.maximum}, not "${value}"`);
 }
@@ -142,7 +165,7 @@ function pairs(flag: string, given: readonly string[] | undefined): Readonly<Rec
   return Object.fromEntries(
     (given ?? []).map((text) => {
       const at = text.indexOf("=");
-      if (at < 1) throw new UsageError(`${flag} takes NAME=value, not "${text}"`);
+      if (at < 1) throw new UsageError(`${flag} takes ${flag === "--build-secret" ? "id=file" : "NAME=value"}, not "${text}"`);
       return [text.slice(0, at), text.slice(at + 1)];
     }),
   );
