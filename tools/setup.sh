@@ -2,11 +2,20 @@
 # Sets up what is missing: Debian packages (by the command they bring) and npm packages. Safe to run again; says what it does.
 #   tools/setup.sh            what Tidegate runs on
 #   tools/setup.sh --tests    and what its tests need
+#   tools/setup.sh --missing  only prints the Debian packages that it would install (with --tests: for those too)
+# What a machine has stays: apt may add packages, never remove or replace one (Docker's own `containerd.io` for Debian's `containerd`, say).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 lists=(tools/packages.txt)
-[ "${1:-}" = --tests ] && lists+=(tools/test-packages.txt)
+only_missing=no
+for option in "$@"; do
+  case "$option" in
+    --tests) lists+=(tools/test-packages.txt) ;;
+    --missing) only_missing=yes ;;
+    *) printf 'setup: unknown option %s; there are --tests and --missing\n' "$option" >&2; exit 2 ;;
+  esac
+done
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -18,16 +27,22 @@ missing_packages() {
   done | sort -u
 }
 
-# Packaged services stay stopped: Tidegate starts its own copies. An existing policy is kept.
+# Packaged services stay stopped: Tidegate starts its own copies. An existing policy is kept; one that a killed set-up left is not.
+policy=/usr/sbin/policy-rc.d
+mark='# made by the set-up of Tidegate, for as long as it runs'
+remove_policy() {
+  if grep -qsF "$mark" "$policy"; then rm -f "$policy"; fi
+}
 without_services() {
-  local policy=/usr/sbin/policy-rc.d made=no status=0
+  local status=0
+  trap remove_policy EXIT
+  trap 'exit 130' INT TERM HUP
   if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
     chmod 755 "$policy"
-    made=yes
   fi
   "$@" || status=$?
-  [ "$made" = no ] || rm -f "$policy"
+  remove_policy
   return "$status"
 }
 
@@ -45,7 +60,10 @@ install_packages() {
   fi
   say "installing Debian packages: ${packages[*]}"
   DEBIAN_FRONTEND=noninteractive apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive without_services apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  DEBIAN_FRONTEND=noninteractive without_services apt-get install -y -qq --no-install-recommends --no-remove "${packages[@]}" >/dev/null || {
+    say "apt-get could not install ${packages[*]} beside what this machine has (see above); nothing was removed."
+    return 1
+  }
 }
 
 install_modules() {
@@ -58,5 +76,10 @@ install_modules() {
   cp package-lock.json "$stamp"
 }
 
+if [ "$only_missing" = yes ]; then
+  missing_packages
+  exit 0
+fi
+if [ "$(id -u)" = 0 ]; then remove_policy; fi
 install_packages
 install_modules
