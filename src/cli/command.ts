@@ -5,7 +5,7 @@ export interface Command<Options = unknown> {
   /** With its arguments in commander's form: `deploy <folder>`. */
   readonly usage: string;
   readonly summary: string;
-  /** `[flags, text]` in commander's form, e.g. `["--count <n>", "how many tasks"]`. */
+  /** `[flags, text]` in commander's form, e.g. `["--count <n>", "how many tasks"]`; `<x...>` may be given several times, a value each. */
   readonly options: readonly (readonly [flags: string, text: string])[];
   run(call: Call<Options>): Promise<ExitCode | void>;
 }

@@ -37,13 +37,20 @@ function buildParser(): Parser {
 function addCommand(parser: Parser, command: Command): void {
   const sub = parser.command(command.usage).description(command.summary).exitOverride();
   sub.option("--data-dir <folder>", "where this instance keeps its data");
-  for (const [flags, text] of command.options) sub.option(flags, text);
+  for (const [flags, text] of command.options) addOption(sub, { flags, text });
   sub.action(async (...given: unknown[]) => {
     const options = sub.optsWithGlobals<{ dataDir: string; json?: boolean }>();
     const args = given.slice(0, -2) as (string | undefined)[];
     const session = createSession({ dataDir: options.dataDir, output, json: options.json === true });
     process.exitCode = (await command.run({ arguments: args, options, session })) ?? 0;
   });
+}
+
+/** `--env <NAME=value...>` is given once a value: taking all words that follow would swallow the folder. */
+function addOption(sub: Parser, { flags, text }: { readonly flags: string; readonly text: string }): void {
+  if (!flags.endsWith("...>")) return void sub.option(flags, text);
+  const collect = (value: string, before?: readonly string[]): readonly string[] => [...(before ?? []), value];
+  sub.option(flags.replace("...>", ">"), `${text} (may be repeated)`, collect);
 }
 
 try {

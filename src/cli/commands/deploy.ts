@@ -37,7 +37,7 @@ interface Progress {
 
 /** From a folder with a Dockerfile to a running service; again, from an edit to its roll-out. */
 export const deploy: Command<DeployOptions> = {
-  usage: "deploy <folder>",
+  usage: "deploy [folder]",
   summary: "build a folder's Dockerfile and run it as a service behind a URL",
   options: [
     ["--name <name>", "of the service (default: the folder's)"],
@@ -46,11 +46,11 @@ export const deploy: Command<DeployOptions> = {
     ["--memory <MiB>", "(default 512)"],
     ["--count <n>", "how many tasks (default 2)"],
     ["--health-path <path>", "of the load balancer's health check (default /)"],
-    ["--env <NAME=value...>", "environment variables"],
-    ["--env-file <file...>", "files of NAME=value lines"],
+    ["--env <NAME=value...>", "an environment variable"],
+    ["--env-file <file...>", "a file of NAME=value lines"],
     ["--secret <NAME=arn...>", "(not built yet: comes with Secrets Manager)"],
-    ["--build-arg <NAME=value...>", "arguments of the build"],
-    ["--build-secret <id=file...>", "secrets of the build (RUN --mount=type=secret)"],
+    ["--build-arg <NAME=value...>", "an argument of the build"],
+    ["--build-secret <id=file...>", "a secret of the build (RUN --mount=type=secret)"],
     ["--dockerfile <path>", "inside the folder (default Dockerfile)"],
     ["--target <stage>", "of a multi-stage Dockerfile"],
     ["--cluster <name>", "(default `default`)"],
@@ -66,6 +66,7 @@ export const deploy: Command<DeployOptions> = {
     const settings = await readSettings(folder, options);
     await mustHaveDockerfile(folder, settings);
     const environment = await readEnvironment(folder, settings);
+    await session.connection();
     const progress: Progress = {};
     const interrupt = new AbortController();
     // The second one ends this process at once.

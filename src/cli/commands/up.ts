@@ -35,7 +35,7 @@ export const up: Command<UpOptions> = {
     ["--region <region>", "of the default VPC, at first start (default us-east-1)"],
     ["--auth <iam|none>", "check signatures (default iam)"],
     ["--engine <cri|simulated>", "what runs containers (default cri)"],
-    ["--host-port <port...>", "ports of this host that tasks reach at host.tidegate.internal"],
+    ["--host-port <port...>", "a port of this host that tasks reach at host.tidegate.internal"],
     ["--no-hosts", "leave /etc/hosts alone"],
     ["--trust-host-ca", "tasks trust this host's CA bundle"],
   ],
