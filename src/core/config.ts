@@ -1,5 +1,5 @@
 /** What is decided at an instance's first start and kept in `<dataDir>/instance.json`. */
-export type KeptInstance = Pick<InstanceConfig, "instanceId" | "port" | "account" | "region" | "vpcCidr" | "runDir">;
+export type KeptInstance = Pick<InstanceConfig, "instanceId" | "port" | "account" | "region" | "vpcCidr" | "runDir" | "engine">;
 
 /** One running Tidegate: where it keeps things and how it is reached. Made once in `server/`, handed down, never global. */
 export interface InstanceConfig {

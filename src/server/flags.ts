@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Problem } from "../core/problem.ts";
 
@@ -9,7 +10,7 @@ export interface ServerFlags {
   readonly account?: string;
   readonly region?: string;
   readonly auth: "iam" | "none";
-  readonly engine: "cri" | "simulated";
+  readonly engine?: "cri" | "simulated";
   readonly hostPorts: readonly number[];
   readonly manageHosts: boolean;
   readonly trustHostCa: boolean;
@@ -26,25 +27,21 @@ export function parseFlags(args: readonly string[]): ServerFlags {
       account: { type: "string" },
       region: { type: "string" },
       auth: { type: "string", default: "iam" },
-      engine: { type: "string", default: "cri" },
+      engine: { type: "string" },
       "host-port": { type: "string", multiple: true, default: [] },
       "no-hosts": { type: "boolean", default: false },
       "trust-host-ca": { type: "boolean", default: false },
     },
   });
   return {
-    dataDir: values["data-dir"],
+    // Daemons and other instances read it from other working directories.
+    dataDir: resolve(values["data-dir"]),
     port: values.port === undefined ? undefined : portOf("--port", values.port),
-    vpcCidr: matching(
-      "--vpc-cidr",
-      values["vpc-cidr"],
-      /^\d{1,3}(\.\d{1,3}){3}\/(1[6-9]|2[0-8])$/,
-      "an IPv4 network of /16 to /28, e.g. 172.31.0.0/16",
-    ),
+    vpcCidr: blockOf(values["vpc-cidr"]),
     account: matching("--account", values.account, /^\d{12}$/, "twelve digits"),
     region: matching("--region", values.region, /^[a-z]{2}(-[a-z]+)+-\d$/, "a region's name, e.g. eu-central-1"),
     auth: oneOf("--auth", values.auth, ["iam", "none"]),
-    engine: oneOf("--engine", values.engine, ["cri", "simulated"]),
+    engine: values.engine === undefined ? undefined : oneOf("--engine", values.engine, ["cri", "simulated"] as const),
     hostPorts: values["host-port"].map((text) => portOf("--host-port", text)),
     manageHosts: !values["no-hosts"],
     trustHostCa: values["trust-host-ca"],
@@ -55,6 +52,16 @@ function portOf(flag: string, text: string): number {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
   throw new Problem("invalid", `${flag} takes a port from 1 to 65535, not "${text}"`);
+}
+
+/** What is kept at the first start must be right then: the VPC is three subnets, so /26 is the smallest. */
+function blockOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const [, address = "", prefix = ""] = /^(\d{1,3}(?:\.\d{1,3}){3})\/(1[6-9]|2[0-6])$/.exec(text) ?? [];
+  const octets = address.split(".").map(Number);
+  const hostBits = octets.reduce((sum, octet) => sum * 256 + octet, 0) % 2 ** (32 - Number(prefix));
+  if (prefix !== "" && octets.every((octet) => octet <= 255) && hostBits === 0) return text;
+  throw new Problem("invalid", `--vpc-cidr takes an IPv4 block of /16 to /26 by its first address, e.g. 172.31.0.0/16, not "${text}"`);
 }
 
 function matching(flag: string, text: string | undefined, pattern: RegExp, words: string): string | undefined {

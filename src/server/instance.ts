@@ -1,5 +1,5 @@
 import { createServer } from "node:net";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { InstanceConfig, KeptInstance } from "../core/config.ts";
 import { Problem } from "../core/problem.ts";
@@ -35,7 +35,6 @@ export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Prom
     ...kept,
     dataDir: flags.dataDir,
     auth: flags.auth,
-    engine: flags.engine,
     hostPorts: flags.hostPorts,
     manageHosts: flags.manageHosts,
     trustHostCa: flags.trustHostCa,
@@ -46,15 +45,18 @@ export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Prom
 export async function findInstance(dataDir: string): Promise<InstanceConfig | undefined> {
   const kept = await readKept(join(dataDir, "instance.json"));
   if (kept === undefined) return undefined;
-  return { ...kept, dataDir, auth: "iam", engine: "cri", hostPorts: [], manageHosts: true, trustHostCa: false };
+  return { ...kept, dataDir, auth: "iam", hostPorts: [], manageHosts: true, trustHostCa: false };
 }
 
 async function readKept(path: string): Promise<KeptInstance | undefined> {
   const text = await readTextIfAny(path);
-  return text === undefined ? undefined : (JSON.parse(text) as KeptInstance);
+  if (text === undefined) return undefined;
+  // Instances made before the engine was kept ran containers.
+  return { engine: "cri", ...(JSON.parse(text) as Omit<KeptInstance, "engine"> & Partial<KeptInstance>) };
 }
 
 async function firstStart(flags: ServerFlags, pickCidr: PickCidr): Promise<KeptInstance> {
+  await mustHoldNothingElse(flags.dataDir);
   const instanceId = randomIds.hex(6);
   const others = await otherInstances(RUN_ROOT);
   const ports = new Set(others.map((other) => other.port));
@@ -66,12 +68,24 @@ async function firstStart(flags: ServerFlags, pickCidr: PickCidr): Promise<KeptI
     region: flags.region ?? DEFAULT_REGION,
     vpcCidr: await pickCidr(flags.vpcCidr, cidrs),
     runDir: join(RUN_ROOT, instanceId),
+    engine: flags.engine ?? "cri",
   };
 }
 
-/** The port may change between starts; account, region and CIDR are in what was made. */
+/** `down --purge` removes the folder whole. @throws Problem `conflict` when something of others is in it. */
+async function mustHoldNothingElse(dataDir: string): Promise<void> {
+  // The log is there before the server is, with `up --detach`; drafts are what a first start left that was killed.
+  const others = (await readdir(dataDir)).filter((name) => name !== "tidegate.log" && !name.startsWith("instance.json"));
+  if (others.length === 0) return;
+  throw new Problem(
+    "conflict",
+    `${dataDir} holds other things (${others.slice(0, 3).join(", ")}${others.length > 3 ? ", …" : ""}) and no Tidegate: name an empty or new folder with --data-dir`,
+  );
+}
+
+/** The port may change between starts; account, region, CIDR and engine are in what was made. */
 function checkAgainst(kept: KeptInstance, flags: ServerFlags): KeptInstance {
-  const fixed = { account: flags.account, region: flags.region, vpcCidr: flags.vpcCidr };
+  const fixed = { account: flags.account, region: flags.region, vpcCidr: flags.vpcCidr, engine: flags.engine };
   for (const [name, value] of Object.entries(fixed)) {
     const before = kept[name as keyof typeof fixed];
     if (value !== undefined && value !== before) {

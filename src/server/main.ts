@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
-import { messageOf } from "../core/problem.ts";
+import { isProblem, messageOf } from "../core/problem.ts";
 import { pickFreeCidr } from "../network/pick-cidr.ts";
 import { parseFlags } from "./flags.ts";
 import { openInstance } from "./instance.ts";
@@ -53,6 +53,7 @@ async function main(): Promise<void> {
 process.on("unhandledRejection", (error) => logger.error("a promise was left alone", { err: error }));
 
 main().catch((error: unknown) => {
-  logger.error(`tidegate cannot start: ${messageOf(error)}`, { err: error });
-  process.stderr.write(`tidegate cannot start: ${messageOf(error)}\n`, () => process.exit(1));
+  const wrongUsage = isProblem(error, "invalid");
+  if (!wrongUsage) logger.error(`tidegate cannot start: ${messageOf(error)}`, { err: error });
+  process.stderr.write(`tidegate cannot start: ${messageOf(error)}\n`, () => process.exit(wrongUsage ? 2 : 1));
 });

@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
@@ -31,7 +32,7 @@ async function tearDown(dataDir: string, purge: boolean): Promise<void> {
 const { values } = parseArgs({
   options: { "data-dir": { type: "string", default: "/var/lib/tidegate" }, purge: { type: "boolean", default: false } },
 });
-tearDown(values["data-dir"], values.purge).then(
+tearDown(resolve(values["data-dir"]), values.purge).then(
   () => process.exit(0),
   (error: unknown) => {
     process.stderr.write(`tidegate: ${messageOf(error)}\n`);

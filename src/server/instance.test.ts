@@ -1,0 +1,61 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { InstanceConfig } from "../core/config.ts";
+import { parseFlags } from "./flags.ts";
+import { findInstance, openInstance } from "./instance.ts";
+
+let folder: string;
+const runDirs: string[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tidegate-instance-"));
+});
+afterEach(async () => {
+  for (const path of [folder, ...runDirs.splice(0)]) await rm(path, { recursive: true, force: true });
+});
+
+async function start(...args: readonly string[]): Promise<InstanceConfig> {
+  const config = await openInstance(parseFlags(["--data-dir", folder, ...args]), async (wanted) => wanted ?? "10.77.0.0/16");
+  runDirs.push(config.runDir);
+  return config;
+}
+
+it("keeps what was decided at the first start, and refuses a flag that contradicts it", async () => {
+  const first = await start("--engine", "simulated", "--region", "eu-west-1");
+  const second = await start();
+  expect(second).toEqual(first);
+  expect(await findInstance(folder)).toMatchObject({ instanceId: first.instanceId, engine: "simulated", region: "eu-west-1" });
+  await expect(start("--engine", "cri")).rejects.toMatchObject({
+    kind: "conflict",
+    message: expect.stringContaining("made with engine simulated") as string,
+  });
+  await expect(start("--region", "eu-west-2")).rejects.toMatchObject({ kind: "conflict" });
+  expect((await start("--port", "4999")).port).toBe(4999);
+});
+
+it("takes no folder that holds other people's things, since its purge removes the folder", async () => {
+  await writeFile(join(folder, "tidegate.log"), "of `up --detach`");
+  await mkdir(join(folder, "photos"));
+  await expect(start()).rejects.toMatchObject({ kind: "conflict", message: expect.stringContaining("holds other things (photos)") as string });
+  await rm(join(folder, "photos"), { recursive: true });
+  expect((await start()).engine).toBe("cri");
+});
+
+it("knows the folder by its full path, whatever the working directory of those who read it", () => {
+  expect(parseFlags(["--data-dir", relative(process.cwd(), folder)]).dataDir).toBe(folder);
+});
+
+it.each([
+  [["--port", "x"], '--port takes a port from 1 to 65535, not "x"'],
+  [["--vpc-cidr", "10.0.0.0/8"], "--vpc-cidr takes an IPv4 block of /16 to /26"],
+  [["--vpc-cidr", "10.0.0.0/28"], "--vpc-cidr takes an IPv4 block of /16 to /26"],
+  [["--vpc-cidr", "300.0.0.0/16"], "--vpc-cidr takes an IPv4 block"],
+  [["--vpc-cidr", "172.31.5.0/16"], "by its first address"],
+  [["--account", "1"], "--account takes twelve digits"],
+  [["--engine", "docker"], "--engine takes cri or simulated"],
+  [["--auth", "off"], "--auth takes iam or none"],
+  [["--host-port", "0"], "--host-port takes a port"],
+])("refuses %j in words", (args, words) => {
+  expect(() => parseFlags(args)).toThrow(words);
+});
