@@ -23,7 +23,8 @@ const DAEMON_PREFIX = "haproxy-";
 const HAPROXY_USER = "haproxy";
 
 export interface LoadBalancersOptions {
-  readonly config: Pick<InstanceConfig, "instanceId" | "dataDir" | "runDir">;
+  /** `engine`: with the simulated one there is no HAProxy, and every target in use is healthy. */
+  readonly config: Pick<InstanceConfig, "instanceId" | "dataDir" | "runDir"> & Partial<Pick<InstanceConfig, "engine">>;
   readonly store: Store;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -59,6 +60,7 @@ export async function createLoadBalancers(options: LoadBalancersOptions): Promis
     provisioner,
     proxyOf: (vpcId) => proxies.of(vpcId),
     sources: (wake) => proxies.watch(wake),
+    isSimulated: options.config.engine === "simulated",
   });
   const runner = createControllerRunner({ store, controllers: [controller], clock, logger });
   return {

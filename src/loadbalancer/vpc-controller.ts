@@ -10,6 +10,7 @@ import { serverStateFile } from "./config/server-state.ts";
 import { finishDrains, type ProxyView } from "./drains.ts";
 import { convergeCurrent, path } from "./haproxy/live-servers.ts";
 import type { ProxyProcess, Worker } from "./haproxy/proxy-process.ts";
+import type { ServerStats } from "./haproxy/stats.ts";
 import { planProxy, type ProxyPlace } from "./plan-proxy.ts";
 import type { Provisioner } from "./provision.ts";
 import { conditionsOf, judgeAll, recordHealth } from "./record-health.ts";
@@ -25,6 +26,8 @@ export interface VpcControllerOptions {
   /** The VPC's HAProxy; always the same object for a VPC. */
   proxyOf(vpcId: string): { readonly process: ProxyProcess; readonly place: ProxyPlace };
   sources(wake: (vpcId: string) => void): Disposable;
+  /** There is no data plane (the simulated engine has no network): no HAProxy runs, and every target in use is healthy. */
+  readonly isSimulated?: boolean;
 }
 
 /** Keeps each VPC's load balancers what their records say. Key: the VPC's id. */
@@ -49,12 +52,22 @@ async function reconcileVpc(vpcId: string, options: VpcControllerOptions): Promi
   const records = await provisionAll(await readVpc(store, vpcId), options);
   const model = planProxy(records, place);
   const going = records.balancers.filter(({ deleting }) => deleting);
-  const proxy = going.length === records.balancers.length ? await stopProxy(process) : await convergeProxy({ process, model, records });
+  const isUsed = going.length < records.balancers.length;
+  const proxy = options.isSimulated ? NO_PROXY : isUsed ? await convergeProxy({ process, model, records }) : await stopProxy(process);
   for (const balancer of going) await provisioner.remove(balancer);
   const pending = await finishDrains({ records, proxy, store, nowMs: clock.nowMs() });
-  const healths = await recordHealth({ records, model, servers: proxy.current?.servers ?? [], store });
+  const servers = options.isSimulated ? allHealthy(model) : (proxy.current?.servers ?? []);
+  const healths = await recordHealth({ records, model, servers, store });
   if (proxy.current !== undefined) await process.writeState(serverStateFile(model, conditionsOf(records, healths)));
   return pending || proxy.leftOver > 0 ? { requeueAfterMs: DRAIN_LOOK_MS } : {};
+}
+
+const NO_PROXY: ProxyView = { current: undefined, settled: new Set(), leaving: [], leftOver: 0 };
+
+function allHealthy(model: ProxyModel): readonly ServerStats[] {
+  return model.backends.flatMap(({ name: backend, servers }) =>
+    servers.map(({ name }) => ({ backend, name, status: "UP", checkStatus: "L7OK", checkCode: "200", open: 0 })),
+  );
 }
 
 /** The records with the statuses of load balancers as they are after provisioning. */
@@ -79,7 +92,7 @@ function statusOf(status: LoadBalancerStatus | undefined): unknown {
 
 async function stopProxy(process: ProxyProcess): Promise<ProxyView> {
   await process.remove();
-  return { current: undefined, settled: new Set(), leaving: [], leftOver: 0 };
+  return NO_PROXY;
 }
 
 async function convergeProxy({
@@ -92,8 +105,7 @@ async function convergeProxy({
   readonly records: VpcRecords;
 }): Promise<ProxyView> {
   const before = await process.current();
-  const outside: ProxyView = { current: undefined, settled: new Set(), leaving: [], leftOver: 0 };
-  if (before === undefined && model.frontends.length === 0) return outside;
+  if (before === undefined && model.frontends.length === 0) return NO_PROXY;
   const judged = judgeAll(records, { model, servers: before?.servers ?? [] });
   await process.apply({ ...haproxyConfig(model), state: serverStateFile(model, conditionsOf(records, judged)) });
   const applied = await process.current();

@@ -123,7 +123,7 @@ function headerLines(frontend: Frontend): readonly string[] {
     ...(frontend.forwardedFor === "remove" ? ["http-request del-header X-Forwarded-For"] : []),
     "http-request set-header X-Forwarded-Proto http",
     `http-request set-header X-Forwarded-Port ${frontend.port}`,
-    "http-request set-header X-Amzn-Trace-Id Root=1-%[date,hex,bytes(8,8),lower]-%[rand,hex,bytes(8,8),lower]%[rand,hex,bytes(8,8),lower]%[rand,hex,bytes(8,8),lower] unless { req.hdr(X-Amzn-Trace-Id) -m found }",
+    "http-request set-header X-Amzn-Trace-Id Root=1-%[date,hex,bytes(8,8),lower]-%[uuid,bytes(24,12)]%[uuid,bytes(24,12)] unless { req.hdr(X-Amzn-Trace-Id) -m found }",
   ];
 }
 
@@ -132,11 +132,12 @@ function headerLines(frontend: Frontend): readonly string[] {
  * elsewhere (`retry-on empty-response`); the rest never gets an old connection, and is closed after its answer, so that it needs no repeat.
  */
 function freshConnectionLines(): readonly string[] {
-  const unsafe = "if !{ method GET HEAD OPTIONS }";
   return [
-    `http-request set-var(txn.fresh) rand ${unsafe}`,
-    `http-request set-header Connection close ${unsafe}`,
-    `http-request disable-l7-retry ${unsafe}`,
+    // Ends the rules for most requests with one comparison.
+    "http-request allow if { method GET HEAD OPTIONS }",
+    "http-request set-var(txn.fresh) rand",
+    "http-request set-header Connection close",
+    "http-request disable-l7-retry",
   ];
 }
 
