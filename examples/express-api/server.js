@@ -4,6 +4,8 @@ import express from "express";
 
 const port = Number(process.env.PORT ?? 8080);
 const app = express();
+// Behind a load balancer: the client is who X-Forwarded-For says.
+app.set("trust proxy", true);
 app.use(express.json({ limit: "1mb" }));
 
 const ip = Object.values(networkInterfaces())

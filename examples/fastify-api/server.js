@@ -3,7 +3,8 @@ import { networkInterfaces } from "node:os";
 import Fastify from "fastify";
 
 const port = Number(process.env.PORT ?? 3000);
-const app = Fastify({ logger: true, forceCloseConnections: "idle" });
+// Behind a load balancer: the client is who X-Forwarded-For says.
+const app = Fastify({ logger: true, trustProxy: true, forceCloseConnections: "idle" });
 
 const addresses = Object.values(networkInterfaces())
   .flat()

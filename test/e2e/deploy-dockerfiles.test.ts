@@ -97,9 +97,12 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await instance?.remove();
-  await docker?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true, force: true });
+  try {
+    await instance?.remove();
+  } finally {
+    await docker?.[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 describe.each(["buildah", "docker"])("a Dockerfile that was not written for Tidegate, built by %s", (builder) => {

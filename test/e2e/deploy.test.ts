@@ -29,8 +29,11 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await instance?.remove();
-  await rm(folder, { recursive: true, force: true });
+  try {
+    await instance?.remove();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 const flagsOf = (app: string, flags: readonly string[]): readonly string[] => ["deploy", join(folder, app), "--builder", "buildah", ...flags];

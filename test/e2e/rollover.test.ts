@@ -25,8 +25,11 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await instance?.remove();
-  await rm(folder, { recursive: true, force: true });
+  try {
+    await instance?.remove();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 async function deploy(example: string, ...flags: readonly string[]): Promise<Deployed> {
