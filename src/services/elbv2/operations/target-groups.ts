@@ -40,7 +40,8 @@ function createTargetGroup(room: Elbv2Room) {
     members: {
       Name: "used",
       Protocol: "used",
-      ProtocolVersion: { refused: "HTTP/2 and gRPC targets are not built yet", unless: ["HTTP1"] },
+      // Terraform's provider sends it empty when the user set none; AWS takes that as its default.
+      ProtocolVersion: { refused: "HTTP/2 and gRPC targets are not built yet", unless: ["HTTP1", ""] },
       Port: "used",
       VpcId: "used",
       TargetType: "used",
