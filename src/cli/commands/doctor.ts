@@ -20,6 +20,9 @@ const PROGRAMS: readonly (readonly [command: string, versionFlag: string, debian
   ["ip", "-Version", "iproute2"],
   ["unbound", "-V", "unbound"],
   ["catatonit", "--version", "catatonit"],
+  ["iptables", "--version", "iptables"],
+  ["nsenter", "--version", "util-linux"],
+  ["flock", "--version", "util-linux"],
 ];
 
 const OPTIONAL: readonly (readonly [command: string, versionFlag: string, debianPackage: string, why: string])[] = [

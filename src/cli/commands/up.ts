@@ -70,13 +70,13 @@ function serverCommand(dataDir: string, options: UpOptions): readonly string[] {
   return [process.execPath, "--disable-warning=ExperimentalWarning", program, ...flags];
 }
 
-function runInForeground([program = "", ...args]: readonly string[]): Promise<0 | 1> {
+function runInForeground([program = "", ...args]: readonly string[]): Promise<0 | 1 | 2> {
   const child = spawn(program, args, { stdio: "inherit" });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on("SIGINT", forward).on("SIGTERM", forward);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => resolve(code === 0 ? 0 : 1));
+    child.on("close", (code) => resolve(code === 0 || code === 2 ? code : 1));
   });
 }
 
@@ -103,7 +103,8 @@ async function waitUntilServing(session: Session, child: { readonly ended: Promi
   let code: number | undefined;
   void child.ended.then((value) => (code = value));
   for (;;) {
-    if (code !== undefined) throw new CommandError(`Tidegate ended with ${code} while starting. Its log says:\n${await lastLines(child.logPath)}`);
+    if (code !== undefined)
+      throw new CommandError(`Tidegate ended with ${code} while starting. Its log says:\n${await lastLines(child.logPath)}`, code === 2 ? 2 : 1);
     if (await serves(session.dataDir)) return;
     if (systemClock.nowMs() > untilMs)
       throw new CommandError(`Tidegate does not serve after ${START_TIMEOUT_MS / 1000} s. Its log says:\n${await lastLines(child.logPath)}`);

@@ -197,6 +197,7 @@ test("nothing of the host leaks in: hosts, resolver, name, environment", async (
   const output = await outputOfScript("cat /etc/hosts /etc/resolv.conf; hostname; env");
   expect(output).toContain("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\noptions ndots:1\nlocalhost\n");
   expect(output).toContain("HOSTNAME=localhost\n");
+  expect(output).toMatch(/^HOME=\/\S*$/m);
 });
 
 test("containers of a sandbox share localhost, and processes only when asked", async () => {
