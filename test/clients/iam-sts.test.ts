@@ -21,6 +21,7 @@ import {
   GetRolePolicyCommand,
   IAMClient,
   ListAttachedRolePoliciesCommand,
+  ListGroupsForUserCommand,
   ListInstanceProfilesForRoleCommand,
   ListPoliciesCommand,
   ListRolePoliciesCommand,
@@ -283,6 +284,8 @@ describe("keys and sessions", () => {
 
   it("a user's keys: two at most, off when inactive, gone when deleted", async () => {
     await iam.send(new CreateUserCommand({ UserName: "dev", Path: "/people/" }));
+    expect((await iam.send(new ListGroupsForUserCommand({ UserName: "dev" }))).Groups).toEqual([]);
+    expect(await refused(iam.send(new ListGroupsForUserCommand({ UserName: "nobody" })))).toMatch(/The user with name nobody cannot be found/);
     const { AccessKey } = await iam.send(new CreateAccessKeyCommand({ UserName: "dev" }));
     await iam
       .send(new CreateAccessKeyCommand({ UserName: "dev" }))

@@ -125,6 +125,28 @@ describe("VPCs and subnets", () => {
     expect(Regions).toEqual([{ RegionName: "us-east-1", Endpoint: "ec2.us-east-1.amazonaws.com", OptInStatus: "opt-in-not-required" }]);
   });
 
+  test("each VPC has a default network ACL over its subnets that lets all through", async () => {
+    const { Vpcs = [] } = await client.send(new ec2.DescribeVpcsCommand({}));
+    const Filters = [
+      { Name: "vpc-id", Values: [Vpcs[0]?.VpcId ?? ""] },
+      { Name: "default", Values: ["true"] },
+    ];
+    const { NetworkAcls = [] } = await client.send(new ec2.DescribeNetworkAclsCommand({ Filters }));
+    expect(NetworkAcls).toMatchObject([
+      { NetworkAclId: expect.stringMatching(/^acl-[0-9a-f]{17}$/) as unknown, IsDefault: true, OwnerId: SCOPE.account },
+    ]);
+    expect(NetworkAcls[0]?.Associations).toHaveLength(3);
+    expect(NetworkAcls[0]?.Entries?.map((entry) => [entry.RuleNumber, entry.RuleAction, entry.Egress, entry.CidrBlock].join(" "))).toEqual([
+      "100 allow true 0.0.0.0/0",
+      "32767 deny true 0.0.0.0/0",
+      "100 allow false 0.0.0.0/0",
+      "32767 deny false 0.0.0.0/0",
+    ]);
+    await expect(client.send(new ec2.DescribeNetworkAclsCommand({ NetworkAclIds: ["acl-0abc"] }))).rejects.toEqual(
+      failure("InvalidNetworkAclID.NotFound", "The networkAcl ID 'acl-0abc' does not exist"),
+    );
+  });
+
   test("a VPC of one's own, with a subnet, made and deleted in order", async () => {
     const tags = (type: "vpc" | "subnet") => [{ ResourceType: type, Tags: [{ Key: "Name", Value: "mine" }] }];
     const { Vpc } = await client.send(new ec2.CreateVpcCommand({ CidrBlock: "10.7.3.9/16", TagSpecifications: tags("vpc") }));

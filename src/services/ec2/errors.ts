@@ -32,6 +32,7 @@ export const KINDS = {
     words: "networkInterface ID",
   },
   routeTable: { prefix: "rtb", notFound: "InvalidRouteTableID.NotFound", malformed: "InvalidRouteTableId.Malformed", words: "routeTable ID" },
+  networkAcl: { prefix: "acl", notFound: "InvalidNetworkAclID.NotFound", malformed: "InvalidNetworkAclId.Malformed", words: "networkAcl ID" },
   gateway: {
     prefix: "igw",
     notFound: "InvalidInternetGatewayID.NotFound",

@@ -4,6 +4,7 @@ import { authorizeSecurityGroupEgress, authorizeSecurityGroupIngress } from "./o
 import { createSecurityGroup, deleteSecurityGroup } from "./operations/change-security-groups.ts";
 import { createSubnet, createVpc, deleteSubnet, deleteVpc } from "./operations/change-vpcs.ts";
 import { describeAccountAttributes, describeAvailabilityZones, describeRegions } from "./operations/describe-account.ts";
+import { describeNetworkAcls } from "./operations/describe-network-acls.ts";
 import { describeNetworkInterfaces } from "./operations/describe-network-interfaces.ts";
 import { describeInternetGateways, describeRouteTables } from "./operations/describe-routes.ts";
 import { describeSecurityGroupRules, describeSecurityGroups } from "./operations/describe-security-groups.ts";
@@ -38,6 +39,7 @@ export function createEc2Service(options: { readonly network: Ec2Network; readon
       describeAccountAttributes(room),
       describeAvailabilityZones(room),
       describeInternetGateways(room),
+      describeNetworkAcls(room),
       describeNetworkInterfaces(room),
       describeRegions(),
       describeRouteTables(room),

@@ -4,6 +4,8 @@ import type {
   DeleteUserRequest,
   GetUserRequest,
   GetUserResponse,
+  ListGroupsForUserRequest,
+  ListGroupsForUserResponse,
   ListUsersRequest,
   ListUsersResponse,
 } from "@aws-sdk/client-iam";
@@ -66,6 +68,15 @@ export function userOperations({ store, ids }: IamRoom): readonly Operation<neve
         const users = (await listAll(store, USERS, account)).filter((user) => user.path.startsWith(input.PathPrefix ?? "/"));
         const { items, ...page } = pageOf(sortedBy(users, byName), input, byName);
         return { Users: items.map((user) => ({ ...userView(user), Tags: undefined })), ...page };
+      },
+    }),
+    // Terraform's provider asks before it deletes a user; there are no groups.
+    operation<ListGroupsForUserRequest, ListGroupsForUserResponse>({
+      name: "ListGroupsForUser",
+      members: { UserName: "used", Marker: "used", MaxItems: "used" },
+      async handle(input, { account }) {
+        await getUser(store, account, input.UserName!);
+        return { Groups: [], IsTruncated: false };
       },
     }),
     operation<DeleteUserRequest, void>({
