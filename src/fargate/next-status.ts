@@ -74,10 +74,12 @@ function containerStatus(
   const observed = facts.containers.find((container) => container.name === spec.name);
   const state = known.stopped ? "STOPPED" : SHOWN[observed?.state ?? "absent"];
   const startFailed = observed?.startFailure !== undefined;
+  // Known before the container runs: the first thing it does may be to ask the metadata endpoint for itself.
+  const identified = observed?.containerId !== undefined || facts.network !== undefined;
   return {
     name: spec.name,
     state,
-    runtimeId: before?.runtimeId ?? (observed?.containerId === undefined ? undefined : facts.placement?.runtimeIds[spec.name]),
+    runtimeId: before?.runtimeId ?? (identified ? facts.placement?.runtimeIds[spec.name] : undefined),
     imageDigest: facts.imageDigests.get(spec.name) ?? before?.imageDigest,
     ...(state === "STOPPED" && !startFailed && observed?.exitCode !== undefined && { exitCode: observed.exitCode }),
     ...(observed?.reason !== undefined && { reason: clipReason(observed.reason) }),

@@ -45,7 +45,8 @@ async function observe(namespace: string): Promise<unknown> {
     world.text(namespace, "ip", "route"),
     rules(namespace),
   ]);
-  return { links, routes, table };
+  // Duplicate address detection ends when it likes.
+  return { links: links.replaceAll(" tentative", ""), routes, table };
 }
 
 test("a new process over the same store adopts what runs: the kernel is as the incremental changes had left it", async () => {
