@@ -1,11 +1,11 @@
 /**
- * RunTask to the container's first accepted connection, image present, beside `ctr run -d` of the same image on the same containerd and, where a
- * Docker engine answers, `docker run -d`; taking turns. Then 50 tasks at once, from the first call to the last connection.
+ * RunTask to the container's first accepted connection, image present, beside `ctr run -d` of the same image on the same containerd and, on an
+ * engine of Docker's, `docker run -d`; taking turns. Then 50 tasks at once, from the first call to the last connection.
  * `node test/bench/run-task.ts [rounds]`.
  */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
@@ -24,10 +24,16 @@ import { systemClock } from "../../src/core/clock.ts";
 import { run } from "../../src/host/run.ts";
 import { startInstance, until } from "../support/instance.ts";
 import { writeTinyImage } from "../support/tiny-image.ts";
+import { type PrivateDocker, startDockerd } from "../support/dockerd.ts";
+import { firstConnection } from "./first-connection.ts";
 import { figure, median, ms, percentile } from "./figures.ts";
+import { rawStorm } from "./raw-cri.ts";
 
 const rounds = Number(process.argv[2] ?? 15);
 const STORM = 50;
+/** How often is looked: one looker must not take the cores from what it looks at, fifty even less. */
+const LOOK_MS = 2;
+const STORM_LOOK_MS = 250;
 const PORT = 8080;
 const COMMAND = ["httpd", "-f", "-p", String(PORT), "-h", "/www"];
 
@@ -57,18 +63,19 @@ try {
     }),
   );
   const ctr = await prepareCtr(image);
-  const docker = await prepareDocker();
+  await using dockerd = await startDockerd({ bridged: true });
+  using docker = await prepareDocker(dockerd);
   const task: number[] = [];
   const raw: number[] = [];
   const engine: number[] = [];
   for (let round = -1; round < rounds; round++) {
     const taskMs = await oneTask(ecs, network);
     const rawMs = await ctr.once(round);
-    const dockerMs = await docker?.once(round);
+    const dockerMs = await docker.once(round);
     if (round < 0) continue;
     task.push(taskMs);
     raw.push(rawMs);
-    if (dockerMs !== undefined) engine.push(dockerMs);
+    engine.push(dockerMs);
   }
   const ratio = median(task) / median(raw);
   await figure(
@@ -87,12 +94,14 @@ try {
       dockerMedianMs: median(engine),
       ratio: share,
     });
-  } else console.log("run-task/docker        no Docker engine answers here: not measured");
+  }
   const stormMs = await storm(ecs, network);
-  await figure("storm", `${STORM} tasks at once: ${ms(stormMs)} to the last connection, ${((STORM * 1000) / stormMs).toFixed(1)} a second`, {
-    tasks: STORM,
-    totalMs: stormMs,
-  });
+  const rawMs = await rawStorm(STORM, COMMAND);
+  await figure(
+    "storm",
+    `${STORM} tasks at once: ${ms(stormMs)} to the last connection, ${((STORM * 1000) / stormMs).toFixed(1)} a second; the bare CRI calls ${ms(rawMs)}: ${(stormMs / rawMs).toFixed(2)} times`,
+    { tasks: STORM, totalMs: stormMs, rawMs, ratio: stormMs / rawMs },
+  );
 } finally {
   await instance.remove();
   await rm(work, { recursive: true, force: true });
@@ -142,35 +151,14 @@ async function oneTask(ecs: ECSClient, network: TaskNetwork): Promise<number> {
   return tookMs;
 }
 
-async function addressOf(ecs: ECSClient, arn: string): Promise<string> {
+async function addressOf(ecs: ECSClient, arn: string, lookMs = LOOK_MS): Promise<string> {
   for (;;) {
     const described = await ecs.send(new DescribeTasksCommand({ tasks: [arn] }));
     const [task] = described.tasks ?? [];
     if (task?.lastStatus === "STOPPED") throw new Error(`the task stopped: ${task.stoppedReason}`);
     const address = task?.attachments?.[0]?.details?.find((detail) => detail.name === "privateIPv4Address")?.value;
     if (address !== undefined) return address;
-    await systemClock.sleep(2);
-  }
-}
-
-async function firstConnection(host: string, port: number): Promise<void> {
-  for (;;) {
-    if (await connects(host, port)) return;
-    await systemClock.sleep(2);
-  }
-}
-
-async function connects(host: string, port: number): Promise<boolean> {
-  const socket = connect({ host, port });
-  const timer = systemClock.setTimer(500, () => socket.destroy(new Error("no answer")));
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    timer[Symbol.dispose]();
-    socket.destroy();
+    await systemClock.sleep(lookMs);
   }
 }
 
@@ -188,7 +176,7 @@ async function storm(ecs: ECSClient, network: TaskNetwork): Promise<number> {
   const arns = answers.flatMap((answer) => (answer.tasks ?? []).map((task) => task.taskArn ?? ""));
   if (arns.length !== STORM)
     throw new Error(`${arns.length} of ${STORM} tasks were taken: ${JSON.stringify(answers.flatMap((answer) => answer.failures))}`);
-  await Promise.all(arns.map(async (arn) => firstConnection(await addressOf(ecs, arn), PORT)));
+  await Promise.all(arns.map(async (arn) => firstConnection(await addressOf(ecs, arn, STORM_LOOK_MS), PORT, STORM_LOOK_MS)));
   const tookMs = performance.now() - startedMs;
   await stop(ecs, arns);
   return tookMs;
@@ -221,35 +209,28 @@ async function prepareCtr(image: string): Promise<Peer> {
   };
 }
 
-async function prepareDocker(): Promise<Peer | undefined> {
-  const found = await run(["docker", "version"], { timeoutMs: 5000 }).catch(() => undefined);
-  if (found === undefined) return undefined;
-  const loaded = await run(["skopeo", "copy", `oci-archive:${join(work, "tiny.tar")}`, "docker-daemon:tidegate.test/tiny:bench"]).catch(
-    () => undefined,
-  );
-  if (loaded === undefined) return undefined;
+/** `docker run -d` on an engine of the bench's own, on its default bridge: that too gives each container an interface of its own. */
+async function prepareDocker({ host, netnsPath = "" }: PrivateDocker): Promise<Peer & Disposable> {
+  const environment = { DOCKER_HOST: host };
+  const name = "tidegate.test/tiny:bench";
+  await run(["skopeo", "copy", `oci-archive:${join(work, "tiny.tar")}`, `docker-archive:${join(work, "docker.tar")}:${name}`]);
+  await run(["docker", "load", "--input", join(work, "docker.tar")], { environment });
+  const looker = spawn("nsenter", [`--net=${netnsPath}`, process.execPath, join(import.meta.dirname, "looker.ts")], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   return {
-    async once(round) {
-      const port = 21_000 + round + 1;
+    async once() {
       const startedMs = performance.now();
-      const { stdout } = await run([
-        "docker",
-        "run",
-        "--detach",
-        "--network",
-        "host",
-        "tidegate.test/tiny:bench",
-        "httpd",
-        "-f",
-        "-p",
-        String(port),
-        "-h",
-        "/www",
-      ]);
-      await firstConnection("127.0.0.1", port);
+      const { stdout } = await run(["docker", "run", "--detach", name, ...COMMAND], { environment });
+      const id = stdout.trim();
+      const { stdout: address } = await run(["docker", "inspect", "--format", "{{.NetworkSettings.IPAddress}}", id], { environment });
+      const connected = once(looker.stdout, "data");
+      looker.stdin.write(`${address.trim()} ${PORT}\n`);
+      await connected;
       const tookMs = performance.now() - startedMs;
-      await run(["docker", "rm", "--force", stdout.trim()]);
+      await run(["docker", "rm", "--force", id], { environment });
       return tookMs;
     },
+    [Symbol.dispose]: () => void looker.kill(),
   };
 }
