@@ -24,6 +24,8 @@ import { describeTaskDefinition, listTaskDefinitionFamilies, listTaskDefinitions
 import { describeTasks, listTasks } from "./operations/describe-tasks.ts";
 import { registerTaskDefinition } from "./operations/register-task-definition.ts";
 import { runTask } from "./operations/run-task.ts";
+import { describeServiceDeployments, listServiceDeployments } from "./operations/service-deployments.ts";
+import { describeServiceRevisions } from "./operations/service-revisions.ts";
 import { stopTask } from "./operations/stop-task.ts";
 import { listTagsForResource, tagResource, untagResource } from "./operations/tag-resource.ts";
 import { getTaskProtection, updateTaskProtection } from "./operations/task-protection.ts";
@@ -116,12 +118,15 @@ function operationsOf(room: Room): readonly Operation<any, any>[] {
     deregisterTaskDefinition(room),
     describeCapacityProviders(room),
     describeClusters(room),
+    describeServiceDeployments(room),
+    describeServiceRevisions(room),
     describeServices(room),
     describeTaskDefinition(room),
     describeTasks(room),
     getTaskProtection(room),
     listAccountSettings(),
     listClusters(room),
+    listServiceDeployments(room),
     listServices(room),
     listTagsForResource(room),
     listTaskDefinitionFamilies(room),

@@ -59,6 +59,17 @@ export function serviceNameOf(reference: string): string {
   return pathOf(reference, "service")?.at(-1) ?? reference;
 }
 
+/** What a service deployment's or service revision's ARN names. @throws InvalidParameterException */
+export function partOfService(
+  reference: string,
+  type: "service-deployment" | "service-revision",
+): { readonly cluster: string; readonly service: string; readonly id: string } {
+  const [cluster, service, id, ...more] = pathOf(reference, type) ?? [];
+  if (cluster === undefined || service === undefined || id === undefined || more.length > 0)
+    throw invalidParameter(`Invalid identifier: ${reference}`);
+  return { cluster, service, id };
+}
+
 export interface TaskDefinitionReference {
   readonly family: string;
   /** Left out: the latest ACTIVE one. */

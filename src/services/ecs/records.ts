@@ -197,6 +197,22 @@ export interface ServiceRecord extends Scope {
   readonly requestHash: string;
 }
 
+/** A deployment in the history of its service; stays when the service is done with it. */
+export interface ServiceDeploymentRecord extends Scope {
+  readonly cluster: string;
+  readonly service: string;
+  /** As it was when it last changed. */
+  readonly deployment: DeploymentRecord;
+  /** Revisions that had tasks when it began. */
+  readonly sourceRevisionIds: readonly string[];
+  /** What held when it began. */
+  readonly maximumPercent: number;
+  readonly minimumHealthyPercent: number;
+  readonly circuitBreaker: ServiceRecord["circuitBreaker"];
+  readonly finishedAtMs?: number;
+  readonly rollback?: { readonly revisionId: string; readonly startedAtMs: number; readonly reason: string };
+}
+
 /** Ties a RunTask clientToken to the tasks it made. */
 export interface RunTaskTokenRecord {
   readonly requestHash: string;
@@ -209,6 +225,7 @@ export const taskDefinitions = collection<TaskDefinitionRecord>("ecs.task-defini
 export const families = collection<FamilyRecord>("ecs.family");
 export const tasks = collection<TaskRecord>("ecs.task");
 export const services = collection<ServiceRecord>("ecs.service");
+export const serviceDeployments = collection<ServiceDeploymentRecord>("ecs.service-deployment");
 export const runTaskTokens = collection<RunTaskTokenRecord>("ecs.run-task-token");
 
 export function clusterKey(scope: Scope, name: string): string {
@@ -230,6 +247,11 @@ export function taskKey(scope: Scope, cluster: string, taskId: string): string {
 
 export function serviceKey(scope: Scope, cluster: string, name: string): string {
   return scopedKey(scope, cluster, name);
+}
+
+/** Beneath its service's key. */
+export function serviceDeploymentKey(scope: Scope, cluster: string, service: string, serviceDeploymentId: string): string {
+  return scopedKey(scope, cluster, service, serviceDeploymentId);
 }
 
 export function runTaskTokenKey(scope: Scope, cluster: string, token: string): string {

@@ -148,9 +148,9 @@ export async function newRevision(
   };
 }
 
-/** A deployment at its birth. */
+/** A deployment at its birth; its id ends as its revision's does, which Terraform's provider counts on. */
 export function newDeployment(room: Room, revision: ServiceRevisionRecord): DeploymentRecord {
-  const id = `ecs-svc/${room.ids.digits(19)}`;
+  const id = `ecs-svc/${revision.id}`;
   const nowMs = room.clock.nowMs();
   return {
     id,

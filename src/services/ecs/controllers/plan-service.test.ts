@@ -324,7 +324,14 @@ describe("circuit breaker", () => {
       });
       world.nowMs += 60_000;
     }
-    expect(world.service.deployments.map((each) => [each.id, each.status, each.rolloutState])).toEqual([["ecs-svc/1", "PRIMARY", "COMPLETED"]]);
+    const states = (): unknown => world.service.deployments.map((each) => [each.id, each.status, each.rolloutState]);
+    // The history learns of the failed one's end from the record.
+    expect(states()).toEqual([
+      ["ecs-svc/1", "PRIMARY", "IN_PROGRESS"],
+      ["ecs-svc/2", "ACTIVE", "FAILED"],
+    ]);
+    world.step();
+    expect(states()).toEqual([["ecs-svc/1", "PRIMARY", "COMPLETED"]]);
     expect(world.events).toContain("(deployment ecs-svc/2) deployment failed: tasks failed to start.");
     expect(world.events).toContain("rolling back to deployment ecs-svc/1.");
     expect(world.live("ecs-svc/1")).toHaveLength(2);

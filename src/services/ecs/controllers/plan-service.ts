@@ -66,6 +66,8 @@ class Step {
   readonly #announced: string[] = [];
   readonly #events: string[] = [];
   #replacing = 0;
+  /** Deployment that this step has failed; it stays in the record for one step, so that the history learns of its end. */
+  #failedNow: string | undefined;
   #requeueAtMs = Number.POSITIVE_INFINITY;
 
   constructor({ service, tasks, nowMs }: ServiceObservation) {
@@ -179,6 +181,7 @@ class Step {
       updatedAtMs: this.#nowMs,
       ...(rollback === undefined ? {} : { status: transition(DEPLOYMENT_TRANSITIONS, "PRIMARY", "ACTIVE") }),
     };
+    this.#failedNow = primary.id;
     this.#events.push(serviceEvent.deploymentFailed(primary.id));
     if (rollback === undefined) return this.#change(primary.id, () => failed);
     this.#events.push(serviceEvent.rollingBack(rollback.id));
@@ -264,7 +267,8 @@ class Step {
   /** Marks what is done: the roll-out, replaced deployments that are drained, the steady state. */
   #finish(primary: DeploymentRecord, wanted: Wanted): void {
     const busy = new Set([...wanted.live, ...wanted.stopping].map((task) => task.deploymentId));
-    const gone = this.#service.deployments.filter((deployment) => deployment.status !== "PRIMARY" && !busy.has(deployment.id));
+    const isGone = ({ id, status }: DeploymentRecord): boolean => status !== "PRIMARY" && !busy.has(id) && id !== this.#failedNow;
+    const gone = this.#service.deployments.filter(isGone);
     const kept = this.#service.deployments.filter((deployment) => !gone.includes(deployment));
     if (gone.length > 0) this.#service = { ...this.#service, deployments: kept };
     const full =

@@ -17,6 +17,7 @@ import {
 } from "../records.ts";
 import { requestStop } from "../request-stop.ts";
 import type { Room } from "../room.ts";
+import { forgetHistory, historyWrites } from "../service-deployments.ts";
 import { eventMessage, MAXIMUM_EVENTS, serviceEvent } from "../service-events.ts";
 import { managedTags, mergeTags } from "../tags.ts";
 import { nextProvider } from "./placement.ts";
@@ -75,7 +76,11 @@ async function reconcileService(room: Room, stored: Stored<ServiceRecord>): Prom
       : []),
   ];
   const service = withEvents(room, made.service, events);
-  const writes = [...writesFor(room, { stored, service, plan }), ...made.records.map(createTask)];
+  const writes = [
+    ...writesFor(room, { stored, service, plan }),
+    ...(await historyWrites(room, stored.value, service)),
+    ...made.records.map(createTask),
+  ];
   if (writes.length > 0) {
     try {
       await room.store.transact(writes);
@@ -96,7 +101,8 @@ async function reconcileService(room: Room, stored: Stored<ServiceRecord>): Prom
 async function expire(room: Room, stored: Stored<ServiceRecord>): Promise<ReconcileResult | void> {
   const leftMs = (stored.value.inactiveAtMs ?? 0) + room.keepStoppedMs - room.clock.nowMs();
   if (leftMs > 0) return { requeueAfterMs: leftMs };
-  await room.store.transact([{ op: "delete", collection: services, key: stored.key, ifRevision: stored.revision }]);
+  const history = await forgetHistory(room, stored.value);
+  await room.store.transact([{ op: "delete", collection: services, key: stored.key, ifRevision: stored.revision }, ...history]);
 }
 
 const createTask = (task: TaskRecord): Write => ({ op: "create", collection: tasks, key: taskKey(task, task.cluster, task.taskId), value: task });

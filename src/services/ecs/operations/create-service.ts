@@ -9,6 +9,7 @@ import { isName } from "../names.ts";
 import { type ServiceRecord, serviceKey, services } from "../records.ts";
 import type { Room } from "../room.ts";
 import { DEFAULT_DEPLOYMENT, newDeployment, newRevision, readDeploymentConfiguration, SERVICE_MEMBERS } from "../service-rules.ts";
+import { historyWrites } from "../service-deployments.ts";
 import { serviceView } from "../service-view.ts";
 import { readTags } from "../tags.ts";
 
@@ -45,6 +46,7 @@ export function createService(room: Room): Operation<CreateServiceRequest, Creat
           present === undefined
             ? { op: "create", collection: services, key, value: record }
             : { op: "update", collection: services, key, value: record, ifRevision: present.revision },
+          ...(await historyWrites(room, undefined, record)),
         ]);
       } catch (error) {
         if (isProblem(error, "already-exists", "conflict")) throw notIdempotent();

@@ -8,6 +8,7 @@ import { networkView } from "../network-rules.ts";
 import { type ClusterRecord, type DeploymentRecord, type ServiceRecord, services } from "../records.ts";
 import type { Room } from "../room.ts";
 import { newDeployment, newRevision, readDeploymentConfiguration, SERVICE_MEMBERS } from "../service-rules.ts";
+import { historyWrites } from "../service-deployments.ts";
 import { serviceView } from "../service-view.ts";
 import { DEPLOYMENT_TRANSITIONS, transition } from "../transitions.ts";
 
@@ -28,7 +29,8 @@ export function updateService(room: Room): Operation<UpdateServiceRequest, Updat
         if (stored.value.status !== "ACTIVE") throw serviceNotActive();
         const value = await changed(room, { input, context, cluster: cluster.value, service: stored.value });
         try {
-          await room.store.transact([{ op: "update", collection: services, key: stored.key, value, ifRevision: stored.revision }]);
+          const history = await historyWrites(room, stored.value, value);
+          await room.store.transact([{ op: "update", collection: services, key: stored.key, value, ifRevision: stored.revision }, ...history]);
         } catch (error) {
           // Its controller wrote in between: change what is there now.
           if (isProblem(error, "conflict")) continue;
