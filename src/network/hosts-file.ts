@@ -1,5 +1,7 @@
 /** The marked block in the host's /etc/hosts. */
 import { chmod, chown, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { exclusively } from "../host/exclusively.ts";
 import { Serial } from "./shell.ts";
 
 export interface HostName {
@@ -44,10 +46,20 @@ export class HostsFile {
   /** Makes the block say `names`; none removes it. Does not touch a file that says so already. */
   write(names: readonly HostName[]): Promise<void> {
     return this.#turn.run(async () => {
-      const text = await readFile(this.#path, "utf8");
-      const next = withHostsBlock(text, this.#instanceId, names);
-      if (next !== text) await this.#replace(next);
+      if ((await this.#next(names)) === undefined) return;
+      // Other instances have blocks of their own there. The folder is locked: the file itself is replaced.
+      await exclusively(dirname(this.#path), async () => {
+        const next = await this.#next(names);
+        if (next !== undefined) await this.#replace(next);
+      });
     });
+  }
+
+  /** The file's text with these names; `undefined` where it says so already. */
+  async #next(names: readonly HostName[]): Promise<string | undefined> {
+    const text = await readFile(this.#path, "utf8");
+    const next = withHostsBlock(text, this.#instanceId, names);
+    return next === text ? undefined : next;
   }
 
   async #replace(text: string): Promise<void> {

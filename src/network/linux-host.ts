@@ -5,8 +5,8 @@ import type { Logger } from "../core/logger.ts";
 import { messageOf } from "../core/problem.ts";
 import { run } from "../host/run.ts";
 import { NETNS_FOLDER, UPLINK, firewallComment, hostLinkName, hostLinkPrefix, hostTable, netnsPrefix } from "./object-names.ts";
-import type { FirewallRule, HostFacts } from "./plan-host.ts";
-import { UNREACHABLE_METRIC, planFirewall, planHostLink, planHostTable } from "./plan-host.ts";
+import type { ChangedSetting, FirewallRule, HostFacts } from "./plan-host.ts";
+import { CHANGED_CHAIN, UNREACHABLE_METRIC, planFirewall, planHostLink, planHostTable, readChanged } from "./plan-host.ts";
 import type { HostChange } from "./records.ts";
 import { HOST_CHANGES } from "./records.ts";
 import type { Shell } from "./shell.ts";
@@ -29,6 +29,8 @@ interface IpRoute {
   readonly dev?: string;
   readonly type?: string;
 }
+
+const HOST_TABLES = new RegExp(`^table inet (${hostTable("\\w+")})$`, "gm");
 
 export class LinuxHost {
   readonly #options: LinuxHostOptions;
@@ -64,33 +66,58 @@ export class LinuxHost {
 
   /** Rules, kernel settings and firewalls for the VPCs that there are. */
   async sync(facts: HostFacts): Promise<void> {
-    await this.#options.shell.nft(planHostTable(facts));
-    if (facts.vpcs.length === 0) return;
-    await this.#setSysctls(facts);
+    const { shell } = this.#options;
+    if (facts.vpcs.length === 0) return shell.nft(planHostTable(facts));
+    const forwarding = await this.#rememberForwarding();
+    // Others must find in our table how a setting was before they can find it changed.
+    await shell.nft(planHostTable({ ...facts, changed: await this.#changedSettings() }));
+    await this.#setSysctls(facts, forwarding);
     await this.#openFirewalls();
   }
 
-  /** Forwarding only on our links and on those by which the host reaches others; never host-wide. */
-  async #setSysctls(facts: HostFacts): Promise<void> {
-    const { instanceId, shell } = this.#options;
-    const ours = facts.vpcs.map((vpc) => hostLinkName(instanceId, vpc.vpcId));
+  /** The settings by which the links forward that lead to others; how they were is remembered. */
+  async #rememberForwarding(): Promise<readonly string[]> {
+    const { shell } = this.#options;
     const routes = await shell.ipJson<IpRoute>("-4", "route", "show", "default");
     const egress = [...new Set(routes.flatMap((route) => (route.dev === undefined || route.dev.startsWith("tg") ? [] : [route.dev])))];
-    const loopback = facts.ports.hostPorts.length > 0 || facts.loopbackResolver !== undefined ? "1" : "0";
     const paths = egress.map((link) => `ipv4/conf/${link}/forwarding`);
-    const before = await shell.readSysctls(paths);
-    for (const path of paths) {
-      const value = before.get(path);
-      if (value !== undefined && value !== "1") await this.#remember(`sysctl/${path}`, { type: "sysctl", path, before: value });
+    const values = await shell.readSysctls(paths);
+    const others = [...values.values()].includes("1") ? await this.#changedByOthers() : [];
+    for (const [path, value] of values) {
+      // One that another instance has changed already goes back to what it was when the last instance is removed, which may be this.
+      const before = value === "1" ? others.find((setting) => setting.path === path)?.before : value;
+      if (before !== undefined) await this.#remember(`sysctl/${path}`, { type: "sysctl", path, before });
     }
-    await shell.writeSysctls({
+    return [...values.keys()];
+  }
+
+  async #changedSettings(): Promise<readonly ChangedSetting[]> {
+    const changes = await this.#options.store.list(HOST_CHANGES);
+    return changes.flatMap(({ value }) => (value.type === "sysctl" ? [value] : []));
+  }
+
+  /** What the other instances on this host say in their tables. */
+  async #changedByOthers(): Promise<readonly ChangedSetting[]> {
+    const { shell, instanceId } = this.#options;
+    const { stdout } = await shell.run(["nft", "list", "tables", "inet"]);
+    const tables = [...stdout.matchAll(HOST_TABLES)].map(([, table = ""]) => table).filter((table) => table !== hostTable(instanceId));
+    // One that goes at this moment, or was made by an earlier version, says nothing.
+    const chains = tables.map((table) => shell.run(["nft", "list", "chain", "inet", table, CHANGED_CHAIN]).catch(() => ({ stdout: "" })));
+    return (await Promise.all(chains)).flatMap((chain) => readChanged(chain.stdout));
+  }
+
+  /** Forwarding only on our links and on those by which the host reaches others; never host-wide. */
+  async #setSysctls(facts: HostFacts, forwarding: readonly string[]): Promise<void> {
+    const ours = facts.vpcs.map((vpc) => hostLinkName(this.#options.instanceId, vpc.vpcId));
+    const loopback = facts.ports.hostPorts.length > 0 || facts.loopbackResolver !== undefined ? "1" : "0";
+    await this.#options.shell.writeSysctls({
       ...Object.fromEntries(
         ours.flatMap((link) => [
           [`ipv4/conf/${link}/forwarding`, "1"],
           [`ipv4/conf/${link}/route_localnet`, loopback],
         ]),
       ),
-      ...Object.fromEntries(paths.filter((path) => before.get(path) === "0").map((path) => [path, "1"])),
+      ...Object.fromEntries(forwarding.map((path) => [path, "1"])),
     });
   }
 
@@ -183,6 +210,8 @@ export class LinuxHost {
     const { shell } = this.#options;
     switch (change.type) {
       case "sysctl":
+        // Our own table is gone: the last instance that needs it changed finds no other's, and puts it back.
+        if ((await this.#changedByOthers()).some((setting) => setting.path === change.path)) return;
         return shell.writeSysctls({ [change.path]: change.before });
       case "route":
         await shell.run(["ip", "route", "del", "unreachable", change.cidr, "metric", String(UNREACHABLE_METRIC)]).catch(ignoreMissing);

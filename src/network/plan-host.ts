@@ -9,6 +9,23 @@ export interface HostFacts {
   readonly ports: Ports;
   /** A resolver of the host on its loopback, which the VPCs' resolvers can reach only by translation. */
   readonly loopbackResolver?: string;
+  /** Kernel settings that this instance, or one it shares the host with, has changed. */
+  readonly changed?: readonly ChangedSetting[];
+}
+
+export interface ChangedSetting {
+  /** Under /proc/sys/net. */
+  readonly path: string;
+  /** Its value before any instance changed it. */
+  readonly before: string;
+}
+
+/** The chain of our table that says to other instances which settings were changed, and from what. No packet comes there. */
+export const CHANGED_CHAIN = "changed";
+
+/** What a chain of another instance's says, as `nft` lists it. */
+export function readChanged(listing: string): readonly ChangedSetting[] {
+  return [...listing.matchAll(/comment "(\S+) was (\S+)"/g)].map(([, path = "", before = ""]) => ({ path, before }));
 }
 
 /** Metric of the `unreachable` route beneath each VPC's: worse than any other. */
@@ -23,6 +40,10 @@ export function planHostTable(facts: HostFacts): string {
   return lines([
     ...head,
     `table ${table} {`,
+    chain(
+      CHANGED_CHAIN,
+      (facts.changed ?? []).map(({ path, before }) => `counter comment "${path} was ${before}"`),
+    ),
     chain("guard", [
       "type filter hook prerouting priority raw; policy accept;",
       // Loopback is open to translated packets only.

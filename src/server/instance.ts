@@ -4,8 +4,9 @@ import { join } from "node:path";
 import type { InstanceConfig, KeptInstance } from "../core/config.ts";
 import { Problem } from "../core/problem.ts";
 import { randomIds } from "../core/ids.ts";
+import { exclusively } from "../host/exclusively.ts";
 import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
-import { alone, makeRunDir, otherInstances } from "./first-start.ts";
+import { makeRunDir, otherInstances } from "./first-start.ts";
 import type { ServerFlags } from "./flags.ts";
 
 /** The network to use, given the one that was asked for and those that other instances have. */
@@ -22,6 +23,7 @@ const DEFAULT_REGION = "us-east-1";
  */
 export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Promise<InstanceConfig> {
   await mkdir(flags.dataDir, { recursive: true, mode: 0o755 });
+  await mkdir(RUN_ROOT, { recursive: true, mode: 0o755 });
   const path = join(flags.dataDir, "instance.json");
   const before = await readKept(path);
   const keep = async (kept: KeptInstance): Promise<KeptInstance> => {
@@ -30,7 +32,7 @@ export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Prom
     return kept;
   };
   const kept =
-    before === undefined ? await alone(RUN_ROOT, async () => keep(await firstStart(flags, pickCidr))) : await keep(checkAgainst(before, flags));
+    before === undefined ? await exclusively(RUN_ROOT, async () => keep(await firstStart(flags, pickCidr))) : await keep(checkAgainst(before, flags));
   return {
     ...kept,
     dataDir: flags.dataDir,

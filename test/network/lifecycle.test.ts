@@ -175,6 +175,41 @@ test("removeEverything leaves links, namespaces, rules, routes, settings and /et
   expect(world.supervisor.list()).toEqual([]);
 });
 
+test("of two instances on a host, the first to go takes nothing from the other, and the last leaves the host as it was", async () => {
+  const hostNames = (name: string) => ({ host: true, records: [{ name, addresses: ["192.0.2.7"] }] });
+  const look = async () => ({
+    rules: await world.text(world.host, "nft", "list", "ruleset"),
+    forwarding: (await world.text(world.host, "cat", "/proc/sys/net/ipv4/conf/eth0/forwarding")).trim(),
+    hosts: readFileSync(world.hostsPath, "utf8"),
+  });
+  await world.text(world.host, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward");
+  const before = await look();
+  expect(before.forwarding).toBe("0");
+  await world.newNetwork();
+  await world.network.start();
+  const other = new World({ vpcCidr: "10.250.16.0/20" }, world);
+  try {
+    await other.newNetwork();
+    await other.network.start();
+    await world.serve(world.internet, [80]);
+    const task = await other.task("a", []);
+    const [own, others] = await Promise.all([world.network.endpoints(), other.network.endpoints()]);
+    await Promise.all([
+      world.network.setNames("lb", { vpcId: own[0]?.vpcId ?? "", ...hostNames("one.elb.tidegate.internal") }),
+      other.network.setNames("lb", { vpcId: others[0]?.vpcId ?? "", ...hostNames("two.elb.tidegate.internal") }),
+    ]);
+    expect(readFileSync(world.hostsPath, "utf8")).toMatch(/one\.elb[^]*two\.elb|two\.elb[^]*one\.elb/);
+    await world.network.removeEverything();
+    expect(readFileSync(world.hostsPath, "utf8")).toContain("two.elb");
+    expect((await other.reach(task.ns, "203.0.113.2", 80)).tcp).toBe("203.0.113.1");
+    await other.network.detach(task.attachmentId);
+    await other.network.removeEverything();
+    expect(await look()).toEqual(before);
+  } finally {
+    await other[Symbol.asyncDispose]();
+  }
+});
+
 test("a block that the host uses already is refused with the holder's name and a free one", async () => {
   await world.ip(world.host, [`route add ${world.vpcCidr} via 203.0.113.2`]);
   await world.newNetwork();

@@ -39,10 +39,10 @@ export interface Reach {
 
 export class World {
   readonly instanceId = randomIds.hex(6);
-  readonly host = `tgt${this.instanceId}-host`;
+  readonly host: string;
   readonly internet = `tgt${this.instanceId}-net`;
   readonly folder = mkdtempSync(join(tmpdir(), "tidegate-network-"));
-  readonly hostsPath = join(this.folder, "hosts");
+  readonly hostsPath: string;
   readonly resolvConf = join(this.folder, "resolv.conf");
   readonly store: Store = createMemoryStore();
   readonly vpcCidr = `10.${200 + Math.floor(randomIds.random() * 8)}.${16 * Math.floor(randomIds.random() * 16)}.0/20`;
@@ -52,9 +52,12 @@ export class World {
   readonly #processes: ChildProcess[] = [];
   readonly #config: Partial<InstanceConfig>;
 
-  constructor(config: Partial<InstanceConfig> = {}) {
+  /** With a `neighbour`, another instance on the neighbour's host, which that one makes and removes. */
+  constructor(config: Partial<InstanceConfig> = {}, neighbour?: World) {
     this.#config = config;
-    writeFileSync(this.hostsPath, "127.0.0.1 localhost\n", { mode: 0o644 });
+    this.host = neighbour?.host ?? `tgt${this.instanceId}-host`;
+    this.hostsPath = neighbour?.hostsPath ?? join(this.folder, "hosts");
+    if (neighbour === undefined) writeFileSync(this.hostsPath, "127.0.0.1 localhost\n", { mode: 0o644 });
     writeFileSync(this.resolvConf, "nameserver 203.0.113.2\n");
   }
 
