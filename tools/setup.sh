@@ -76,6 +76,18 @@ install_modules() {
   cp package-lock.json "$stamp"
 }
 
+# The clients that tests drive, where the machine has none: in a folder of the checkout's own.
+install_clients() {
+  if command -v aws >/dev/null && python3 -c 'import boto3' 2>/dev/null; then return 0; fi
+  if [ -x .cache/clients/bin/aws ]; then return 0; fi
+  say "installing the aws CLI and boto3 (PyPI) into .cache/clients"
+  if ! python3 -m venv .cache/clients; then
+    say "python3 has no venv: apt-get install python3-venv, or install the aws CLI and boto3"
+    return 1
+  fi
+  .cache/clients/bin/pip install --quiet --disable-pip-version-check awscli==1.45.11 boto3==1.43.11
+}
+
 if [ "$only_missing" = yes ]; then
   missing_packages
   exit 0
@@ -83,3 +95,4 @@ fi
 if [ "$(id -u)" = 0 ]; then remove_policy; fi
 install_packages
 install_modules
+if [[ " $* " == *" --tests "* ]]; then install_clients; fi

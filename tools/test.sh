@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/setup.sh --tests || exit 1
 export PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
+if [ -x .cache/clients/bin/aws ]; then PATH="$PWD/.cache/clients/bin:$PATH"; fi
 mkdir -p .cache
 if [ $# -gt 0 ]; then exec vitest run "$@"; fi
 tools/check.sh | tee .cache/check.txt
