@@ -59,3 +59,18 @@ it.each([
 ])("refuses %j in words", (args, words) => {
   expect(() => parseFlags(args)).toThrow(words);
 });
+
+it("picks another port and network than instances that start at the same time, and than those that are down", async () => {
+  const networks = ["10.77.0.0/16", "10.78.0.0/16", "10.79.0.0/16", "10.80.0.0/16"];
+  const open = async (name: string): Promise<InstanceConfig> => {
+    const pick = async (wanted: string | undefined, taken: readonly string[]) => wanted ?? networks.find((cidr) => !taken.includes(cidr)) ?? "";
+    const config = await openInstance(parseFlags(["--data-dir", join(folder, name)]), pick);
+    runDirs.push(config.runDir);
+    return config;
+  };
+  const first = await open("down");
+  const more = await Promise.all(["one", "two", "three"].map(open));
+  const all = [first, ...more];
+  expect(new Set(all.map((config) => config.vpcCidr)).size).toBe(4);
+  expect(new Set(all.map((config) => config.port)).size).toBe(4);
+});
