@@ -11,6 +11,7 @@ import { compileFilterPattern } from "./filter-pattern.ts";
 import { EVENT_OVERHEAD_BYTES } from "./frames.ts";
 import { Gate } from "./gate.ts";
 import { mergeEvents, type MergeOptions, type Place, type PlacedEvent, type Run } from "./merge-events.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { formatEventId, formatFilterToken, formatReadToken, parseFilterToken, parseReadToken } from "./places.ts";
 import { groupKey, groupKeyOfStream, groups, sources, streamKey, streamPrefix, streams, type GroupRecord, type StreamRecord } from "./records.ts";
 import { readEntry } from "./segment.ts";
@@ -51,10 +52,9 @@ class FileLogStore implements LogStore {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #files = new Map<string, Promise<StreamFile>>();
+  readonly #files: OpenStreams;
   /** Syncs share four threads with all other file work of the process: they get half. */
   readonly #syncGate = new Gate(2);
-  readonly #loadGate = new Gate(4);
   #sweepTimer: Disposable | undefined;
   #sweeping: Promise<void> = Promise.resolve();
 
@@ -63,6 +63,7 @@ class FileLogStore implements LogStore {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#logger = options.logger.child({ room: "logstore" });
+    this.#files = new OpenStreams({ load: (streamId) => this.#load(streamId), clock: options.clock, logger: this.#logger });
   }
 
   async start(): Promise<void> {
@@ -75,7 +76,7 @@ class FileLogStore implements LogStore {
   async close(): Promise<void> {
     this.#sweepTimer?.[Symbol.dispose]();
     await this.#sweeping;
-    for (const file of this.#files.values()) await (await file).close();
+    await this.#files.close();
   }
 
   async createGroup(scope: LogScope, { tags }: { readonly tags: Readonly<Record<string, string>> }): Promise<void> {
@@ -140,23 +141,24 @@ class FileLogStore implements LogStore {
   async listStreams(scope: LogScope, options: { readonly prefix?: string } = {}): Promise<readonly LogStreamRecord[]> {
     await this.#group(scope);
     const found = await this.#store.list(streams, { prefix: streamPrefix(scope) + (options.prefix ?? "") });
-    return Promise.all(found.map(async ({ value }) => describeStream(value, await this.#file(value.id))));
+    return Promise.all(found.map(({ value }) => this.#files.use(value.id, (file) => describeStream(value, file))));
   }
 
   async append(scope: LogScope, batch: LogBatch): Promise<void> {
     const { value: stream } = await this.#stream(scope, batch.stream);
     if (batch.events.length === 0 && batch.source === undefined) return;
-    const file = await this.#file(stream.id);
     const { source } = batch;
-    if (source !== undefined && !file.hasSource(source.id)) {
-      await this.#store.transact([{ op: "put", collection: sources, key: source.id, value: { streamId: stream.id } }]);
-    }
-    await file.append(batch, this.#clock.nowMs());
+    await this.#files.use(stream.id, async (file) => {
+      if (source !== undefined && !file.hasSource(source.id)) {
+        await this.#store.transact([{ op: "put", collection: sources, key: source.id, value: { streamId: stream.id } }]);
+      }
+      await file.append(batch, this.#clock.nowMs());
+    });
   }
 
   async position(sourceId: string): Promise<number> {
     const source = await this.#store.get(sources, sourceId);
-    return source === undefined ? 0 : (await this.#file(source.value.streamId)).position(sourceId);
+    return source === undefined ? 0 : this.#files.use(source.value.streamId, (file) => file.position(sourceId));
   }
 
   async read(
@@ -228,8 +230,8 @@ class FileLogStore implements LogStore {
   }
 
   async #runs(stream: StreamRecord): Promise<readonly Run[]> {
-    const file = await this.#file(stream.id);
-    return file.entries().map((entry) => ({ ...entry, stream: stream.name, streamId: stream.id, read: () => readEntry(entry.path, entry) }));
+    const entries = await this.#files.use(stream.id, (file) => file.entries());
+    return entries.map((entry) => ({ ...entry, stream: stream.name, streamId: stream.id, read: () => readEntry(entry.path, entry) }));
   }
 
   async #group(scope: LogScope): Promise<Stored<GroupRecord>> {
@@ -245,21 +247,14 @@ class FileLogStore implements LogStore {
     throw new Problem("not-found", `log stream ${stream} does not exist in log group ${scope.group}`);
   }
 
-  #file(streamId: string): Promise<StreamFile> {
-    const open = this.#files.get(streamId);
-    if (open !== undefined) return open;
-    const file = this.#loadGate.run(() =>
-      StreamFile.load({
-        folder: join(this.#options.directory, streamId),
-        segmentBytes: this.#options.segmentBytes ?? 8 * 1024 * 1024,
-        maxStreamBytes: this.#options.maxStreamBytes ?? 1024 * 1024 * 1024,
-        syncGate: this.#syncGate,
-        onCut: (removedBytes) => this.#logger.warn("a log stream reached its cap; its oldest events were removed", { key: streamId, removedBytes }),
-      }),
-    );
-    this.#files.set(streamId, file);
-    file.catch(() => this.#files.delete(streamId));
-    return file;
+  #load(streamId: string): Promise<StreamFile> {
+    return StreamFile.load({
+      folder: join(this.#options.directory, streamId),
+      segmentBytes: this.#options.segmentBytes ?? 8 * 1024 * 1024,
+      maxStreamBytes: this.#options.maxStreamBytes ?? 1024 * 1024 * 1024,
+      syncGate: this.#syncGate,
+      onCut: (removedBytes) => this.#logger.warn("a log stream reached its cap; its oldest events were removed", { key: streamId, removedBytes }),
+    });
   }
 
   async #removeStream({ key, value }: Stored<StreamRecord>): Promise<void> {
@@ -267,10 +262,11 @@ class FileLogStore implements LogStore {
       if (!isProblem(error, "not-found")) throw error;
     };
     await this.#store.transact([{ op: "delete", collection: streams, key }]).catch(gone);
-    const file = await this.#file(value.id);
-    for (const source of file.sourceIds()) await this.#store.transact([{ op: "delete", collection: sources, key: source }]).catch(gone);
-    await file.delete();
-    this.#files.delete(value.id);
+    await this.#files.use(value.id, async (file) => {
+      for (const source of file.sourceIds()) await this.#store.transact([{ op: "delete", collection: sources, key: source }]).catch(gone);
+      await file.delete();
+      this.#files.forget(value.id);
+    });
   }
 
   async #sweepOrphans(): Promise<void> {
@@ -297,7 +293,7 @@ class FileLogStore implements LogStore {
       const beforeMs = expiryMs(group.value, this.#clock.nowMs());
       if (beforeMs === undefined) continue;
       for (const stream of await this.#store.list(streams, { prefix: `${group.key}:` })) {
-        await (await this.#file(stream.value.id)).removeBefore(beforeMs);
+        await this.#files.visit(stream.value.id, (file) => file.removeBefore(beforeMs));
       }
     }
   }

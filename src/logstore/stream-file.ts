@@ -96,11 +96,15 @@ export class StreamFile {
     });
   }
 
-  /** Waits for what is under way and leaves a sidecar for a quick start. */
+  /** Waits for what is under way and leaves a sidecar for a quick load. It can be used on. */
   async close(): Promise<void> {
     await this.#writing;
-    const last = this.#segments.at(-1);
-    if (last !== undefined && !this.#deleted && last.length !== this.#sidecarLength) await writeSidecar(last, this.#position);
+    await this.#exclusive.run(async () => {
+      const last = this.#segments.at(-1);
+      if (last === undefined || this.#deleted || last.length === this.#sidecarLength) return;
+      await writeSidecar(last, this.#position);
+      this.#sidecarLength = last.length;
+    });
   }
 
   async delete(): Promise<void> {
