@@ -19,11 +19,12 @@ describe("flags over kept settings over defaults", () => {
   });
 
   test("a flag wins over what was kept; maps are joined name by name; a list of env files replaces the kept one", () => {
-    const kept = { name: "shop", cpu: 512, environment: { A: "1", B: "2" }, envFiles: ["a.env"], buildArgs: { X: "1" } };
+    const kept = { name: "shop", cpu: 512, memory: 2048, environment: { A: "1", B: "2" }, envFiles: ["a.env"], buildArgs: { X: "1" } };
     const merged = mergeSettings(kept, { cpu: "1024", env: ["B=two=2", "C="], envFile: ["b.env"], buildArg: ["Y=2"] }, "folder");
     expect(merged).toMatchObject({
       name: "shop",
       cpu: 1024,
+      memory: 2048,
       environment: { A: "1", B: "two=2", C: "" },
       envFiles: ["b.env"],
       buildArgs: { X: "1", Y: "2" },
@@ -37,6 +38,10 @@ describe("flags over kept settings over defaults", () => {
     [{ count: "-1" }, "count must be a whole number"],
     [{ cpu: "" }, "cpu must be a whole number"],
     [{ memory: "1.5" }, "memory must be a whole number"],
+    [{ cpu: "300" }, "Fargate has no tasks of cpu 300; there are 256, 512, 1024, 2048, 4096, 8192, 16384, 32768 (1024 = 1 vCPU)"],
+    [{ memory: "4096" }, "no tasks of cpu 256 with memory 4096; with cpu 256 the memory can be 512, 1024 or 2048 MiB (--memory)"],
+    [{ cpu: "1024" }, "no tasks of cpu 1024 with memory 512; with cpu 1024 the memory can be 2048 to 8192 MiB in steps of 1024 (--memory)"],
+    [{ cpu: "8192", memory: "18432" }, "with cpu 8192 the memory can be 16384 to 61440 MiB in steps of 4096"],
     [{ env: ["=x"] }, '--env takes NAME=value, not "=x"'],
     [{ buildSecret: ["token"] }, '--build-secret takes id=file, not "token"'],
     [{ healthPath: "health" }, 'the health path must begin with "/", not "health"'],
@@ -44,6 +49,11 @@ describe("flags over kept settings over defaults", () => {
     expect(() => mergeSettings({}, flags, "folder")).toThrow(UsageError);
     expect(() => mergeSettings({}, flags, "folder")).toThrow(words);
   });
+});
+
+test("a pair that Fargate lacks is refused also when one half of it was kept", () => {
+  expect(() => mergeSettings({ cpu: 2048, memory: 4096 }, { cpu: "4096" }, "folder")).toThrow("with cpu 4096 the memory can be 8192 to 30720 MiB");
+  expect(mergeSettings({ cpu: 2048, memory: 4096 }, { memory: "5120" }, "folder")).toMatchObject({ cpu: 2048, memory: 5120 });
 });
 
 describe("tidegate.json", () => {

@@ -1,4 +1,5 @@
 import { basename, join } from "node:path";
+import { FARGATE_CPU_UNITS, fargateMemoryInWords, isFargateSize } from "../../core/fargate-sizes.ts";
 import { readTextIfAny, writeFileAtomically } from "../../host/files.ts";
 import { UsageError } from "../command.ts";
 
@@ -134,8 +135,7 @@ export function mergeSettings(kept: Partial<DeploySettings>, flags: DeployFlags,
     dockerfile: flags.dockerfile ?? kept.dockerfile ?? "Dockerfile",
     target: flags.target ?? kept.target,
     port: wholeNumber("port", flags.port ?? kept.port, { minimum: 0, maximum: 65_535 }),
-    cpu: wholeNumber("cpu", flags.cpu ?? kept.cpu, { minimum: 256, maximum: 32_768 }) ?? 256,
-    memory: wholeNumber("memory", flags.memory ?? kept.memory, { minimum: 512, maximum: 249_856 }) ?? 512,
+    ...fargateSize(flags.cpu ?? kept.cpu, flags.memory ?? kept.memory),
     healthPath: absolutePath(flags.healthPath ?? kept.healthPath ?? "/"),
     count: wholeNumber("count", flags.count ?? kept.count, { minimum: 0, maximum: 5000 }) ?? 2,
     environment: { ...kept.environment, ...pairs("--env", flags.env) },
@@ -143,6 +143,19 @@ export function mergeSettings(kept: Partial<DeploySettings>, flags: DeployFlags,
     buildArgs: { ...kept.buildArgs, ...pairs("--build-arg", flags.buildArg) },
     buildSecrets: { ...kept.buildSecrets, ...pairs("--build-secret", flags.buildSecret) },
   };
+}
+
+/** Refused here, before anything is built; ECS would refuse the task definition after the build. */
+function fargateSize(
+  givenCpu: string | number | undefined,
+  givenMemory: string | number | undefined,
+): { readonly cpu: number; readonly memory: number } {
+  const cpu = wholeNumber("cpu", givenCpu, { minimum: 256, maximum: 32_768 }) ?? 256;
+  const memory = wholeNumber("memory", givenMemory, { minimum: 512, maximum: 249_856 }) ?? 512;
+  if (isFargateSize(cpu, memory)) return { cpu, memory };
+  const words = fargateMemoryInWords(cpu);
+  if (words === undefined) throw new UsageError(`Fargate has no tasks of cpu ${cpu}; there are ${FARGATE_CPU_UNITS.join(", ")} (1024 = 1 vCPU)`);
+  throw new UsageError(`Fargate has no tasks of cpu ${cpu} with memory ${memory}; with cpu ${cpu} the memory can be ${words} (--memory)`);
 }
 
 function absolutePath(path: string): string {

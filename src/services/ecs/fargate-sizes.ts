@@ -1,16 +1,5 @@
+import { isFargateSize } from "../../core/fargate-sizes.ts";
 import { clientError } from "./errors.ts";
-
-/** Memory that goes with each cpu value, in MiB: `[from, to, step]`, or a list. @see AWS developer guide, "Task CPU and memory" of Fargate. */
-const SIZES: Readonly<Record<number, { readonly from: number; readonly to: number; readonly step: number } | readonly number[]>> = {
-  256: [512, 1024, 2048],
-  512: { from: 1024, to: 4096, step: 1024 },
-  1024: { from: 2048, to: 8192, step: 1024 },
-  2048: { from: 4096, to: 16384, step: 1024 },
-  4096: { from: 8192, to: 30720, step: 1024 },
-  8192: { from: 16384, to: 61440, step: 4096 },
-  16384: { from: 32768, to: 122880, step: 8192 },
-  32768: [61440, 122880, 249856],
-};
 
 export interface FargateSize {
   readonly cpuUnits: number;
@@ -39,13 +28,7 @@ export function readFargateSize(cpu: string, memory: string): FargateSize {
   if (cpuUnits === undefined) throw clientError(`Invalid 'cpu' setting for task. Invalid value: ${cpu}`);
   const memoryMiB = parseMemory(memory);
   if (memoryMiB === undefined) throw clientError(`Invalid 'memory' setting for task. Invalid value: ${memory}`);
-  const allowed = SIZES[cpuUnits];
-  const fits =
-    allowed !== undefined &&
-    ("step" in allowed
-      ? memoryMiB >= allowed.from && memoryMiB <= allowed.to && (memoryMiB - allowed.from) % allowed.step === 0
-      : allowed.includes(memoryMiB));
-  if (!fits) {
+  if (!isFargateSize(cpuUnits, memoryMiB)) {
     throw clientError(
       `No Fargate configuration exists for given values: ${cpuUnits} CPU, ${memoryMiB} memory. See the Amazon ECS documentation for the valid values.`,
     );
