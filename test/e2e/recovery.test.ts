@@ -18,7 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, until, type TestInstance } from "../support/instance.ts";
-import { containerProcesses, type ContainerProcess, nftList, vpcNamespaces } from "../support/kernel.ts";
+import { firstProcesses, nftList, vpcNamespaces } from "../support/kernel.ts";
 import { addressOf, createStack, type Stack } from "../support/stack.ts";
 
 /** kill -9 of the control plane. What is read: processes with their start times, nftables' sets, the answers that a client got. */
@@ -93,16 +93,6 @@ async function admittedAddresses(): Promise<readonly string[]> {
   return [...(await nftList(vpc, "set", "enis")).matchAll(/\d+\.\d+\.\d+\.\d+/g)].map(([address]) => address);
 }
 
-/** The cgroups of the containers whose command has `marker`: a shell that forks has it twice for a moment. */
-async function containers(marker: string): Promise<ReadonlySet<string>> {
-  return new Set((await containerProcesses(instance.instanceId, marker)).map((process) => process.cgroup));
-}
-
-/** The first processes of the service's containers. */
-async function servers(): Promise<readonly ContainerProcess[]> {
-  return (await containerProcesses(instance.instanceId, "httpd -f")).filter((process) => process.command.startsWith("httpd"));
-}
-
 /** Looks a name up as a program in the task would. */
 async function lookUpIn(pid: number, name: string): Promise<string> {
   const inside = ["nsenter", "--target", String(pid), "--mount", "--net", "--root"];
@@ -158,7 +148,7 @@ describe("a service behind a load balancer under constant load", () => {
         }),
       );
       await servicesStable();
-      const [before, processesBefore] = await Promise.all([tasksOf({ serviceName: "web" }), servers()]);
+      const [before, processesBefore] = await Promise.all([tasksOf({ serviceName: "web" }), firstProcesses(instance.instanceId, "httpd -f")]);
       expect(processesBefore).toHaveLength(2);
 
       const url = `http://${dnsName}/`;
@@ -180,7 +170,7 @@ describe("a service behind a load balancer under constant load", () => {
           .map((task) => ({ arn: task.taskArn, startedAt: task.startedAt, ip: addressOf(task), container: task.containers?.[0]?.runtimeId }))
           .toSorted((a, b) => (a.arn ?? "").localeCompare(b.arn ?? ""));
       expect(identity(after)).toEqual(identity(before));
-      expect(await servers()).toEqual(processesBefore);
+      expect(await firstProcesses(instance.instanceId, "httpd -f")).toEqual(processesBefore);
 
       await stack.ecs.send(new UpdateServiceCommand({ service: "web", desiredCount: 3 }));
       await servicesStable();
@@ -196,10 +186,12 @@ describe("a service behind a load balancer under constant load", () => {
         });
         expect(lines).toEqual(lines.map((_, index) => `tick ${index + 1}`));
       }
+      const targetsOf = (await tasksOf({ serviceName: "web" })).map(addressOf);
       await stack.ecs.send(new UpdateServiceCommand({ service: "web", desiredCount: 0 }));
       await until("the service has ended its tasks", async () => {
         const { services } = await stack.ecs.send(new DescribeServicesCommand({ services: ["web"] }));
-        return services?.[0]?.runningCount === 0 && (await tasksOf({ serviceName: "web" })).length === 0;
+        const admitted = await admittedAddresses();
+        return services?.[0]?.runningCount === 0 && !targetsOf.some((address) => admitted.includes(address));
       });
       const { LoadBalancers } = await stack.elb.send(new DescribeLoadBalancersCommand({ Names: ["web"] }));
       expect(LoadBalancers?.[0]?.State?.Code).toBe("active");
@@ -231,13 +223,13 @@ describe("ten tasks asked for at once", () => {
       const now = await tasksOf({ startedBy });
       return now.length === COUNT && now.every((task) => task.lastStatus === "RUNNING") && now;
     });
-    expect((await containers(marker)).size).toBe(COUNT);
+    expect((await firstProcesses(instance.instanceId, marker)).length).toBe(COUNT);
     expect((await admittedAddresses()).toSorted()).toEqual([...others, ...tasks.map(addressOf)].toSorted());
   }
 
   async function endsWhole(startedBy: string, marker: string): Promise<void> {
     await until("all have ended", async () => (await tasksOf({ startedBy })).length === 0);
-    await until("no process is left", async () => (await containers(marker)).size === 0);
+    await until("no process is left", async () => (await firstProcesses(instance.instanceId, marker)).length === 0);
     await until("no address is left", async () => (await admittedAddresses()).length === others.length);
   }
 
@@ -258,7 +250,7 @@ describe("ten tasks asked for at once", () => {
 
   test("and killed when some run, some are being made: after `up` each runs once", { timeout: 120_000 }, async () => {
     await storm("half-way", "71102");
-    await until("some run", async () => (await containers("71102")).size >= 3);
+    await until("some run", async () => (await firstProcesses(instance.instanceId, "71102")).length >= 3);
     await instance.kill();
     await instance.up();
     await eachRunsOnce("half-way", "71102");

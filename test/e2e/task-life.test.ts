@@ -144,10 +144,7 @@ describe("the size of a task", () => {
     ]);
     const taskArn = await stack.start(definition);
     await stack.reach(taskArn, "RUNNING");
-    const calm = await until("the calm one runs", async () => {
-      const [shell, dd] = await containerProcesses(instance.instanceId, "bs=150M");
-      return dd === undefined ? undefined : shell;
-    });
+    const calm = await until("the calm one runs", () => theProcess(instance.instanceId, "bs=150M"));
     expect(await taskLimits(calm)).toEqual({ memoryBytes: 512 * MIB, cpuCores: 0.25 });
     const task = await until("the eater is dead", async () => {
       const now = await stack.task(taskArn);
@@ -156,7 +153,7 @@ describe("the size of a task", () => {
     expect(containerOf(task, "eater")).toMatchObject({ exitCode: 137, reason: expect.stringMatching(/^OutOfMemoryError: /) });
     expect(containerOf(task, "calm")).toMatchObject({ lastStatus: "RUNNING" });
     expect(task.lastStatus).toBe("RUNNING");
-    expect((await containerProcesses(instance.instanceId, "bs=150M"))[0]).toEqual(calm);
+    expect(await theProcess(instance.instanceId, "bs=150M")).toEqual(calm);
     await stop(taskArn);
   });
 });

@@ -30,11 +30,22 @@ async function containerProcess(pid: number, instanceId: string): Promise<Contai
   return { pid, command: cmdline.replaceAll("\0", " ").trim(), cgroup: line.split(":").slice(2).join(":"), startTicks: fields[19] ?? "" };
 }
 
-/** The one process whose command line has `marker`. @throws when there is none, or several. */
+/** Of each container the eldest process whose command line has `marker`: servers and shells fork, and a fork has the same. */
+export async function firstProcesses(instanceId: string, marker: string): Promise<readonly ContainerProcess[]> {
+  const eldest = new Map<string, ContainerProcess>();
+  for (const process of await containerProcesses(instanceId, marker)) {
+    const known = eldest.get(process.cgroup);
+    if (known === undefined || Number(process.startTicks) < Number(known.startTicks)) eldest.set(process.cgroup, process);
+  }
+  return [...eldest.values()].toSorted((a, b) => a.cgroup.localeCompare(b.cgroup));
+}
+
+/** The eldest process with `marker` in its command line, in the one container that has such. @throws when none or several have. */
 export async function theProcess(instanceId: string, marker: string): Promise<ContainerProcess> {
-  const [first, ...more] = await containerProcesses(instanceId, marker);
-  if (first === undefined || more.length > 0)
-    throw new Error(`${more.length + (first === undefined ? 0 : 1)} processes have "${marker}" in their command`);
+  const [first, ...more] = await firstProcesses(instanceId, marker);
+  if (first === undefined || more.length > 0) {
+    throw new Error(`${more.length + (first === undefined ? 0 : 1)} containers have a process with "${marker}" in its command`);
+  }
   return first;
 }
 
