@@ -13,6 +13,7 @@ import type { ContainerStateName, ContainerStatusMessage } from "./messages.ts";
 import type { OomVerdicts } from "./oom.ts";
 import { ignoringNotFound, nanosToMs } from "./sandboxes.ts";
 import type { Sandboxes } from "./sandboxes.ts";
+import { endingStrayTasks } from "./stray-tasks.ts";
 import type { Ulimits } from "./ulimits.ts";
 import { patchRlimits } from "./ulimits.ts";
 
@@ -83,7 +84,8 @@ export class Containers {
   }
 
   async remove(id: string): Promise<void> {
-    await ignoringNotFound(this.#client.removeContainer({ containerId: id }), `cannot remove container ${id}`);
+    const removal = endingStrayTasks(this.#client, () => this.#client.removeContainer({ containerId: id }));
+    await ignoringNotFound(removal, `cannot remove container ${id}`);
     this.#forget(id);
   }
 

@@ -144,6 +144,7 @@ export class ContainerdClient {
   );
   readonly killTask = this.#unary<{ containerId: string; signal: number; all: boolean }, unknown>("containerd.services.tasks.v1.Tasks", "Kill");
   readonly waitTask = this.#unary<{ containerId: string }, { exitStatus: number }>("containerd.services.tasks.v1.Tasks", "Wait");
+  readonly deleteTask = this.#unary<{ containerId: string }, unknown>("containerd.services.tasks.v1.Tasks", "Delete");
   readonly publish = this.#unary<{ topic: string; event: AnyMessage }, unknown>("containerd.services.events.v1.Events", "Publish");
 
   /** A stream of events; ends or errors when containerd goes away. */

@@ -6,6 +6,7 @@ import type { CriHarness } from "../../../test/support/cri-harness.ts";
 import type { ImageInfo, RuntimeContainer, RuntimeContainerSpec, Sandbox } from "../../contracts/container-runtime.ts";
 import { systemClock } from "../../core/clock.ts";
 import { isProblem } from "../../core/problem.ts";
+import { run } from "../../host/run.ts";
 import { isCgroup2 } from "./cgroup.ts";
 import { groupIsGone } from "./cleanup.ts";
 import { ContainerdClient } from "./grpc.ts";
@@ -286,6 +287,22 @@ test("a start whose caller goes away in the middle of it can be done again, and 
   } finally {
     impatient.close();
   }
+});
+
+test.each(["container", "sandbox"])("a task that CRI does not know of, as a start that was cut off may leave, does not keep its %s", async (kept) => {
+  const runtime = harness.runtime();
+  const sandbox = await newSandbox();
+  const id = await runtime.createContainer(sandbox, spec("exec sleep 1000"));
+  // Behind CRI's back, for which the container is only made.
+  await run(["ctr", "--address", harness.socket, "--namespace", "k8s.io", "tasks", "start", "--detach", "--null-io", id]);
+  expect((await runtime.inspectContainer(id))?.state).toBe("created");
+  if (kept === "container") await runtime.removeContainer(id);
+  await runtime.stopSandbox(sandbox.id);
+  await runtime.removeSandbox(sandbox.id);
+  expect((await runtime.listContainers()).map((container) => container.id)).not.toContain(id);
+  expect((await runtime.listSandboxes()).map((each) => each.id)).not.toContain(sandbox.id);
+  const { stdout } = await run(["ctr", "--address", harness.socket, "--namespace", "k8s.io", "tasks", "list", "--quiet"]);
+  expect(stdout).not.toContain(id);
 });
 
 test("a program that is not there fails the start with the runtime's words", async () => {

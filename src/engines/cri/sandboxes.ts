@@ -7,6 +7,7 @@ import type { ContainerdPaths } from "./containerd-config.ts";
 import { isNotFound, problemOf, RpcError } from "./grpc.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import type { PodSandboxConfig, PodSandboxItem } from "./messages.ts";
+import { endingStrayTasks } from "./stray-tasks.ts";
 
 /** Annotation with what a later run must know of a sandbox, as JSON. */
 const SPEC_ANNOTATION = "tidegate/sandbox";
@@ -64,7 +65,8 @@ export class Sandboxes {
   }
 
   async remove(id: string): Promise<void> {
-    await ignoringNotFound(this.#client.removePodSandbox({ podSandboxId: id }), `cannot remove sandbox ${id}`);
+    const removal = endingStrayTasks(this.#client, () => this.#client.removePodSandbox({ podSandboxId: id }));
+    await ignoringNotFound(removal, `cannot remove sandbox ${id}`);
     this.#known.delete(id);
   }
 
