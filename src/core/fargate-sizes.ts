@@ -23,6 +23,12 @@ export function isFargateSize(cpuUnits: number, memoryMiB: number): boolean {
   return memoryMiB >= allowed.from && memoryMiB <= allowed.to && (memoryMiB - allowed.from) % allowed.step === 0;
 }
 
+/** The least memory that goes with a cpu value; `undefined` when there is no such cpu. */
+export function leastFargateMemoryMiB(cpuUnits: number): number | undefined {
+  const allowed = SIZES[cpuUnits];
+  return allowed !== undefined && "step" in allowed ? allowed.from : allowed?.[0];
+}
+
 /** The memory that goes with a cpu value, in words: `512, 1024 or 2048 MiB`, `1024 to 4096 MiB in steps of 1024`. `undefined` when there is no such cpu. */
 export function fargateMemoryInWords(cpuUnits: number): string | undefined {
   const allowed = SIZES[cpuUnits];

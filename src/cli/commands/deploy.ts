@@ -43,7 +43,7 @@ export const deploy: Command<DeployOptions> = {
     ["--name <name>", "of the service (default: the folder's)"],
     ["--port <port>", "the app listens on (default: the image's EXPOSE; 0: a worker without one)"],
     ["--cpu <units>", "1024 = 1 vCPU (default 256)"],
-    ["--memory <MiB>", "(default 512)"],
+    ["--memory <MiB>", "(default: the least that goes with the cpu)"],
     ["--count <n>", "how many tasks (default 2)"],
     ["--health-path <path>", "of the load balancer's health check (default /)"],
     ["--env <NAME=value...>", "an environment variable"],

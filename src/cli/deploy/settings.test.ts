@@ -40,7 +40,10 @@ describe("flags over kept settings over defaults", () => {
     [{ memory: "1.5" }, "memory must be a whole number"],
     [{ cpu: "300" }, "Fargate has no tasks of cpu 300; there are 256, 512, 1024, 2048, 4096, 8192, 16384, 32768 (1024 = 1 vCPU)"],
     [{ memory: "4096" }, "no tasks of cpu 256 with memory 4096; with cpu 256 the memory can be 512, 1024 or 2048 MiB (--memory)"],
-    [{ cpu: "1024" }, "no tasks of cpu 1024 with memory 512; with cpu 1024 the memory can be 2048 to 8192 MiB in steps of 1024 (--memory)"],
+    [
+      { cpu: "1024", memory: "512" },
+      "no tasks of cpu 1024 with memory 512; with cpu 1024 the memory can be 2048 to 8192 MiB in steps of 1024 (--memory)",
+    ],
     [{ cpu: "8192", memory: "18432" }, "with cpu 8192 the memory can be 16384 to 61440 MiB in steps of 4096"],
     [{ env: ["=x"] }, '--env takes NAME=value, not "=x"'],
     [{ buildSecret: ["token"] }, '--build-secret takes id=file, not "token"'],
@@ -108,4 +111,9 @@ describe("env files", () => {
   test("another line is refused with its number", () => {
     expect(() => parseEnvFile("x.env", "A=1\nno equals sign")).toThrow("x.env:2 is no NAME=value line");
   });
+});
+
+test("memory that nobody said is the least that goes with the cpu", () => {
+  expect(mergeSettings({}, { cpu: "1024" }, "folder")).toMatchObject({ cpu: 1024, memory: 2048 });
+  expect(mergeSettings({}, {}, "folder")).toMatchObject({ cpu: 256, memory: 512 });
 });

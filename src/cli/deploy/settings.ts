@@ -151,7 +151,7 @@ function fargateSize(
   givenMemory: string | number | undefined,
 ): { readonly cpu: number; readonly memory: number } {
   const cpu = wholeNumber("cpu", givenCpu, { minimum: 256, maximum: 32_768 }) ?? 256;
-  const memory = wholeNumber("memory", givenMemory, { minimum: 512, maximum: 249_856 }) ?? 512;
+  const memory = wholeNumber("memory", givenMemory, { minimum: 512, maximum: 249_856 }) ?? leastFargateMemoryMiB(cpu) ?? 512;
   if (isFargateSize(cpu, memory)) return { cpu, memory };
   const words = fargateMemoryInWords(cpu);
   if (words === undefined) throw new UsageError(`Fargate has no tasks of cpu ${cpu}; there are ${FARGATE_CPU_UNITS.join(", ")} (1024 = 1 vCPU)`);
