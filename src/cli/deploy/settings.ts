@@ -1,5 +1,5 @@
 import { basename, join } from "node:path";
-import { FARGATE_CPU_UNITS, fargateMemoryInWords, isFargateSize } from "../../core/fargate-sizes.ts";
+import { FARGATE_CPU_UNITS, fargateMemoryInWords, isFargateSize, leastFargateMemoryMiB } from "../../core/fargate-sizes.ts";
 import { readTextIfAny, writeFileAtomically } from "../../host/files.ts";
 import { UsageError } from "../command.ts";
 
