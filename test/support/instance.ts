@@ -74,11 +74,9 @@ export async function startInstance(flags: readonly string[] = []): Promise<Test
     },
     up,
     async remove() {
-      try {
-        await cli(["down", "--all", "--purge"]);
-      } finally {
-        await rm(dataDir, { recursive: true, force: true });
-      }
+      // Where that fails the folder stays: the teardown that is run again needs it.
+      await cli(["down", "--all", "--purge"]);
+      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
