@@ -213,6 +213,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
       for (const source of hookSources.splice(0)) source[Symbol.dispose]();
       pool.close();
       prober.close();
+      await pool.settled();
       cache.close();
       records[Symbol.dispose]();
       await metadataServer.close();
@@ -228,6 +229,7 @@ async function removeEverything(context: ComputeContext, { prober }: { readonly 
   prober.close();
   const statuses = (await store.list(STATUSES)).filter((status) => status.value.state !== "STOPPED");
   for (const status of statuses) await requestStop(context, status.key, TAKEN_DOWN);
+  await pool.settled();
   await cache.resync();
   const failures: string[] = [];
   const attempt = async (what: string, effect: Promise<unknown>): Promise<void> => {

@@ -37,6 +37,7 @@ export class SandboxPool {
   readonly #options: SandboxPoolOptions;
   readonly #warm = new Map<string, string>();
   readonly #making = new Map<string, string>();
+  readonly #underWay = new Set<Promise<void>>();
   readonly #handlers = new Set<string>();
   #timer: Disposable | undefined;
   #closed = true;
@@ -127,6 +128,11 @@ export class SandboxPool {
     this.#timer = undefined;
   }
 
+  /** Resolves when nothing is being made any more; after `close` nothing new is. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
   #refillSoon(): void {
     if (this.#closed || this.#timer !== undefined || this.#options.size === 0) return;
     this.#timer = this.#options.clock.setTimer(REFILL_DELAY_MS, () => {
@@ -139,8 +145,13 @@ export class SandboxPool {
   #refill(): void {
     for (const handler of this.#handlers) {
       const have = [...this.#warm.values(), ...this.#making.values()].filter((each) => each === handler).length;
-      for (let missing = this.#options.size - have; missing > 0; missing--) void this.#make(handler);
+      for (let missing = this.#options.size - have; missing > 0; missing--) this.#launch(handler);
     }
+  }
+
+  #launch(handler: string): void {
+    const making = this.#make(handler).finally(() => this.#underWay.delete(making));
+    this.#underWay.add(making);
   }
 
   async #make(handler: string): Promise<void> {
