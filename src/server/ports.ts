@@ -77,11 +77,12 @@ export function imagesForTasks(registry: Registry, config: InstanceConfig): Task
   };
 }
 
+/** Sessions of task roles. Only of the instance's own account: an ARN that names another account's role gets nothing. */
 export function roleCredentials(credentials: IamCredentials, config: InstanceConfig): RoleCredentials {
   return {
     async issue(roleArn, sessionName) {
       const request = { roleArn, sessionName, durationSeconds: TASK_CREDENTIALS_SECONDS, account: config.account };
-      const session = await credentials.issueRoleSession({ ...request, account: roleArn.split(":")[4] ?? config.account });
+      const session = await credentials.issueRoleSession(request);
       return {
         RoleArn: roleArn,
         AccessKeyId: session.accessKeyId,

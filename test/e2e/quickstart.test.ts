@@ -23,7 +23,7 @@ afterAll(async () => {
 
 /** As a user in the checkout, whose only setting is where the data goes. */
 function inCheckout(...command: readonly string[]): Promise<RunResult> {
-  return run(command, { cwd: ROOT, environment: { TIDEGATE_DATA_DIR: dataDir }, timeoutMs: 180_000 });
+  return run(command, { cwd: ROOT, environment: { TIDEGATE_DATA_DIR: dataDir }, timeoutMs: 400_000 });
 }
 
 /** What git sees changed under examples/; other folders may be at work in a checkout that is developed. */
@@ -31,7 +31,7 @@ async function changedExamples(): Promise<string> {
   return (await inCheckout("git", "status", "--porcelain", "--untracked-files=all", "--", "examples")).stdout;
 }
 
-test("./quickstart leads to a URL that curl reads, served by two tasks; down --all --purge leaves nothing", { timeout: 240_000 }, async () => {
+test("./quickstart leads to a URL that curl reads, served by two tasks; down --all --purge leaves nothing", { timeout: 480_000 }, async () => {
   const examplesBefore = await changedExamples();
   const { stdout } = await inCheckout("./quickstart");
   const host = JSON.parse(await readFile(join(dataDir, "instance.json"), "utf8")) as Omit<InstanceOnHost, "dataDir"> & { readonly port: number };
@@ -53,4 +53,10 @@ test("./quickstart leads to a URL that curl reads, served by two tasks; down --a
   await inCheckout("./tidegate", "down", "--all", "--purge");
   expect(await tracesOf(instance)).toEqual([]);
   expect(await ownHostsLines()).toBe(hostsBefore);
+});
+
+test("./quickstart takes no arguments: --help starts nothing", async () => {
+  expect((await inCheckout("./quickstart", "--help")).stderr).toContain("takes no arguments");
+  await expect(inCheckout("./quickstart", "--port", "1")).rejects.toThrow(/exit code 2/);
+  await expect(readFile(join(dataDir, "instance.json"))).rejects.toThrow(/ENOENT/);
 });
