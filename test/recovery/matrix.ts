@@ -1,0 +1,37 @@
+/** The size and the seed of the recovery matrix: a part of it in `npm test`, the whole in `npm run test:recovery`. */
+
+/** Whether the whole matrix runs (`TIDEGATE_RECOVERY=full`). */
+export const full = process.env["TIDEGATE_RECOVERY"] === "full";
+
+/** Of this run; a failed one is repeated with `TIDEGATE_RECOVERY_SEED=<seed>`. */
+export const seed = Number(process.env["TIDEGATE_RECOVERY_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+
+/** How often something is tried: `part` times in `npm test`, `whole` times in the whole matrix. */
+export function rounds(counts: { readonly part: number; readonly whole: number }): number {
+  return full ? counts.whole : counts.part;
+}
+
+export interface Random {
+  /** From 0 up to, but without, 1. */
+  next(): number;
+  /** A whole number from `min` to `max`, both included. */
+  between(min: number, max: number): number;
+  pick<T>(from: readonly T[]): T;
+}
+
+/** The same numbers for the same seed and name: each phase draws from a row of its own, so that one can be repeated without the others. */
+export function randomOf(name: string, from: number = seed): Random {
+  let state = from >>> 0;
+  for (const character of name) state = Math.imul(state ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return {
+    next,
+    between: (min, max) => min + Math.floor(next() * (max - min + 1)),
+    pick: (from) => from[Math.floor(next() * from.length)] as (typeof from)[number],
+  };
+}
