@@ -97,6 +97,8 @@ export interface LogCollector {
   follow(source: LogSource): Promise<void>;
   /** The container has ended: resolves when all it wrote is in the store. The file may then go. */
   finish(sourceId: string): Promise<void>;
+  /** Bytes of the followed files that are not in the store yet, over all sources. */
+  lagBytes(): Promise<number>;
 }
 
 export interface LogSource {

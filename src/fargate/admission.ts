@@ -35,6 +35,11 @@ export class Admission {
     this.#sumMiB += memoryMiB;
   }
 
+  /** What is promised now. */
+  get promisedMiB(): number {
+    return this.#sumMiB;
+  }
+
   release(id: string): void {
     this.#sumMiB -= this.#promised.get(id) ?? 0;
     this.#promised.delete(id);

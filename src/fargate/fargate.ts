@@ -70,6 +70,13 @@ export interface FargateOptions {
   readonly folders?: WorkloadFolders;
 }
 
+export interface FargateFigures {
+  readonly promisedMemoryMiB: number;
+  /** What may be promised in all. */
+  readonly promisableMemoryMiB: number;
+  readonly warmSandboxes: number;
+}
+
 export interface Fargate {
   readonly engine: Engine;
   readonly controllers: readonly Controller[];
@@ -78,6 +85,8 @@ export interface Fargate {
   /** Plans a workload again now, and lets what waits for its next try (a hook that answered "not yet") try at once. */
   wake(workloadId: string): void;
   readonly metadataServer: MetadataServer;
+  /** What it holds now, for metrics. */
+  figures(): FargateFigures;
   /** Takes over what runs, sweeps what nobody owns, and begins to fill the warm pool. Controllers wait for it. @throws what the runtime's lists throw. */
   start(): Promise<void>;
   /** Lets go of everything; what runs goes on. */
@@ -199,6 +208,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     registerHook,
     wake: (id) => controller.nudge(id),
     metadataServer,
+    figures: () => ({ promisedMemoryMiB: admission.promisedMiB, promisableMemoryMiB: admission.limitMiB, warmSandboxes: pool.warm }),
     async start() {
       try {
         await takeOver();

@@ -46,6 +46,11 @@ export class SandboxPool {
     this.#options = options;
   }
 
+  /** Ready sandboxes that nobody has taken. */
+  get warm(): number {
+    return this.#warm.size;
+  }
+
   /** What a sandbox of this name is made with, warm or not. */
   specOf(name: string, kind: Kind): SandboxSpec {
     const { config } = this.#options;

@@ -6,7 +6,7 @@ import type { TargetRegistrar } from "../contracts/load-balancer.ts";
 import type { LoadBalancing } from "../contracts/load-balancing.ts";
 import type { Network } from "../contracts/network.ts";
 import type { Store } from "../contracts/store.ts";
-import { createControllerRunner } from "../control/controller-runner.ts";
+import { type ControllerState, createControllerRunner } from "../control/controller-runner.ts";
 import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import type { Ids } from "../core/ids.ts";
@@ -38,8 +38,10 @@ export interface LoadBalancers {
   readonly registrar: TargetRegistrar;
   /** For the ELBv2 API. */
   readonly api: LoadBalancing;
-  /** Run by `start`; here for metrics and tests. */
+  /** Run by `start`; here for tests. */
   readonly controllers: readonly Controller[];
+  /** How its controllers get on. */
+  states(): readonly ControllerState[];
   /** Frees what no record knows, adopts the HAProxies that run, and begins to converge. After the network's start. */
   start(): Promise<void>;
   /** Ends the controllers; HAProxy goes on. */
@@ -67,6 +69,7 @@ export async function createLoadBalancers(options: LoadBalancersOptions): Promis
     registrar: createTargetRegistrar(options),
     api: createLoadBalancing(options),
     controllers: [controller],
+    states: () => runner.state(),
     async start() {
       await sweep(options);
       await provisioner.sweep();

@@ -24,7 +24,8 @@ import { Uploads } from "./uploads.ts";
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MINUTE_MS = 60 * 1000;
 const LAYER_URL_LIFETIME_MS = 60 * MINUTE_MS;
-const DEFAULT_RESERVE_BYTES = 256 * 1024 * 1024;
+/** What pushes leave free on the disk. */
+export const DEFAULT_RESERVE_BYTES = 256 * 1024 * 1024;
 
 export interface RegistryConfig extends Scope {
   /** Of the listener; `localhost:<port>` names this registry. */

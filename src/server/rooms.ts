@@ -23,7 +23,7 @@ import { createCredentialSource, type IamCredentials } from "../services/iam/cre
 import { createIamService } from "../services/iam/service.ts";
 import { createLogsService } from "../services/logs/service.ts";
 import { createStsService } from "../services/sts/service.ts";
-import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
 import { ecsPorts, imagesForTasks, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
 
 /** Everything an instance is made of, tied together; nothing is started yet beyond what the rooms open. */
@@ -46,12 +46,15 @@ export interface Rooms {
   readonly controllers: readonly Controller[];
 }
 
+/** Who is told what the rooms measure. */
+export type RoomObservers = Pick<SqliteStoreOptions, "observeCommit">;
+
 const SIMULATED_MEMORY_MIB = 2 ** 40;
 
 /** Opens the rooms. What can be opened side by side is: containerd's start is the longest of it. */
-export async function openRooms(config: InstanceConfig, toolbox: Toolbox): Promise<Rooms> {
+export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observers: RoomObservers = {}): Promise<Rooms> {
   const { clock, ids, logger } = toolbox;
-  const store = await openSqliteStore({ path: join(config.dataDir, "tidegate.db"), logger });
+  const store = await openSqliteStore({ path: join(config.dataDir, "tidegate.db"), logger, ...observers });
   const supervisor = await createDaemonSupervisor({ config, clock, logger });
   const runtimeOpening = openRuntime(config, { ...toolbox, supervisor });
   runtimeOpening.catch(() => {});

@@ -7,6 +7,7 @@ import { createGateway, type Gateway } from "../gateway/gateway.ts";
 import { writeFileAtomically } from "../host/files.ts";
 import { judgeHealth } from "./health.ts";
 import { createMetrics } from "./metrics.ts";
+import { watchRooms } from "./room-metrics.ts";
 import { openRooms, type Rooms } from "./rooms.ts";
 import { claimInstance } from "./serving.ts";
 
@@ -19,17 +20,19 @@ export interface Server {
 export async function startServer(config: InstanceConfig, toolbox: Toolbox, version: string): Promise<Server> {
   await using stack = new AsyncDisposableStack();
   stack.use(await claimInstance(config));
-  const rooms = await openRooms(config, toolbox);
+  const metrics = createMetrics();
+  const rooms = await openRooms(config, toolbox, metrics);
   stack.defer(() => closeRooms(rooms));
   const runner = createControllerRunner({ store: rooms.store, controllers: rooms.controllers, clock: toolbox.clock, logger: toolbox.logger });
-  const states = () => runner.state();
+  const states = () => [...runner.state(), ...rooms.loadBalancers.states()];
+  stack.use(await watchRooms(metrics.registry, { rooms, controllers: states, dataDir: config.dataDir }));
   let serving = false;
   const gateway = createGateway({
     ...toolbox,
     config,
     services: rooms.services,
     credentials: rooms.credentials,
-    metrics: createMetrics({ supervisor: rooms.supervisor, controllers: states }),
+    metrics,
     health: async () => judgeHealth({ supervisor: rooms.supervisor, controllers: states(), version, serving }),
   });
   await gateway.fastify.register(rooms.registry.plugin);

@@ -20,5 +20,6 @@ export function createSimulatedLogCollector(): LogCollector & LogSimulation {
       following.delete(sourceId);
       finished.add(sourceId);
     },
+    lagBytes: async () => 0,
   };
 }

@@ -171,6 +171,25 @@ it("drains a rotated file before the new one, also when it was rotated while nob
   expect(await stored()).toEqual(lines(0, 45));
 });
 
+it("knows how far it is behind", async () => {
+  const collector = collect();
+  await collector.follow(source);
+  await write(0, 10);
+  await expect.poll(() => stored()).toHaveLength(10);
+  await expect.poll(() => collector.lagBytes()).toBe(0);
+  const { logStore } = fixture;
+  const behind = Promise.withResolvers<void>();
+  const append = logStore.append.bind(logStore);
+  logStore.append = async (...args) => behind.promise.then(() => append(...args));
+  await write(10, 12);
+  const { length } = lines(10, 12)
+    .map((text) => line(text))
+    .join("");
+  await expect.poll(() => collector.lagBytes()).toBe(length);
+  behind.resolve();
+  await expect.poll(() => collector.lagBytes()).toBe(0);
+});
+
 it("starts over in a file that was truncated", async () => {
   const collector = collect();
   await collector.follow(source);

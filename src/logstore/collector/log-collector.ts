@@ -53,6 +53,11 @@ class FileLogCollector implements LogCollector {
     this.#followed.delete(sourceId);
   }
 
+  async lagBytes(): Promise<number> {
+    const lags = await Promise.all(Array.from(this.#followed.values(), (followed) => followed.lagBytes()));
+    return lags.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#recheck?.[Symbol.dispose]();
@@ -98,6 +103,10 @@ class Followed {
       error: (error) => options.logger.warn("a log folder cannot be watched; it is looked at every 10 s", { key: source.id, err: error }),
     });
     this.#loop = this.#run(source.id);
+  }
+
+  lagBytes(): Promise<number> {
+    return this.#tail.lagBytes();
   }
 
   recheck(): void {

@@ -1,4 +1,4 @@
-import type { FileHandle } from "node:fs/promises";
+import { type FileHandle, stat } from "node:fs/promises";
 import type { LogSource, LogStore } from "../../contracts/log-store.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
@@ -64,6 +64,23 @@ export class LogTail {
       await this.close();
       if (!replaced) return;
     }
+  }
+
+  /** Bytes that are in the files and not in the store yet. */
+  async lagBytes(): Promise<number> {
+    const committed = this.#file?.committed ?? 0;
+    const files = await listLogFiles(this.#options.source.path);
+    // What comes before the open file has been read to its end; with none open, all has.
+    const from = files.findIndex((each) => each.inode === this.#file?.inode);
+    const open = from < 0 ? [] : files.slice(from);
+    const sizes = await Promise.all(
+      open.map(({ path }) =>
+        stat(path)
+          .then(({ size }) => size)
+          .catch(() => 0),
+      ),
+    );
+    return Math.max(0, sizes.reduce((sum, size) => sum + size, 0) - committed);
   }
 
   async close(): Promise<void> {

@@ -15,11 +15,18 @@ import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 const BUSY_TIMEOUT_MS = 5_000;
 const CACHE_CHARACTERS = 16 * 1024 * 1024;
 
+export interface SqliteStoreOptions {
+  readonly path: string;
+  readonly logger: Logger;
+  /** Told how long each commit took, its sync to disk included. */
+  readonly observeCommit?: (seconds: number) => void;
+}
+
 /**
  * Opens (or makes) the database file at `path`, for its owner alone: secrets are in it. Every acknowledged write survives a power cut.
  * @throws Problem `unsupported` when a newer Tidegate wrote the file; `unavailable` when it cannot be opened.
  */
-export async function openSqliteStore(options: { readonly path: string; readonly logger: Logger }): Promise<Store> {
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   await mkdir(dirname(options.path), { recursive: true });
   let database: DatabaseSync;
   try {
@@ -31,7 +38,7 @@ export async function openSqliteStore(options: { readonly path: string; readonly
   try {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
     migrate(database, options.path);
-    return new SqliteStore(database, options.logger);
+    return new SqliteStore(database, options);
   } catch (cause) {
     database.close();
     if (cause instanceof Problem) throw cause;
@@ -107,7 +114,7 @@ class SqliteStore implements Store {
   #revision: number;
   #closed = false;
 
-  constructor(database: DatabaseSync, logger: Logger) {
+  constructor(database: DatabaseSync, { logger, observeCommit }: SqliteStoreOptions) {
     this.#database = database;
     this.#statements = prepareStatements(database);
     const row = database.prepare("SELECT current FROM store_revision").get() as { readonly current: number };
@@ -116,7 +123,14 @@ class SqliteStore implements Store {
     this.#queue = new CommitQueue({
       // All that one turn of the event loop brings in shares a sync to disk.
       schedule: (flush) => void setImmediate(flush),
-      commit: (batches) => this.#commit(batches),
+      commit: (batches) => {
+        const beganMs = performance.now();
+        try {
+          return this.#commit(batches);
+        } finally {
+          observeCommit?.((performance.now() - beganMs) / 1000);
+        }
+      },
       publish: (change) => this.#feed.publish(change),
     });
   }
