@@ -79,7 +79,8 @@ export async function createStack(instance: TestInstance): Promise<Stack> {
   const [logs, iam] = [new CloudWatchLogsClient(options), new IAMClient(options)];
   await ecr.send(new CreateRepositoryCommand({ repositoryName: "tiny" }));
   const image = `localhost:${instance.port}/tiny:1`;
-  await pushTiny(image, await ecrLogin(ecr));
+  // An instance in a machine of its own is reached at another port than it has there.
+  await pushTiny(`localhost:${new URL(instance.endpoint).port}/tiny:1`, await ecrLogin(ecr));
   await logs.send(new CreateLogGroupCommand({ logGroupName: LOG_GROUP }));
   await ecs.send(new CreateClusterCommand({ clusterName: "default" }));
   const { Role } = await iam.send(new CreateRoleCommand({ RoleName: "tasks", AssumeRolePolicyDocument: TRUST_TASKS }));
