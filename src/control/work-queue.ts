@@ -56,7 +56,7 @@ export class WorkQueue {
   addAfter(key: string, delayMs: number): void {
     if (delayMs <= 0) return this.add(key);
     if (this.#closed) return;
-    const atMs = this.#clock.nowMs() + delayMs;
+    const atMs = this.#clock.steadyMs() + delayMs;
     const before = this.#delayed.get(key);
     if (before !== undefined && before.atMs <= atMs) return;
     before?.timer[Symbol.dispose]();

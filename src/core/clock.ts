@@ -1,7 +1,9 @@
 /** Time, injected everywhere so that tests and the simulated engine can move it. All times are milliseconds since the epoch. */
 export interface Clock {
-  /** Wall-clock time in ms since the epoch. */
+  /** Wall-clock time in ms since the epoch. Somebody may set it: for what is told and stored, never for measuring. */
   nowMs(): number;
+  /** Runs on evenly whatever becomes of the wall clock. Only differences mean something, within one process: for deadlines, back-offs, durations. */
+  steadyMs(): number;
   /** Calls `run` once after `delayMs`; dispose the answer to cancel. Does not keep the process alive. */
   setTimer(delayMs: number, run: () => void): Disposable;
   /** Resolves after `delayMs`; rejects with the signal's reason when aborted. */
@@ -33,6 +35,7 @@ function setKeepingTimer(delayMs: number, run: () => void): Disposable {
 /** The machine's own clock. Its sleeps keep the process alive, its timers do not. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
+  steadyMs: () => performance.now(),
   setTimer(delayMs, run) {
     const handle = setTimeout(run, Math.min(Math.max(0, delayMs), MAX_TIMEOUT_MS));
     handle.unref();
@@ -50,6 +53,7 @@ interface FakeTimer {
 /** A clock that stands still until `advance`. Timers fire in time order, then in the order they were set. */
 export class FakeClock implements Clock {
   #nowMs: number;
+  #jumpedMs = 0;
   #order = 0;
   readonly #timers = new Set<FakeTimer>();
 
@@ -58,7 +62,16 @@ export class FakeClock implements Clock {
   }
 
   nowMs(): number {
+    return this.#nowMs + this.#jumpedMs;
+  }
+
+  steadyMs(): number {
     return this.#nowMs;
+  }
+
+  /** Somebody sets the wall clock, by so much. No timer cares. */
+  jump(ms: number): void {
+    this.#jumpedMs += ms;
   }
 
   setTimer(delayMs: number, run: () => void): Disposable {

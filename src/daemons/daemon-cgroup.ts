@@ -44,9 +44,9 @@ export async function removeEmptyDaemonCgroups(instanceId: string, clock: Clock)
 }
 
 async function removeOnceEmpty(folder: string, clock: Clock): Promise<boolean> {
-  const untilMs = clock.nowMs() + LEAVING_MS;
+  const untilMs = clock.steadyMs() + LEAVING_MS;
   while (!removeIfEmpty(folder)) {
-    if (clock.nowMs() > untilMs) return false;
+    if (clock.steadyMs() > untilMs) return false;
     await clock.sleep(LOOK_AGAIN_MS);
   }
   return true;

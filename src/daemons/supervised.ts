@@ -80,15 +80,15 @@ export class SupervisedDaemon {
   async waitReady(running: Running | undefined = this.#running, signal?: AbortSignal): Promise<void> {
     const { clock } = this.#around;
     const spec = this.#spec;
-    const deadlineMs = clock.nowMs() + spec.readyTimeoutMs;
+    const deadlineMs = clock.steadyMs() + spec.readyTimeoutMs;
     let ended: string | undefined;
     void running?.exited.then((how) => (ended = how));
     for (let delayMs = 3; ; delayMs = Math.min(delayMs * 1.5, 250)) {
       if (signal?.aborted) return;
       if (ended !== undefined) throw this.#failure(`ended (${ended}) before it was ready`);
       const executed = running === undefined || isExecuted(running.pid, spec);
-      if (executed && (await within(clock, Math.max(1, deadlineMs - clock.nowMs()), spec.ready()))) return;
-      if (clock.nowMs() >= deadlineMs) throw this.#failure(`was not ready within ${spec.readyTimeoutMs} ms`);
+      if (executed && (await within(clock, Math.max(1, deadlineMs - clock.steadyMs()), spec.ready()))) return;
+      if (clock.steadyMs() >= deadlineMs) throw this.#failure(`was not ready within ${spec.readyTimeoutMs} ms`);
       await clock.sleep(delayMs);
     }
   }
@@ -124,7 +124,7 @@ export class SupervisedDaemon {
 
   async #adopt(found: MarkedProcess): Promise<boolean> {
     const { clock, logger, records } = this.#around;
-    const running = { ...found, exited: adoptedExit(found, clock), sinceMs: clock.nowMs() };
+    const running = { ...found, exited: adoptedExit(found, clock), sinceMs: clock.steadyMs() };
     try {
       await this.waitReady(running);
     } catch (error) {
@@ -141,7 +141,7 @@ export class SupervisedDaemon {
   async #start(signal?: AbortSignal): Promise<void> {
     const { clock, logger, records, instanceId } = this.#around;
     const launched = await launch(instanceId, this.#spec);
-    this.#running = { ...launched, sinceMs: clock.nowMs() };
+    this.#running = { ...launched, sinceMs: clock.steadyMs() };
     await records.write({ pid: launched.pid, startTime: launched.startTime, daemon: this.name, commandHash: commandHash(this.#spec) });
     try {
       await this.waitReady(this.#running, signal);
@@ -170,7 +170,7 @@ export class SupervisedDaemon {
         const how = await Promise.race([running.exited, released]);
         if (signal.aborted || how === undefined) return;
         this.#lastExit = how;
-        if (clock.nowMs() - running.sinceMs >= HEALTHY_RUN_MS) this.#failures = 0;
+        if (clock.steadyMs() - running.sinceMs >= HEALTHY_RUN_MS) this.#failures = 0;
         this.#running = undefined;
         logger.warn("daemon ended, starting it anew", { daemon: this.name, pid: running.pid, exit: how, restarts: this.#restarts });
       }
@@ -207,9 +207,9 @@ export class SupervisedDaemon {
 /** Signals, waits for the grace period, kills; resolves when the process is gone. */
 export async function endProcess(identity: ProcessIdentity, signal: NodeJS.Signals = "SIGTERM", clock: Clock): Promise<void> {
   signalProcess(identity, signal);
-  const deadlineMs = clock.nowMs() + STOP_GRACE_MS;
+  const deadlineMs = clock.steadyMs() + STOP_GRACE_MS;
   while (isAlive(identity)) {
-    if (clock.nowMs() >= deadlineMs) signalProcess(identity, "SIGKILL");
+    if (clock.steadyMs() >= deadlineMs) signalProcess(identity, "SIGKILL");
     await clock.sleep(STOPPING_CHECK_MS);
   }
 }

@@ -6,6 +6,7 @@ import type { TaskHook } from "../contracts/task-hook.ts";
 import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import type { Logger } from "../core/logger.ts";
+import type { PresentTimes } from "../core/present-times.ts";
 import type { Limiter } from "./limiter.ts";
 import type { ImageResolver } from "./ports.ts";
 import type { RuntimeCache } from "./runtime-cache.ts";
@@ -18,6 +19,8 @@ export interface ComputeContext {
   readonly config: Pick<InstanceConfig, "instanceId" | "dataDir" | "trustHostCa">;
   readonly store: Store;
   readonly clock: Clock;
+  /** Stored times, as they compare with the clock's now. */
+  readonly times: PresentTimes;
   readonly logger: Logger;
   readonly runtime: ContainerRuntime;
   readonly network: Network;

@@ -43,12 +43,15 @@ export class Effects {
   launch(name: string, effect: () => Promise<EffectResult>): void {
     const { clock, signal } = this.#options;
     if (signal.aborted || this.#running.has(name)) return;
-    if ((this.#waits.get(name)?.untilMs ?? 0) > clock.nowMs()) return;
+    if ((this.#waits.get(name)?.untilMs ?? 0) > clock.steadyMs()) return;
     this.#running.add(name);
     void this.#run(name, effect);
   }
 
-  /** When the first of the effects that wait beyond `afterMs` may be launched again; those due before had their chance, or are needed no more. */
+  /**
+   * When, on the steady clock, the first of the effects that wait beyond `afterMs` may be launched again; those due before had their chance,
+   * or are needed no more.
+   */
   nextTryAtMs(afterMs: number): number | undefined {
     const times = [...this.#waits.values()].map((wait) => wait.untilMs).filter((untilMs) => untilMs > afterMs);
     return times.length === 0 ? undefined : Math.min(...times);
@@ -64,11 +67,11 @@ export class Effects {
     try {
       const result = await effect();
       if (result === undefined) this.#waits.delete(name);
-      else this.#waits.set(name, { failures: 0, untilMs: clock.nowMs() + result.againAfterMs });
+      else this.#waits.set(name, { failures: 0, untilMs: clock.steadyMs() + result.againAfterMs });
     } catch (error) {
       const failures = (this.#waits.get(name)?.failures ?? 0) + 1;
       const backOffMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** Math.min(failures - 1, 20));
-      this.#waits.set(name, { failures, untilMs: clock.nowMs() + backOffMs });
+      this.#waits.set(name, { failures, untilMs: clock.steadyMs() + backOffMs });
       if (!signal.aborted) logger.warn("a step of a workload failed; it will be tried again", { step: name, retryInMs: backOffMs, err: error });
     } finally {
       this.#running.delete(name);

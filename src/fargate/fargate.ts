@@ -12,6 +12,7 @@ import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import type { Ids } from "../core/ids.ts";
 import type { Logger } from "../core/logger.ts";
+import { PresentTimes } from "../core/present-times.ts";
 import { messageOf, Problem } from "../core/problem.ts";
 import { AddressBook } from "./address-book.ts";
 import { Admission } from "./admission.ts";
@@ -136,6 +137,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     config,
     store,
     clock,
+    times: new PresentTimes(clock),
     logger,
     runtime,
     network,

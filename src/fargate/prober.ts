@@ -65,12 +65,16 @@ class ProbeLoop {
   readonly #container: ProbedContainer;
   readonly #options: { readonly runtime: ContainerRuntime; readonly clock: Clock; readonly changed: () => void };
   readonly #states: Record<ProbeKind, ProbeState>;
+  /** On the steady clock. */
+  readonly #startedMs: number;
   readonly #timers = new Map<ProbeKind, Disposable>();
   #closed = false;
 
   constructor(container: ProbedContainer, options: { readonly runtime: ContainerRuntime; readonly clock: Clock; readonly changed: () => void }) {
     this.#container = container;
     this.#options = options;
+    const { clock } = options;
+    this.#startedMs = clock.steadyMs() - Math.max(0, clock.nowMs() - container.startedAtMs);
     const known = { HEALTHY: "passing", UNHEALTHY: "failing", UNKNOWN: "unknown" } as const;
     this.#states = {
       startup: NOT_PROBED,
@@ -81,7 +85,7 @@ class ProbeLoop {
     for (const kind of KINDS) {
       const probe = container.probes[kind];
       if (probe === undefined) continue;
-      const dueMs = container.startedAtMs + probe.initialDelaySeconds * 1000 - options.clock.nowMs();
+      const dueMs = this.#startedMs + probe.initialDelaySeconds * 1000 - clock.steadyMs();
       this.#schedule(kind, probe, Math.max(0, dueMs));
     }
   }
@@ -108,10 +112,10 @@ class ProbeLoop {
     const { runtime, clock, changed } = this.#options;
     const heldBack = (kind === "readiness" || kind === "liveness") && !this.verdict().started;
     if (heldBack || (kind === "startup" && this.#states.startup.outcome === "passing")) return;
-    const { containerId, address, startedAtMs, probes } = this.#container;
+    const { containerId, address, probes } = this.#container;
     const result = await runAction(probe.action, { runtime, containerId, address }, probe.timeoutSeconds * 1000);
     if (this.#closed) return;
-    const graceful = kind === "health" && clock.nowMs() - startedAtMs < (probes.health?.startPeriodSeconds ?? 0) * 1000;
+    const graceful = kind === "health" && clock.steadyMs() - this.#startedMs < (probes.health?.startPeriodSeconds ?? 0) * 1000;
     const before = JSON.stringify(this.verdict());
     this.#states[kind] = applyProbe(this.#states[kind], probe, { ok: result.ok, graceful });
     if (JSON.stringify(this.verdict()) !== before) changed();

@@ -38,7 +38,7 @@ export async function provision(context: ComputeContext, unit: Unit): Promise<vo
     session.provisioned = true;
   } catch (error) {
     if (context.signal.aborted) throw error;
-    const late = context.clock.nowMs() - record.acceptedAtMs > PROVISIONING_TIMEOUT_MS;
+    const late = context.clock.nowMs() - context.times.past(record.acceptedAtMs) > PROVISIONING_TIMEOUT_MS;
     if (!isProblem(error, "not-found", "invalid", "exhausted", "unsupported") && !late) throw error;
     session.failure ??= failedToStart(
       isProblem(error, "unavailable")

@@ -16,11 +16,12 @@ export async function stopContainer(context: ComputeContext, unit: Unit, options
   const { spec, containerId } = options;
   const key = `${spec.name}/${options.attempt}`;
   const sentAtMs = unit.session.stopSentAtMs.get(key) ?? unit.placement.stopSentAtMs[key];
-  const deadlineMs = (sentAtMs ?? clock.nowMs()) + options.graceSeconds * 1000;
+  const spentMs = sentAtMs === undefined ? 0 : clock.nowMs() - context.times.past(sentAtMs);
+  const deadlineMs = clock.steadyMs() + options.graceSeconds * 1000 - spentMs;
   const preStop = spec.hooks?.preStop;
   if (preStop !== undefined) {
     const target = { runtime, containerId, address: unit.session.network?.privateIpv4 ?? "" };
-    const result = await runAction(preStop, target, Math.max(1, deadlineMs - clock.nowMs()));
+    const result = await runAction(preStop, target, Math.max(1, deadlineMs - clock.steadyMs()));
     if (!result.ok)
       context.logger.warn("a preStop hook failed; the container is stopped all the same", {
         taskId: unit.session.id,
@@ -29,7 +30,7 @@ export async function stopContainer(context: ComputeContext, unit: Unit, options
       });
     context.signal.throwIfAborted();
   }
-  const graceSeconds = Math.max(0, Math.ceil((deadlineMs - clock.nowMs()) / 1000));
+  const graceSeconds = Math.max(0, Math.ceil((deadlineMs - clock.steadyMs()) / 1000));
   await runtime.stopContainer(containerId, { graceSeconds, signal: spec.stopSignal });
   await cache.refreshContainer(containerId);
 }

@@ -1,6 +1,7 @@
 import type { Controller, ReconcileResult, Watch } from "../contracts/controller.ts";
 import type { StopReason, WorkloadState, WorkloadStatus, WorkloadView } from "../contracts/engine.ts";
 import type { Stored, Write } from "../contracts/store.ts";
+import type { PresentTimes } from "../core/present-times.ts";
 import { Problem } from "../core/problem.ts";
 import type { AddressBook } from "./address-book.ts";
 import type { Admission } from "./admission.ts";
@@ -90,7 +91,7 @@ export class WorkloadController implements Controller {
   async reconcile(id: string): Promise<ReconcileResult | void> {
     await this.#options.ready;
     const { store, clock } = this.#context;
-    const beganMs = clock.nowMs();
+    const beganMs = clock.steadyMs();
     const [record, status, placement] = await Promise.all([store.get(WORKLOADS, id), store.get(STATUSES, id), store.get(PLACEMENTS, id)]);
     if (record === undefined || status === undefined || status.value.state === "STOPPED") return this.#forget(id, placement?.value);
     if (placement === undefined) throw new Problem("not-found", `workload ${id} has no placement record, though it has not stopped`);
@@ -102,8 +103,10 @@ export class WorkloadController implements Controller {
       standing = this.#drive(unit);
     }
     await this.#write(unit, standing, status);
-    const wakeAtMs = Math.min(standing.wakeAtMs ?? Infinity, session.effects.nextTryAtMs(beganMs) ?? Infinity);
-    return Number.isFinite(wakeAtMs) ? { requeueAfterMs: Math.max(1, wakeAtMs - clock.nowMs()) } : undefined;
+    const planInMs = (standing.wakeAtMs ?? Infinity) - clock.nowMs();
+    const tryInMs = (session.effects.nextTryAtMs(beganMs) ?? Infinity) - clock.steadyMs();
+    const wakeInMs = Math.min(planInMs, tryInMs);
+    return Number.isFinite(wakeInMs) ? { requeueAfterMs: Math.max(1, wakeInMs) } : undefined;
   }
 
   #drive(unit: Unit): Standing {
@@ -175,8 +178,14 @@ export class WorkloadController implements Controller {
   }
 
   #plan({ record }: Unit, containers: readonly ContainerFacts[]): WorkloadPlan {
-    const observed = { acceptedAtMs: record.acceptedAtMs, stopRequested: record.stop !== undefined, containers };
-    return planWorkload(record.workload, observed, this.#context.clock.nowMs());
+    const { times, clock } = this.#context;
+    const present = (atMs: number | undefined): number | undefined => (atMs === undefined ? undefined : times.past(atMs));
+    const observed = {
+      acceptedAtMs: times.past(record.acceptedAtMs),
+      stopRequested: record.stop !== undefined,
+      containers: containers.map((each) => ({ ...each, startedAtMs: present(each.startedAtMs), finishedAtMs: present(each.finishedAtMs) })),
+    };
+    return planWorkload(record.workload, observed, clock.nowMs());
   }
 
   #execute(unit: Unit, plan: WorkloadPlan, containers: readonly ContainerFacts[]): void {
@@ -274,7 +283,8 @@ export class WorkloadController implements Controller {
     });
     const writes: Write[] = [];
     if (next !== undefined) writes.push({ op: "update", collection: STATUSES, key: session.id, value: next, ifRevision: stored.revision });
-    if (next?.state === "STOPPED") writes.push({ op: "delete", collection: PLACEMENTS, key: session.id }, ...usageOf(record, next));
+    if (next?.state === "STOPPED")
+      writes.push({ op: "delete", collection: PLACEMENTS, key: session.id }, ...usageOf(record, next, this.#context.times));
     else if (placement !== unit.placement) writes.push({ op: "put", collection: PLACEMENTS, key: session.id, value: placement });
     if (writes.length > 0) await store.transact(writes);
     if (next === undefined) return;
@@ -319,11 +329,11 @@ function updatedPlacement({ placement, session }: Unit): PlacementRecord {
 }
 
 /** Nothing is billed that did not pull. @see fargate-semantics §6. */
-function usageOf({ workload }: WorkloadRecord, status: WorkloadStatus): readonly Write<UsageRecord>[] {
+function usageOf({ workload }: WorkloadRecord, status: WorkloadStatus, times: PresentTimes): readonly Write<UsageRecord>[] {
   const { pullStartedAtMs: fromMs, stoppedAtMs: toMs } = status;
   if (fromMs === undefined || toMs === undefined) return [];
   const { account, region, labels, cpuUnits, memoryMiB, ephemeralStorageGiB, spot } = workload;
   const size = { account, region, labels, cpuUnits, memoryMiB, ephemeralStorageGiB, spot };
-  const value: UsageRecord = { workloadId: workload.id, ...size, fromMs, toMs, seconds: Math.ceil((toMs - fromMs) / 1000) };
+  const value: UsageRecord = { workloadId: workload.id, ...size, fromMs, toMs, seconds: Math.max(0, Math.ceil((toMs - times.past(fromMs)) / 1000)) };
   return [{ op: "put", collection: USAGE, key: workload.id, value }];
 }

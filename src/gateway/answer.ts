@@ -36,7 +36,7 @@ export interface AccessLogOptions {
 
 /** The one line of a request, and its figures. */
 export function logAccess(exchange: Exchange, options: AccessLogOptions): void {
-  const durationMs = options.clock.nowMs() - exchange.nowMs;
+  const durationMs = options.clock.steadyMs() - exchange.arrivedSteadyMs;
   const status = exchange.response?.status ?? 0;
   options.logger.info("request", {
     requestId: exchange.requestId,
@@ -45,7 +45,7 @@ export function logAccess(exchange: Exchange, options: AccessLogOptions): void {
     service: exchange.service?.name,
     operation: exchange.operationName,
     status,
-    durationMs,
+    durationMs: Math.round(durationMs),
     ...(exchange.errorCode !== undefined && { errorCode: exchange.errorCode }),
     ...(exchange.service === undefined && { method: exchange.wire.method, path: exchange.wire.path }),
   });

@@ -9,6 +9,8 @@ export interface Exchange {
   readonly requestId: string;
   /** Time of arrival, ms since the epoch. */
   readonly nowMs: number;
+  /** The same instant on the steady clock, to measure from. */
+  readonly arrivedSteadyMs: number;
   /** In the order sent, names as sent. */
   readonly rawHeaders: readonly (readonly [string, string])[];
   /** Complete once the body has been read. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { fastify as createFastify } from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Handler } from "../contracts/handler.ts";
+import type { Clock } from "../core/clock.ts";
 import { answerError, logAccess } from "./answer.ts";
 import { createChain } from "./chain.ts";
 import type { Exchange } from "./exchange.ts";
@@ -68,7 +69,7 @@ async function serve(
   chain: readonly Handler<Exchange>[],
   options: GatewayOptions,
 ): Promise<FastifyReply> {
-  const exchange = exchangeOf(request, options.clock.nowMs());
+  const exchange = exchangeOf(request, options.clock);
   try {
     for (const step of chain) if (await step.handle(exchange, request, reply)) break;
   } catch (error) {
@@ -78,12 +79,13 @@ async function serve(
   return reply;
 }
 
-function exchangeOf(request: FastifyRequest, nowMs: number): Exchange {
+function exchangeOf(request: FastifyRequest, clock: Clock): Exchange {
   const { url = "/", method = "GET", rawHeaders } = request.raw;
   const question = url.indexOf("?");
   return {
     requestId: request.id,
-    nowMs,
+    nowMs: clock.nowMs(),
+    arrivedSteadyMs: clock.steadyMs(),
     rawHeaders: pairs(rawHeaders),
     wire: {
       method,

@@ -23,7 +23,8 @@ export interface Drain {
   readonly records: VpcRecords;
   readonly proxy: ProxyView;
   readonly store: Store;
-  readonly nowMs: number;
+  /** Whether a registration's delay, which ends at `untilMs`, is over. */
+  readonly isDue: (untilMs: number) => boolean;
 }
 
 /**
@@ -49,13 +50,13 @@ export async function finishDrains(drain: Drain): Promise<boolean> {
   return pending;
 }
 
-async function isOver(target: TargetRecord, registration: DrainingRegistration, { proxy, nowMs }: Drain): Promise<boolean> {
+async function isOver(target: TargetRecord, registration: DrainingRegistration, { proxy, isDue }: Drain): Promise<boolean> {
   const backend = backendName(target.targetGroupArn);
   const name = serverName(target, registration.token);
   const find = (worker: Worker): ServerStats | undefined => worker.servers.find((server) => server.backend === backend && server.name === name);
   const key = path(backend, name);
   const workers = [...(proxy.current === undefined ? [] : [proxy.current]), ...proxy.leaving];
-  if (nowMs >= registration.untilMs) {
+  if (isDue(registration.untilMs)) {
     for (const worker of workers) if (find(worker) !== undefined) await shutSessions(worker, backend, name);
     return true;
   }

@@ -3,11 +3,12 @@ import type { Controller, ReconcileResult } from "../contracts/controller.ts";
 import type { LoadBalancerStatus } from "../contracts/load-balancing.ts";
 import type { Change, Store } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
+import { PresentTimes } from "../core/present-times.ts";
 import { Problem } from "../core/problem.ts";
 import { haproxyConfig } from "./config/haproxy-config.ts";
 import type { ProxyModel } from "./config/proxy-model.ts";
 import { serverStateFile } from "./config/server-state.ts";
-import { finishDrains, type ProxyView } from "./drains.ts";
+import { type Drain, finishDrains, type ProxyView } from "./drains.ts";
 import { convergeCurrent, path } from "./haproxy/live-servers.ts";
 import type { ProxyProcess, Worker } from "./haproxy/proxy-process.ts";
 import type { ServerStats } from "./haproxy/stats.ts";
@@ -32,7 +33,9 @@ export interface VpcControllerOptions {
 
 /** Keeps each VPC's load balancers what their records say. Key: the VPC's id. */
 export function createVpcController(options: VpcControllerOptions): Controller {
-  const { store } = options;
+  const { store, clock } = options;
+  const times = new PresentTimes(clock);
+  const isDue = (untilMs: number): boolean => clock.nowMs() >= times.of(untilMs);
   const keysOf = (change: Change<{ readonly vpcId: string }>): readonly string[] => [(change.value ?? change.previous)?.vpcId ?? ""];
   return {
     name: "loadbalancer-vpc",
@@ -42,12 +45,12 @@ export function createVpcController(options: VpcControllerOptions): Controller {
       const lists = await Promise.all([store.list(loadBalancerRecords), store.list(targetRecords)]);
       return [...new Set(lists.flat().map(({ value }) => value.vpcId))];
     },
-    reconcile: (vpcId) => reconcileVpc(vpcId, options),
+    reconcile: (vpcId) => reconcileVpc(vpcId, { ...options, isDue }),
   };
 }
 
-async function reconcileVpc(vpcId: string, options: VpcControllerOptions): Promise<ReconcileResult> {
-  const { store, provisioner, clock } = options;
+async function reconcileVpc(vpcId: string, options: VpcControllerOptions & Pick<Drain, "isDue">): Promise<ReconcileResult> {
+  const { store, provisioner, isDue } = options;
   const { process, place } = options.proxyOf(vpcId);
   const records = await provisionAll(await readVpc(store, vpcId), options);
   const model = planProxy(records, place);
@@ -55,7 +58,7 @@ async function reconcileVpc(vpcId: string, options: VpcControllerOptions): Promi
   const isUsed = going.length < records.balancers.length;
   const proxy = options.isSimulated ? NO_PROXY : isUsed ? await convergeProxy({ process, model, records }) : await stopProxy(process);
   for (const balancer of going) await provisioner.remove(balancer);
-  const pending = await finishDrains({ records, proxy, store, nowMs: clock.nowMs() });
+  const pending = await finishDrains({ records, proxy, store, isDue });
   const servers = options.isSimulated ? allHealthy(model) : (proxy.current?.servers ?? []);
   const healths = await recordHealth({ records, model, servers, store });
   if (proxy.current !== undefined) await process.writeState(serverStateFile(model, conditionsOf(records, healths)));

@@ -48,7 +48,7 @@ export class OpenStreams {
       return await task(await stream.file);
     } finally {
       stream.users--;
-      stream.usedAtMs = this.#clock.nowMs();
+      stream.usedAtMs = this.#clock.steadyMs();
     }
   }
 
@@ -58,7 +58,7 @@ export class OpenStreams {
     try {
       return await this.use(streamId, task);
     } finally {
-      if (!wasOpen) await this.#drop(streamId, this.#clock.nowMs());
+      if (!wasOpen) await this.#drop(streamId, this.#clock.steadyMs());
     }
   }
 
@@ -77,7 +77,7 @@ export class OpenStreams {
 
   #begin(streamId: string): OpenStream {
     const file = this.#loadGate.run(() => this.#load(streamId));
-    const stream: OpenStream = { file, users: 0, usedAtMs: this.#clock.nowMs() };
+    const stream: OpenStream = { file, users: 0, usedAtMs: this.#clock.steadyMs() };
     this.#open.set(streamId, stream);
     file.catch(() => this.#open.delete(streamId));
     this.#schedule();
@@ -98,7 +98,7 @@ export class OpenStreams {
   }
 
   async #dropIdle(): Promise<void> {
-    const usedUntilMs = this.#clock.nowMs() - IDLE_MS;
+    const usedUntilMs = this.#clock.steadyMs() - IDLE_MS;
     for (const streamId of this.#open.keys()) await this.#drop(streamId, usedUntilMs);
   }
 

@@ -88,7 +88,7 @@ export class Upstream {
 
   #authorization(from: UpstreamRepository): Readonly<Record<string, string>> {
     const kept = this.#tokens.get(keyOf(from));
-    return kept !== undefined && kept.untilMs > this.#clock.nowMs() ? { authorization: `Bearer ${kept.token}` } : {};
+    return kept !== undefined && kept.untilMs > this.#clock.steadyMs() ? { authorization: `Bearer ${kept.token}` } : {};
   }
 
   async #login(from: UpstreamRepository, challenge: string, context: string): Promise<void> {
@@ -107,7 +107,7 @@ export class Upstream {
     const token = answer.token ?? answer.access_token;
     if (token === undefined) throw new RegistryProblem("upstream-unreachable", `${context}: its token server ${realm.host} gave no token`);
     const lifetimeMs = (answer.expires_in ?? DEFAULT_TOKEN_SECONDS) * 1000;
-    this.#tokens.set(keyOf(from), { token, untilMs: this.#clock.nowMs() + lifetimeMs * 0.8 });
+    this.#tokens.set(keyOf(from), { token, untilMs: this.#clock.steadyMs() + lifetimeMs * 0.8 });
   }
 
   async #fetch(url: string, headers: Readonly<Record<string, string>>, context: string): Promise<Response> {

@@ -15,7 +15,7 @@ const toolbox = { clock: systemClock, ids: randomIds, logger };
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2));
   const config = await openInstance(flags, async (wanted, taken) => wanted ?? (await pickFreeCidr({ alsoUsed: taken })) ?? "172.31.0.0/16");
-  const startedMs = systemClock.nowMs();
+  const startedMs = systemClock.steadyMs();
   const server = await startServer(config, toolbox, version);
   const { instanceId, dataDir, port, account, region, vpcCidr, engine, auth } = config;
   logger.info("tidegate serves", {
@@ -28,7 +28,7 @@ async function main(): Promise<void> {
     vpcCidr,
     engine,
     auth,
-    durationMs: systemClock.nowMs() - startedMs,
+    durationMs: Math.round(systemClock.steadyMs() - startedMs),
   });
   if (auth === "iam") logger.info("until the policy engine comes, a valid key may do all");
   if (auth === "none") logger.warn("signatures are not checked (--auth none)");

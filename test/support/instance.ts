@@ -88,7 +88,7 @@ async function alive(pid: number): Promise<boolean> {
 
 /** Waits for a condition; fails after `timeoutMs` with what was waited for, and the last error the condition threw. */
 export async function until<T>(what: string, condition: () => Promise<T | undefined | false>, timeoutMs = 60_000): Promise<T> {
-  const untilMs = systemClock.nowMs() + timeoutMs;
+  const untilMs = systemClock.steadyMs() + timeoutMs;
   let last: unknown;
   for (;;) {
     try {
@@ -97,7 +97,7 @@ export async function until<T>(what: string, condition: () => Promise<T | undefi
     } catch (error) {
       last = error;
     }
-    if (systemClock.nowMs() > untilMs) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last });
+    if (systemClock.steadyMs() > untilMs) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last });
     await systemClock.sleep(50);
   }
 }

@@ -39,9 +39,9 @@ export const down: Command<{ readonly all?: boolean; readonly purge?: boolean }>
 };
 
 async function waitUntilGone(find: () => Promise<number | undefined>, pid: number): Promise<void> {
-  const untilMs = systemClock.nowMs() + STOP_TIMEOUT_MS;
+  const untilMs = systemClock.steadyMs() + STOP_TIMEOUT_MS;
   while ((await find()) !== undefined) {
-    if (systemClock.nowMs() > untilMs) throw new CommandError(`process ${pid} has not ended within ${STOP_TIMEOUT_MS / 1000} s; its log says why`);
+    if (systemClock.steadyMs() > untilMs) throw new CommandError(`process ${pid} has not ended within ${STOP_TIMEOUT_MS / 1000} s; its log says why`);
     await systemClock.sleep(100);
   }
 }

@@ -99,14 +99,14 @@ async function startDetached(session: Session, [program = "", ...args]: readonly
 }
 
 async function waitUntilServing(session: Session, child: { readonly ended: Promise<number>; readonly logPath: string }): Promise<void> {
-  const untilMs = systemClock.nowMs() + START_TIMEOUT_MS;
+  const untilMs = systemClock.steadyMs() + START_TIMEOUT_MS;
   let code: number | undefined;
   void child.ended.then((value) => (code = value));
   for (;;) {
     if (code !== undefined)
       throw new CommandError(`Tidegate ended with ${code} while starting. Its log says:\n${await lastLines(child.logPath)}`, code === 2 ? 2 : 1);
     if (await serves(session.dataDir)) return;
-    if (systemClock.nowMs() > untilMs)
+    if (systemClock.steadyMs() > untilMs)
       throw new CommandError(`Tidegate does not serve after ${START_TIMEOUT_MS / 1000} s. Its log says:\n${await lastLines(child.logPath)}`);
     await systemClock.sleep(50);
   }

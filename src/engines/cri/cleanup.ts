@@ -41,14 +41,14 @@ async function killShims(paths: ContainerdPaths, clock: Clock): Promise<void> {
 }
 
 async function emptyGroup(group: string, clock: Clock): Promise<void> {
-  const deadlineMs = clock.nowMs() + KILL_WAIT_MS;
+  const deadlineMs = clock.steadyMs() + KILL_WAIT_MS;
   for (;;) {
     for (const pid of processesOf(group)) kill(pid);
     try {
       removeGroup(group);
       return;
     } catch (error) {
-      if (!isProblem(error, "conflict") || clock.nowMs() > deadlineMs) throw error;
+      if (!isProblem(error, "conflict") || clock.steadyMs() > deadlineMs) throw error;
       await clock.sleep(20);
     }
   }

@@ -138,7 +138,7 @@ export class Containers {
   }
 
   async #createOrFind(sandboxId: string, spec: RuntimeContainerSpec, create: () => Promise<{ containerId: string }>): Promise<string> {
-    const deadlineMs = this.#clock.nowMs() + RESERVED_WAIT_MS;
+    const deadlineMs = this.#clock.steadyMs() + RESERVED_WAIT_MS;
     for (;;) {
       try {
         return (await create()).containerId;
@@ -149,7 +149,7 @@ export class Containers {
         const status = existing === undefined ? undefined : await this.#statusOf(existing.id, existing.state);
         if (existing !== undefined && status !== undefined && !wasCutOff(status)) return existing.id;
         if (existing !== undefined) await this.remove(existing.id);
-        if (this.#clock.nowMs() > deadlineMs) throw createProblem(spec, error);
+        if (this.#clock.steadyMs() > deadlineMs) throw createProblem(spec, error);
         await this.#clock.sleep(50);
       }
     }
@@ -162,7 +162,7 @@ export class Containers {
   }
 
   async #waitStarted(id: string): Promise<void> {
-    const deadlineMs = this.#clock.nowMs() + STARTING_WAIT_MS;
+    const deadlineMs = this.#clock.steadyMs() + STARTING_WAIT_MS;
     for (;;) {
       const status = await this.#freshStatus(id);
       if (status === undefined) throw new Problem("not-found", `container ${id} does not exist`);
@@ -170,7 +170,8 @@ export class Containers {
       if (status.state === "CONTAINER_RUNNING" || nanosToMs(status.startedAt) > 0) return;
       if (status.state === "CONTAINER_EXITED")
         throw new Problem("invalid", `container ${id} could not be started: ${status.message || status.reason}`);
-      if (this.#clock.nowMs() > deadlineMs) throw new Problem("unavailable", `container ${id} is being started by another call and does not come up`);
+      if (this.#clock.steadyMs() > deadlineMs)
+        throw new Problem("unavailable", `container ${id} is being started by another call and does not come up`);
       await this.#clock.sleep(50);
     }
   }

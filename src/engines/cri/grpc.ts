@@ -174,14 +174,14 @@ export class ContainerdClient {
   #unary<Request extends object, Response>(service: string, name: string): Call<Request, Response> {
     const method = methodOf(service, name);
     return async (request, options = {}) => {
-      const deadlineMs = this.#clock.nowMs() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
+      const deadlineMs = this.#clock.steadyMs() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
       for (;;) {
         try {
           return (await this.#send(name, method, request, deadlineMs)) as Response;
         } catch (error) {
           // After a start of containerd its sockets answer a moment before CRI has looked at what runs.
           const early = error instanceof RpcError && error.message.includes("server is not initialized yet");
-          if (!early || this.#clock.nowMs() > deadlineMs) throw error;
+          if (!early || this.#clock.steadyMs() > deadlineMs) throw error;
           await this.#clock.sleep(20);
         }
       }
@@ -196,7 +196,8 @@ export class ContainerdClient {
         method.responseDeserialize,
         request,
         this.#metadata,
-        { deadline: deadlineMs },
+        // gRPC wants a time of the wall clock, and makes a duration of it at once.
+        { deadline: this.#clock.nowMs() + deadlineMs - this.#clock.steadyMs() },
         (error: ServiceError | null, response?: object) => {
           if (error === null) resolve(response);
           else reject(new RpcError(name, error.code, error.details));

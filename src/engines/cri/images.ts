@@ -171,11 +171,11 @@ export class Images {
 
   /** CRI learns of an imported image by an event of containerd's, a moment later. */
   async #indexed(name: string): Promise<ImageInfo> {
-    const deadlineMs = this.#options.clock.nowMs() + INDEX_DEADLINE_MS;
+    const deadlineMs = this.#options.clock.steadyMs() + INDEX_DEADLINE_MS;
     for (let delayMs = 5; ; delayMs = Math.min(delayMs * 2, 250)) {
       const info = await this.#local(name);
       if (info !== undefined) return info;
-      if (this.#options.clock.nowMs() > deadlineMs)
+      if (this.#options.clock.steadyMs() > deadlineMs)
         throw new Problem("unavailable", `image ${name} was imported, but containerd's CRI does not show it`);
       await this.#options.clock.sleep(delayMs);
     }

@@ -279,8 +279,8 @@ class Runtime implements CriRuntime {
 
   async #until(condition: () => Promise<boolean>): Promise<void> {
     const { clock } = this.#parts;
-    const deadlineMs = clock.nowMs() + SETTLE_MS;
-    for (let delayMs = 2; !(await condition()) && clock.nowMs() < deadlineMs; delayMs = Math.min(delayMs * 2, 200)) await clock.sleep(delayMs);
+    const deadlineMs = clock.steadyMs() + SETTLE_MS;
+    for (let delayMs = 2; !(await condition()) && clock.steadyMs() < deadlineMs; delayMs = Math.min(delayMs * 2, 200)) await clock.sleep(delayMs);
   }
 
   #emit(event: RuntimeEvent): void {

@@ -43,7 +43,7 @@ export class Sandboxes {
   /** As `ContainerRuntime.createSandbox`. One of the same name that has ended is replaced. */
   async create(spec: SandboxSpec): Promise<Sandbox> {
     const config = sandboxConfig(spec);
-    const deadlineMs = this.#clock.nowMs() + RESERVED_WAIT_MS;
+    const deadlineMs = this.#clock.steadyMs() + RESERVED_WAIT_MS;
     for (;;) {
       try {
         const { podSandboxId } = await this.#client.runPodSandbox({ config, runtimeHandler: spec.runtimeHandler });
@@ -54,7 +54,7 @@ export class Sandboxes {
         const existing = await this.#existing(spec.name);
         if (existing !== undefined) return existing;
         // Being made by a call whose caller is gone: it ends in a sandbox, or in the name being free.
-        if (this.#clock.nowMs() > deadlineMs) throw problemOf(error, `cannot make sandbox ${spec.name}`);
+        if (this.#clock.steadyMs() > deadlineMs) throw problemOf(error, `cannot make sandbox ${spec.name}`);
         await this.#clock.sleep(50);
       }
     }

@@ -151,9 +151,9 @@ export class ProxyProcess {
   async #reload(structure: string): Promise<void> {
     const { places, clock, logger } = this.#options;
     await createMasterClient(places.masterSocket, clock).command("reload");
-    const deadlineMs = clock.nowMs() + RELOAD_TIMEOUT_MS;
+    const deadlineMs = clock.steadyMs() + RELOAD_TIMEOUT_MS;
     while ((await this.#runningStructure()) !== structure) {
-      if (clock.nowMs() > deadlineMs) {
+      if (clock.steadyMs() > deadlineMs) {
         const words = (await readTextIfAny(join(places.folder, "haproxy.log")))?.trim().split("\n").slice(-5).join("\n");
         throw new Problem("unavailable", `HAProxy of ${places.daemonName} did not take over a new configuration; its last words:\n${words}`);
       }

@@ -3,6 +3,7 @@ import type { Engine, WorkloadView } from "../../contracts/engine.ts";
 import type { Operation, Service, Toolbox } from "../../contracts/service.ts";
 import type { Store } from "../../contracts/store.ts";
 import type { TaskHook } from "../../contracts/task-hook.ts";
+import { PresentTimes } from "../../core/present-times.ts";
 import { createServiceController } from "./controllers/service-controller.ts";
 import { createTaskController } from "./controllers/task-controller.ts";
 import { createTaskDefinitionController } from "./controllers/task-definition-controller.ts";
@@ -71,6 +72,7 @@ export function createEcsService({ store, engine, ports, toolbox, config = {} }:
     ...toolbox,
     logger: toolbox.logger.child({ room: "services/ecs" }),
     store,
+    times: new PresentTimes(toolbox.clock),
     engine,
     ports,
     tasks,

@@ -60,6 +60,7 @@ class Step {
   #service: ServiceRecord;
   readonly #tasks: readonly PlannedTask[];
   readonly #nowMs: number;
+  readonly #presentOf: (atMs: number) => number;
   readonly #starts: StartIntent[] = [];
   readonly #stops = new Map<string, string>();
   readonly #settled: string[] = [];
@@ -70,10 +71,11 @@ class Step {
   #failedNow: string | undefined;
   #requeueAtMs = Number.POSITIVE_INFINITY;
 
-  constructor({ service, tasks, nowMs }: ServiceObservation) {
+  constructor({ service, tasks, nowMs, presentOf }: ServiceObservation) {
     this.#service = service;
     this.#tasks = tasks;
     this.#nowMs = nowMs;
+    this.#presentOf = presentOf ?? ((atMs) => atMs);
   }
 
   plan(): ServicePlan {
@@ -206,7 +208,7 @@ class Step {
   #move(primary: DeploymentRecord, wanted: Wanted): void {
     const room = Math.max(0, wanted.bounds.upper - wanted.live.length);
     const need = this.#service.desiredCount - wanted.good.length;
-    const waitMs = (primary.throttle?.notBeforeMs ?? 0) - this.#nowMs;
+    const waitMs = primary.throttle === undefined ? 0 : this.#presentOf(primary.throttle.notBeforeMs) - this.#nowMs;
     if (need > 0 && waitMs > 0) this.#requeue(this.#nowMs + waitMs);
     // A task that is failing counts once it has stopped, and may set the back-off: its replacement waits for that.
     const failing = wanted.stopping.filter((task) => task.deploymentId === primary.id && isFailing(task, this.#nowMs)).length;

@@ -62,7 +62,12 @@ export function createServiceController(room: Room): Controller {
 async function reconcileService(room: Room, stored: Stored<ServiceRecord>): Promise<ReconcileResult | void> {
   if (stored.value.status === "INACTIVE") return expire(room, stored);
   const observed = await Promise.all(room.tasks.ofService(stored.key).map((task) => observe(room, task)));
-  const plan = planService({ service: stored.value, tasks: observed, nowMs: room.clock.nowMs() });
+  const plan = planService({
+    service: stored.value,
+    tasks: observed,
+    nowMs: room.clock.nowMs(),
+    presentOf: (atMs) => room.times.of(atMs),
+  });
   const made = await makeTasks(room, plan);
   const events = [
     ...plan.events,
@@ -253,15 +258,15 @@ async function observe(room: Room, task: ObservedTask): Promise<PlannedTask> {
     createdAtMs: record.createdAtMs,
     phase: phaseOf(task),
     ...(record.capacityProviderName === undefined ? {} : { capacityProviderName: record.capacityProviderName }),
-    ...(status?.startedAtMs === undefined ? {} : { startedAtMs: status.startedAtMs }),
-    ...(stoppedAtMs === undefined ? {} : { stoppedAtMs }),
+    ...(status?.startedAtMs === undefined ? {} : { startedAtMs: room.times.past(status.startedAtMs) }),
+    ...(stoppedAtMs === undefined ? {} : { stoppedAtMs: room.times.past(stoppedAtMs) }),
     ...(stop === undefined ? {} : { stop: { code: stop.code, reason: stop.reason } }),
     hasHealthCheck: record.containers.some((container) => container.essential && container.hasHealthCheck),
     health: status?.health ?? "UNKNOWN",
     targets: await targetsOf(room, task),
     settled: record.service?.settled ?? false,
     announced: record.service?.announced ?? false,
-    ...(record.protection === undefined ? {} : { protectedUntilMs: record.protection.expiresAtMs }),
+    ...(record.protection === undefined ? {} : { protectedUntilMs: room.times.of(record.protection.expiresAtMs) }),
   };
 }
 

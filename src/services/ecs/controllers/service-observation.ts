@@ -34,6 +34,8 @@ export interface ServiceObservation {
   readonly service: ServiceRecord;
   readonly tasks: readonly PlannedTask[];
   readonly nowMs: number;
+  /** A stored time to come, as it compares with `nowMs` when the wall clock was set meanwhile; left out, it is as stored. */
+  readonly presentOf?: (atMs: number) => number;
 }
 
 /**
