@@ -1,5 +1,10 @@
 /** What is decided at an instance's first start and kept in `<dataDir>/instance.json`. */
-export type KeptInstance = Pick<InstanceConfig, "instanceId" | "port" | "account" | "region" | "vpcCidr" | "runDir" | "engine">;
+export interface KeptInstance extends Pick<InstanceConfig, "instanceId" | "port" | "account" | "region" | "vpcCidr" | "runDir" | "engine"> {
+  /** Of the file; a newer one than is known is refused. */
+  readonly format: number;
+  /** Of the Tidegate that started it last. */
+  readonly tidegateVersion: string;
+}
 
 /** One running Tidegate: where it keeps things and how it is reached. Made once in `server/`, handed down, never global. */
 export interface InstanceConfig {

@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { InstanceConfig } from "../core/config.ts";
 import { parseFlags } from "./flags.ts";
 import { findInstance, openInstance } from "./instance.ts";
+import { VERSION } from "./version.ts";
 
 let folder: string;
 const runDirs: string[] = [];
@@ -32,6 +33,21 @@ it("keeps what was decided at the first start, and refuses a flag that contradic
   });
   await expect(start("--region", "eu-west-2")).rejects.toMatchObject({ kind: "conflict" });
   expect((await start("--port", "4999")).port).toBe(4999);
+});
+
+it("reads what an older Tidegate kept, says who wrote it last, and refuses what a newer one wrote", async () => {
+  const first = await start("--engine", "simulated");
+  const path = join(folder, "instance.json");
+  const { format, engine, tidegateVersion, ...oldest } = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  expect([format, engine, tidegateVersion]).toEqual([2, "simulated", VERSION]);
+  await writeFile(path, JSON.stringify(oldest));
+  expect(await start()).toEqual({ ...first, engine: "cri" });
+  expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ ...oldest, engine: "cri", format: 2, tidegateVersion: VERSION });
+  await writeFile(path, JSON.stringify({ ...oldest, format: 3, tidegateVersion: "9.1.0" }));
+  await expect(start()).rejects.toMatchObject({
+    kind: "unsupported",
+    message: expect.stringMatching(/has format 3; this Tidegate knows formats up to 2\. A newer Tidegate \(9\.1\.0\) wrote it/) as string,
+  });
 });
 
 it("takes no folder that holds other people's things, since its purge removes the folder", async () => {

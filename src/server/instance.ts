@@ -8,6 +8,8 @@ import { exclusively } from "../host/exclusively.ts";
 import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
 import { makeRunDir, otherInstances } from "./first-start.ts";
 import type { ServerFlags } from "./flags.ts";
+import { INSTANCE_FORMAT, readInstanceFile } from "./instance-file.ts";
+import { VERSION } from "./version.ts";
 
 /** The network to use, given the one that was asked for and those that other instances have. */
 type PickCidr = (wanted: string | undefined, taken: readonly string[]) => Promise<string>;
@@ -19,14 +21,16 @@ const DEFAULT_REGION = "us-east-1";
 
 /**
  * The instance under `flags.dataDir`, made at first start: free port and CIDR are chosen then, and kept.
- * @throws Problem `unavailable` when a port that was asked for is taken; `conflict` when a flag contradicts what was kept.
+ * @throws Problem `unavailable` when a port that was asked for is taken; `conflict` when a flag contradicts what was kept; `unsupported` when
+ *   a newer Tidegate made it.
  */
 export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Promise<InstanceConfig> {
   await mkdir(flags.dataDir, { recursive: true, mode: 0o755 });
   await mkdir(RUN_ROOT, { recursive: true, mode: 0o755 });
   const path = join(flags.dataDir, "instance.json");
   const before = await readKept(path);
-  const keep = async (kept: KeptInstance): Promise<KeptInstance> => {
+  const keep = async (decided: KeptInstance): Promise<KeptInstance> => {
+    const kept = { ...decided, format: INSTANCE_FORMAT, tidegateVersion: VERSION };
     if (JSON.stringify(before) !== JSON.stringify(kept)) await writeFileAtomically(path, `${JSON.stringify(kept, null, 2)}\n`);
     await makeRunDir(kept.runDir, flags.dataDir);
     return kept;
@@ -52,9 +56,7 @@ export async function findInstance(dataDir: string): Promise<InstanceConfig | un
 
 async function readKept(path: string): Promise<KeptInstance | undefined> {
   const text = await readTextIfAny(path);
-  if (text === undefined) return undefined;
-  // Instances made before the engine was kept ran containers.
-  return { engine: "cri", ...(JSON.parse(text) as Omit<KeptInstance, "engine"> & Partial<KeptInstance>) };
+  return text === undefined ? undefined : readInstanceFile(text, path);
 }
 
 async function firstStart(flags: ServerFlags, pickCidr: PickCidr): Promise<KeptInstance> {
@@ -71,6 +73,8 @@ async function firstStart(flags: ServerFlags, pickCidr: PickCidr): Promise<KeptI
     vpcCidr: await pickCidr(flags.vpcCidr, cidrs),
     runDir: join(RUN_ROOT, instanceId),
     engine: flags.engine ?? "cri",
+    format: INSTANCE_FORMAT,
+    tidegateVersion: VERSION,
   };
 }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { isProblem, messageOf } from "../core/problem.ts";
@@ -7,8 +6,8 @@ import { parseFlags } from "./flags.ts";
 import { openInstance } from "./instance.ts";
 import { createLogger } from "./logger.ts";
 import { startServer } from "./server.ts";
+import { VERSION } from "./version.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
 const logger = createLogger();
 const toolbox = { clock: systemClock, ids: randomIds, logger };
 
@@ -16,10 +15,10 @@ async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2));
   const config = await openInstance(flags, async (wanted, taken) => wanted ?? (await pickFreeCidr({ alsoUsed: taken })) ?? "172.31.0.0/16");
   const startedMs = systemClock.steadyMs();
-  const server = await startServer(config, toolbox, version);
+  const server = await startServer(config, toolbox, VERSION);
   const { instanceId, dataDir, port, account, region, vpcCidr, engine, auth } = config;
   logger.info("tidegate serves", {
-    version,
+    version: VERSION,
     instanceId,
     dataDir,
     port,

@@ -24,6 +24,7 @@ import { createIamService } from "../services/iam/service.ts";
 import { createLogsService } from "../services/logs/service.ts";
 import { createStsService } from "../services/sts/service.ts";
 import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
+import { VERSION } from "./version.ts";
 import { ecsPorts, imagesForTasks, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
 
 /** Everything an instance is made of, tied together; nothing is started yet beyond what the rooms open. */
@@ -54,7 +55,7 @@ const SIMULATED_MEMORY_MIB = 2 ** 40;
 /** Opens the rooms. What can be opened side by side is: containerd's start is the longest of it. */
 export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observers: RoomObservers = {}): Promise<Rooms> {
   const { clock, ids, logger } = toolbox;
-  const store = await openSqliteStore({ path: join(config.dataDir, "tidegate.db"), logger, ...observers });
+  const store = await openSqliteStore({ path: join(config.dataDir, "tidegate.db"), clock, logger, version: VERSION, ...observers });
   const supervisor = await createDaemonSupervisor({ config, clock, logger });
   const runtimeOpening = openRuntime(config, { ...toolbox, supervisor });
   runtimeOpening.catch(() => {});

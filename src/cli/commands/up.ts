@@ -22,6 +22,8 @@ interface UpOptions {
 }
 
 const START_TIMEOUT_MS = 90_000;
+/** So `server/main.ts` begins its last words. */
+const GIVING_UP = "tidegate cannot start: ";
 
 /** Starts the control plane: in the foreground, or with `--detach` in the background once it serves. */
 export const up: Command<UpOptions> = {
@@ -104,7 +106,10 @@ async function waitUntilServing(session: Session, child: { readonly ended: Promi
   void child.ended.then((value) => (code = value));
   for (;;) {
     if (code !== undefined)
-      throw new CommandError(`Tidegate ended with ${code} while starting. Its log says:\n${await lastLines(child.logPath)}`, code === 2 ? 2 : 1);
+      throw new CommandError(
+        (await lastWords(child.logPath)) ?? `Tidegate ended with ${code} while starting. Its log, ${child.logPath}, is empty.`,
+        code === 2 ? 2 : 1,
+      );
     if (await serves(session.dataDir)) return;
     if (systemClock.steadyMs() > untilMs)
       throw new CommandError(`Tidegate does not serve after ${START_TIMEOUT_MS / 1000} s. Its log says:\n${await lastLines(child.logPath)}`);
@@ -117,6 +122,14 @@ async function serves(dataDir: string): Promise<boolean> {
   if (instance === undefined || (await serverPid(instance)) === undefined) return false;
   const response = await fetch(`http://127.0.0.1:${instance.port}/healthz`).catch(() => undefined);
   return response !== undefined && ((await response.json()) as { readonly serving?: boolean }).serving === true;
+}
+
+/** What the server said as it gave up, which names what to do; else the end of its log. */
+async function lastWords(path: string): Promise<string | undefined> {
+  const lines = await lastLines(path);
+  const said = lines.lastIndexOf(GIVING_UP);
+  if (said >= 0) return `${lines.slice(said)}\n(log: ${path})`;
+  return lines === "" ? undefined : `Tidegate ended while starting. Its log, ${path}, says:\n${lines}`;
 }
 
 async function lastLines(path: string): Promise<string> {

@@ -2,7 +2,7 @@ import { chmod, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Change, Collection, ListOptions, Store, Stored, Write } from "../../contracts/store.ts";
-import type { Logger } from "../../core/logger.ts";
+import { systemClock } from "../../core/clock.ts";
 import { messageOf, Problem } from "../../core/problem.ts";
 import { applyWrites, type PreparedWrite, type RowTable } from "../apply-writes.ts";
 import { ChangeFeed } from "../change-feed.ts";
@@ -10,21 +10,20 @@ import { CommitQueue, type Outcome } from "../commit-queue.ts";
 import { endOfPrefix } from "../keys.ts";
 import { parseFrozen } from "../values.ts";
 import { RowCache } from "./row-cache.ts";
-import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
+import { migrate, type MigrateOptions } from "./migrate.ts";
 
 const BUSY_TIMEOUT_MS = 5_000;
 const CACHE_CHARACTERS = 16 * 1024 * 1024;
 
-export interface SqliteStoreOptions {
-  readonly path: string;
-  readonly logger: Logger;
+export interface SqliteStoreOptions extends Pick<MigrateOptions, "path" | "logger">, Partial<Omit<MigrateOptions, "path" | "logger">> {
   /** Told how long each commit took, its sync to disk included. */
   readonly observeCommit?: (seconds: number) => void;
 }
 
 /**
- * Opens (or makes) the database file at `path`, for its owner alone: secrets are in it. Every acknowledged write survives a power cut.
- * @throws Problem `unsupported` when a newer Tidegate wrote the file; `unavailable` when it cannot be opened.
+ * Opens (or makes) the database file at `path`, for its owner alone: secrets are in it. One of an older Tidegate is brought to the newest
+ * schema first. Every acknowledged write survives a power cut.
+ * @throws Problem `unsupported` when a newer Tidegate wrote the file; `unavailable` when it cannot be opened or migrated.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   await mkdir(dirname(options.path), { recursive: true });
@@ -37,7 +36,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
   try {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
-    migrate(database, options.path);
+    await migrate(database, { clock: systemClock, version: "unknown", ...options });
     return new SqliteStore(database, options);
   } catch (cause) {
     database.close();
@@ -54,24 +53,6 @@ async function keepPrivate(path: string): Promise<void> {
       if (error.code !== "ENOENT") throw error;
     });
   }
-}
-
-function migrate(database: DatabaseSync, path: string): void {
-  database.exec("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT;");
-  const found = database.prepare("SELECT version FROM schema_version").get() as { readonly version: number } | undefined;
-  const version = found?.version ?? 0;
-  if (version > SCHEMA_VERSION) {
-    database.exec("ROLLBACK");
-    throw new Problem(
-      "unsupported",
-      `the database ${path} has schema version ${version}; this Tidegate knows versions up to ${SCHEMA_VERSION}. ` +
-        "A newer Tidegate wrote it: start that one again, or restore a backup made before the upgrade.",
-    );
-  }
-  for (const step of MIGRATIONS.slice(version)) database.exec(step);
-  if (found === undefined) database.exec(`INSERT INTO schema_version VALUES (${SCHEMA_VERSION})`);
-  else database.exec(`UPDATE schema_version SET version = ${SCHEMA_VERSION}`);
-  database.exec("COMMIT");
 }
 
 interface SqlRow {
