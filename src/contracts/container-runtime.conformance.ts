@@ -27,8 +27,8 @@ export interface RuntimeHarness {
  * the name.
  */
 export const CONFORMANCE_PROGRAMS = {
-  /** Runs until it is told to stop, and then ends with 143. */
-  forever: "trap 'exit 143' TERM; while :; do sleep 0.1; done",
+  /** Says so once it can be told to stop, runs until then, and ends with 143. */
+  forever: "trap 'exit 143' TERM; echo ready; while :; do sleep 0.1; done",
   /** Ends at once with exit code 3. */
   "exits-3": "exit 3",
   /** Does not end by SIGTERM. */
@@ -132,6 +132,13 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
       return { id, sandbox: in_ };
     }
 
+    /** Waits until SIGTERM meets the program's own handler: before that it would be ignored, and the stop would last its whole grace. */
+    async function handlesTerm(sandbox: Sandbox): Promise<void> {
+      if (!options.writesLogs) return;
+      const path = join(harness.logRoot, sandbox.name, "forever/0.log");
+      await until("the program is ready", async () => (await readFile(path, "utf8").catch(() => "")).includes("ready"));
+    }
+
     async function exited(id: string): Promise<RuntimeContainer> {
       await until("the container has exited", async () => (await look(id))?.state === "exited");
       return (await look(id)) as RuntimeContainer;
@@ -194,6 +201,7 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
       expect(running?.startedAtMs).toBeGreaterThanOrEqual(running?.createdAtMs ?? Infinity);
       expect(running?.exitCode).toBeUndefined();
 
+      await handlesTerm(sandbox);
       await runtime.stopContainer(id, { graceSeconds: 30 });
       await runtime.stopContainer(id, { graceSeconds: 30 });
       const ended = await look(id);
@@ -344,6 +352,7 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
         expect(await look(id)).toEqual(before);
         expect((await runtime.listSandboxes()).find((other) => other.id === sandbox.id)).toEqual(sandbox);
         expect(await runtime.execSync(id, { command: ["/bin/sh", "-c", "exit 0"], timeoutMs: 20_000 })).toMatchObject({ exitCode: 0 });
+        await handlesTerm(sandbox);
         await runtime.stopContainer(id, { graceSeconds: 30 });
         expect(await look(id)).toMatchObject({ state: "exited", exitCode: 143 });
       });

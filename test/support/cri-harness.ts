@@ -64,7 +64,14 @@ export async function criHarness(options: CriHarnessOptions = {}): Promise<CriHa
       const before = pid();
       process.kill(before ?? 0, "SIGKILL");
       while (pid() === undefined || pid() === before) await systemClock.sleep(20);
-      await runtime.fingerprint();
+      // The first call may still go to the dead one's connection.
+      while (
+        !(await runtime.fingerprint().then(
+          () => true,
+          () => false,
+        ))
+      )
+        await systemClock.sleep(20);
     },
     async dispose() {
       try {
