@@ -129,6 +129,7 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
       const in_ = sandbox ?? (await newSandbox());
       const id = await runtime.createContainer(in_, containerSpec(program));
       await runtime.startContainer(id);
+      if (program === "forever") await handlesTerm(in_);
       return { id, sandbox: in_ };
     }
 
@@ -352,7 +353,6 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
         expect(await look(id)).toEqual(before);
         expect((await runtime.listSandboxes()).find((other) => other.id === sandbox.id)).toEqual(sandbox);
         expect(await runtime.execSync(id, { command: ["/bin/sh", "-c", "exit 0"], timeoutMs: 20_000 })).toMatchObject({ exitCode: 0 });
-        await handlesTerm(sandbox);
         await runtime.stopContainer(id, { graceSeconds: 30 });
         expect(await look(id)).toMatchObject({ state: "exited", exitCode: 143 });
       });
