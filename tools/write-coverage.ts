@@ -29,6 +29,7 @@ async function reportOfServer(): Promise<string> {
     auth: "iam",
     engine: "simulated",
     hostPorts: [],
+    publish: [],
     manageHosts: false,
     trustHostCa: false,
   };

@@ -37,6 +37,32 @@ export interface Network {
   endpoints(): Promise<readonly VpcEndpoint[]>;
 }
 
+/** A port of the host that leads to an address in a VPC. */
+export interface PublishedPort {
+  /** IPv4 address of the host; `0.0.0.0`: all it has, loopback included. */
+  readonly address: string;
+  readonly port: number;
+  readonly vpcId: string;
+  /** Who listens there on the same port, e.g. a load balancer's address. */
+  readonly target: string;
+}
+
+export interface PublishOutcome {
+  readonly open: boolean;
+  /** Why it is not open, or what is wrong although it is; in words. */
+  readonly problem?: string;
+}
+
+/** Lets the world in, at ports of the host. The kernel carries it: what is open stays open while Tidegate is away. */
+export interface PortPublisher {
+  /**
+   * Makes these ports lead into VPCs, and closes all others; what is open and wanted still is not disturbed, and connections that are
+   * established go on. Answers what became of each, in the same order: one that another program holds is not opened. Idempotent, and to be
+   * asked again from time to time: ports become free, links come up.
+   */
+  publish(ports: readonly PublishedPort[]): Promise<readonly PublishOutcome[]>;
+}
+
 /** Where a VPC's containers reach Tidegate. The server listens on `hostAddress`; inside the VPC `apiUrl` and 169.254.170.2:80 lead there. */
 export interface VpcEndpoint {
   readonly vpcId: string;

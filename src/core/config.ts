@@ -6,6 +6,15 @@ export interface KeptInstance extends Pick<InstanceConfig, "instanceId" | "port"
   readonly tidegateVersion: string;
 }
 
+/** A port of the host that leads to a load balancer's listener on the same port. */
+export interface Publication {
+  /** IPv4 address of the host; `0.0.0.0`: all it has, loopback included. */
+  readonly address: string;
+  readonly port: number;
+  /** Its name, looked up in the instance's own account and region first, or its ARN. */
+  readonly loadBalancer: string;
+}
+
 /** One running Tidegate: where it keeps things and how it is reached. Made once in `server/`, handed down, never global. */
 export interface InstanceConfig {
   /** Six lower-case hex digits, made at first start and kept; in the name or label of everything outside the store. */
@@ -26,6 +35,8 @@ export interface InstanceConfig {
   readonly engine: "cri" | "simulated";
   /** Host ports that containers may reach through `host.tidegate.internal`. */
   readonly hostPorts: readonly number[];
+  /** Ports of the host that lead to load balancers. */
+  readonly publish: readonly Publication[];
   /** Write the marked block in /etc/hosts. */
   readonly manageHosts: boolean;
   /** Containers and builds trust the host's CA bundle. */

@@ -4,7 +4,7 @@ import type { Controller } from "../contracts/controller.ts";
 import type { DaemonSupervisor } from "../contracts/daemon.ts";
 import type { TargetRegistrar } from "../contracts/load-balancer.ts";
 import type { LoadBalancing } from "../contracts/load-balancing.ts";
-import type { Network } from "../contracts/network.ts";
+import type { Network, PortPublisher } from "../contracts/network.ts";
 import type { Store } from "../contracts/store.ts";
 import { type ControllerState, createControllerRunner } from "../control/controller-runner.ts";
 import type { Clock } from "../core/clock.ts";
@@ -15,6 +15,7 @@ import { ProxyProcess } from "./haproxy/proxy-process.ts";
 import { createLoadBalancing } from "./load-balancing.ts";
 import type { ProxyPlace } from "./plan-proxy.ts";
 import { createProvisioner } from "./provision.ts";
+import { createPublishController, type PublicationState } from "./publish/publish-controller.ts";
 import { loadBalancerRecords } from "./records.ts";
 import { createTargetRegistrar } from "./registrar.ts";
 import { createVpcController } from "./vpc-controller.ts";
@@ -25,6 +26,8 @@ const HAPROXY_USER = "haproxy";
 export interface LoadBalancersOptions {
   /** `engine`: with the simulated one there is no HAProxy, and every target in use is healthy. */
   readonly config: Pick<InstanceConfig, "instanceId" | "dataDir" | "runDir"> & Partial<Pick<InstanceConfig, "engine">>;
+  /** Ports of the host that lead to load balancers; left out, none is touched. */
+  readonly publish?: Pick<InstanceConfig, "publish" | "account" | "region"> & { readonly publisher: PortPublisher };
   readonly store: Store;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -42,6 +45,8 @@ export interface LoadBalancers {
   readonly controllers: readonly Controller[];
   /** How its controllers get on. */
   states(): readonly ControllerState[];
+  /** How each port that the operator wants published stands. */
+  published(): readonly PublicationState[];
   /** Frees what no record knows, adopts the HAProxies that run, and begins to converge. After the network's start. */
   start(): Promise<void>;
   /** Ends the controllers; HAProxy goes on. */
@@ -64,15 +69,20 @@ export async function createLoadBalancers(options: LoadBalancersOptions): Promis
     sources: (wake) => proxies.watch(wake),
     isSimulated: options.config.engine === "simulated",
   });
-  const runner = createControllerRunner({ store, controllers: [controller], clock, logger });
+  const publishing = options.publish === undefined ? undefined : publishControllerOf(options.publish, { store, logger });
+  const controllers = [controller, ...(publishing === undefined ? [] : [publishing])];
+  const runner = createControllerRunner({ store, controllers, clock, logger });
   return {
     registrar: createTargetRegistrar(options),
     api: createLoadBalancing(options),
-    controllers: [controller],
+    controllers,
     states: () => runner.state(),
+    published: () => publishing?.states() ?? [],
     async start() {
       await sweep(options);
       await provisioner.sweep();
+      // So that whoever hears that Tidegate serves hears how its ports stand; a failure is the runner's to repeat.
+      await publishing?.start();
       await runner.start();
     },
     async close() {
@@ -86,6 +96,13 @@ export async function createLoadBalancers(options: LoadBalancersOptions): Promis
       await rm(rootOf(options), { recursive: true, force: true });
     },
   };
+}
+
+function publishControllerOf(
+  { publish: publications, publisher, account, region }: NonNullable<LoadBalancersOptions["publish"]>,
+  parts: Pick<LoadBalancersOptions, "store" | "logger">,
+): ReturnType<typeof createPublishController> {
+  return createPublishController({ ...parts, publications, publisher, home: { account, region } });
 }
 
 interface Proxies {

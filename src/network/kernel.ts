@@ -1,4 +1,5 @@
 /** What the network does to the machine, apart from its records. Two implementations: Linux, and none at all for `--engine simulated`. */
+import type { PublishOutcome, PublishedPort } from "../contracts/network.ts";
 import type { EniRecord } from "./records.ts";
 import type { VpcFacts } from "./vpc-facts.ts";
 
@@ -23,6 +24,8 @@ export interface Kernel {
   blocksInUse(): Promise<readonly { readonly cidr: string; readonly holder: string }[]>;
   /** A free link-local /30 for the veth to a VPC. */
   pickLink(taken: readonly string[]): Promise<string>;
+  /** See PortPublisher. */
+  publish(ports: readonly PublishedPort[]): Promise<readonly PublishOutcome[]>;
   /** Leaves the host as it was found. */
   removeEverything(): Promise<void>;
 }
@@ -39,5 +42,6 @@ export const recordsOnlyKernel: Kernel = {
   netnsPath: () => undefined,
   blocksInUse: async () => [],
   pickLink: async () => "169.254.172.0/30",
+  publish: async (ports) => ports.map(() => ({ open: false, problem: "the simulated engine has no network to publish" })),
   removeEverything: async () => {},
 };

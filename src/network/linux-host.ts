@@ -6,11 +6,23 @@ import { messageOf } from "../core/problem.ts";
 import { run } from "../host/run.ts";
 import { NETNS_FOLDER, UPLINK, firewallComment, hostLinkName, hostLinkPrefix, hostTable, netnsPrefix } from "./object-names.ts";
 import type { ChangedSetting, FirewallRule, HostFacts } from "./plan-host.ts";
-import { CHANGED_CHAIN, UNREACHABLE_METRIC, planFirewall, planHostLink, planHostTable, readChanged } from "./plan-host.ts";
+import {
+  CHANGED_CHAIN,
+  PUBLISHED_CHAIN,
+  UNREACHABLE_METRIC,
+  planFirewall,
+  planHostLink,
+  planHostTable,
+  readChanged,
+  readPublished,
+} from "./plan-host.ts";
 import type { HostChange } from "./records.ts";
 import { HOST_CHANGES } from "./records.ts";
 import type { Shell } from "./shell.ts";
 import { isMissing } from "./shell.ts";
+import type { PublishedPort } from "../contracts/network.ts";
+import { listListeners } from "./host-listeners.ts";
+import type { HostPortFacts } from "./host-ports.ts";
 import type { ActiveVpc } from "./vpc-facts.ts";
 
 export interface LinuxHostOptions {
@@ -22,6 +34,11 @@ export interface LinuxHostOptions {
 
 interface IpLink {
   readonly ifname: string;
+}
+
+interface IpAddress {
+  readonly ifname: string;
+  readonly addr_info: readonly { readonly family?: string; readonly local?: string }[];
 }
 
 interface IpRoute {
@@ -68,7 +85,7 @@ export class LinuxHost {
   async sync(facts: HostFacts): Promise<void> {
     const { shell } = this.#options;
     if (facts.vpcs.length === 0) return shell.nft(planHostTable(facts));
-    const forwarding = await this.#rememberForwarding();
+    const forwarding = await this.#rememberForwarding(facts.published ?? []);
     // Others must find in our table how a setting was before they can find it changed.
     await shell.nft(planHostTable({ ...facts, changed: await this.#changedSettings() }));
     await this.#setSysctls(facts, forwarding);
@@ -76,11 +93,12 @@ export class LinuxHost {
   }
 
   /** The settings by which the links forward that lead to others; how they were is remembered. */
-  async #rememberForwarding(): Promise<readonly string[]> {
+  async #rememberForwarding(published: readonly PublishedPort[]): Promise<readonly string[]> {
     const { shell } = this.#options;
     const routes = await shell.ipJson<IpRoute>("-4", "route", "show", "default");
-    const egress = [...new Set(routes.flatMap((route) => (route.dev === undefined || route.dev.startsWith("tg") ? [] : [route.dev])))];
-    const paths = egress.map((link) => `ipv4/conf/${link}/forwarding`);
+    const egress = routes.flatMap((route) => route.dev ?? []);
+    const links = [...new Set([...egress, ...(await this.#entrances(published))])].filter((link) => !link.startsWith("tg"));
+    const paths = links.map((link) => `ipv4/conf/${link}/forwarding`);
     const values = await shell.readSysctls(paths);
     const others = [...values.values()].includes("1") ? await this.#changedByOthers() : [];
     for (const [path, value] of values) {
@@ -91,6 +109,42 @@ export class LinuxHost {
     return [...values.keys()];
   }
 
+  /** The links by which clients of published ports come. */
+  async #entrances(published: readonly PublishedPort[]): Promise<readonly string[]> {
+    if (published.length === 0) return [];
+    const all = published.some(({ address }) => address === "0.0.0.0");
+    const wanted = new Set(published.map(({ address }) => address));
+    const found = await this.#addresses();
+    return found.filter(({ link, address }) => link !== "lo" && (all || wanted.has(address))).map(({ link }) => link);
+  }
+
+  async #addresses(): Promise<readonly { readonly link: string; readonly address: string }[]> {
+    const links = await this.#options.shell.ipJson<IpAddress>("-4", "address", "show");
+    return links.flatMap(({ ifname, addr_info: found }) =>
+      found.flatMap(({ family, local }) => (family === "inet" && local !== undefined ? [{ link: ifname, address: local }] : [])),
+    );
+  }
+
+  /** The ports that an earlier process has published and the kernel carries still; none after a reboot. */
+  async published(): Promise<readonly PublishedPort[]> {
+    return this.#publishedBy(hostTable(this.#options.instanceId));
+  }
+
+  /** What may stand in the way of a port. */
+  async portFacts(): Promise<Omit<HostPortFacts, "open">> {
+    const [listeners, addresses, tables] = await Promise.all([listListeners(this.#options.shell), this.#addresses(), this.#tablesOfOthers()]);
+    const others = await Promise.all(
+      tables.map(async (table) => (await this.#publishedBy(table)).map((port) => ({ ...port, instanceId: table.slice(hostTable("").length) }))),
+    );
+    return { listeners, addresses: addresses.map(({ address }) => address), others: others.flat() };
+  }
+
+  async #publishedBy(table: string): Promise<readonly PublishedPort[]> {
+    const listing = this.#options.shell.run(["nft", "list", "chain", "inet", table, PUBLISHED_CHAIN]);
+    // No table yet, one that goes at this moment, or one made by an earlier version.
+    return readPublished((await listing.catch(() => ({ stdout: "" }))).stdout);
+  }
+
   async #changedSettings(): Promise<readonly ChangedSetting[]> {
     const changes = await this.#options.store.list(HOST_CHANGES);
     return changes.flatMap(({ value }) => (value.type === "sysctl" ? [value] : []));
@@ -98,18 +152,25 @@ export class LinuxHost {
 
   /** What the other instances on this host say in their tables. */
   async #changedByOthers(): Promise<readonly ChangedSetting[]> {
-    const { shell, instanceId } = this.#options;
-    const { stdout } = await shell.run(["nft", "list", "tables", "inet"]);
-    const tables = [...stdout.matchAll(HOST_TABLES)].map(([, table = ""]) => table).filter((table) => table !== hostTable(instanceId));
+    const { shell } = this.#options;
+    const tables = await this.#tablesOfOthers();
     // One that goes at this moment, or was made by an earlier version, says nothing.
     const chains = tables.map((table) => shell.run(["nft", "list", "chain", "inet", table, CHANGED_CHAIN]).catch(() => ({ stdout: "" })));
     return (await Promise.all(chains)).flatMap((chain) => readChanged(chain.stdout));
   }
 
+  async #tablesOfOthers(): Promise<readonly string[]> {
+    const { shell, instanceId } = this.#options;
+    const { stdout } = await shell.run(["nft", "list", "tables", "inet"]);
+    return [...stdout.matchAll(HOST_TABLES)].map(([, table = ""]) => table).filter((table) => table !== hostTable(instanceId));
+  }
+
   /** Forwarding only on our links and on those by which the host reaches others; never host-wide. */
   async #setSysctls(facts: HostFacts, forwarding: readonly string[]): Promise<void> {
     const ours = facts.vpcs.map((vpc) => hostLinkName(this.#options.instanceId, vpc.vpcId));
-    const loopback = facts.ports.hostPorts.length > 0 || facts.loopbackResolver !== undefined ? "1" : "0";
+    const leadsToLoopback = facts.ports.hostPorts.length > 0 || facts.loopbackResolver !== undefined;
+    // A client on the host that asks loopback sends by our link too.
+    const loopback = leadsToLoopback || (facts.published ?? []).length > 0 ? "1" : "0";
     await this.#options.shell.writeSysctls({
       ...Object.fromEntries(
         ours.flatMap((link) => [

@@ -3,8 +3,11 @@ import { existsSync } from "node:fs";
 import type { Store } from "../contracts/store.ts";
 import type { Ids } from "../core/ids.ts";
 import type { Logger } from "../core/logger.ts";
+import type { PublishOutcome, PublishedPort } from "../contracts/network.ts";
 import { Problem, messageOf } from "../core/problem.ts";
 import { run } from "../host/run.ts";
+import { describeHolder } from "./host-listeners.ts";
+import { planPorts } from "./host-ports.ts";
 import type { Kernel } from "./kernel.ts";
 import { LinuxHost } from "./linux-host.ts";
 import { NETNS_FOLDER, eniLinkName, hostLinkName, hostLinkPrefix, netnsName, netnsPath } from "./object-names.ts";
@@ -48,6 +51,8 @@ class LinuxKernel implements Kernel {
   readonly #namespaces = new Map<string, Namespace>();
   /** Which interfaces are known to be plugged whole, and where. */
   readonly #plugged = new Map<string, string>();
+  /** Of the host's ports; the kernel has what an earlier process had opened. */
+  #published: readonly PublishedPort[] = [];
 
   constructor(options: LinuxKernelOptions) {
     this.#options = options;
@@ -68,7 +73,20 @@ class LinuxKernel implements Kernel {
       await run(["ip", "netns", "del", name]);
     }
     await this.#host.forgetRoutes(new Set(vpcs.map(({ vpc }) => vpc.cidr)));
+    this.#published = await this.#host.published();
     await this.#syncHost();
+  }
+
+  async publish(ports: readonly PublishedPort[]): Promise<readonly PublishOutcome[]> {
+    if (ports.length === 0 && this.#published.length === 0) return [];
+    const outcomes = planPorts(ports, { ...(await this.#host.portFacts()), open: this.#published }, describeHolder);
+    this.#published = ports.filter((_, index) => outcomes[index]?.open === true);
+    // Also where nothing has changed: links come up, and firewalls are loaded anew.
+    await this.#syncHost().catch(async (error: unknown) => {
+      this.#published = await this.#host.published();
+      throw error;
+    });
+    return outcomes;
   }
 
   async buildVpc(vpcId: string): Promise<void> {
@@ -207,7 +225,9 @@ class LinuxKernel implements Kernel {
 
   async #syncHost(): Promise<void> {
     const { instanceId, ports, activeVpcs, loopbackResolver } = this.#options;
-    await this.#hostTurn.run(() => this.#host.sync({ instanceId, ports, vpcs: activeVpcs(), loopbackResolver: loopbackResolver() }));
+    await this.#hostTurn.run(() =>
+      this.#host.sync({ instanceId, ports, vpcs: activeVpcs(), published: this.#published, loopbackResolver: loopbackResolver() }),
+    );
   }
 
   /** Links and addresses as the records say: removes the rest, plugs again what is missing and still has a namespace to be in. */

@@ -1,4 +1,5 @@
 /** What the host itself needs: a veth, a route and rules for each VPC. Pure texts; `linux-host.ts` applies them. */
+import type { PublishedPort } from "../contracts/network.ts";
 import type { HostLink } from "./records.ts";
 import { firewallComment, hostLinkName, hostLinkPrefix, hostTable } from "./object-names.ts";
 import type { ActiveVpc, Ports } from "./vpc-facts.ts";
@@ -9,6 +10,7 @@ export interface HostFacts {
   readonly ports: Ports;
   /** A resolver of the host on its loopback, which the VPCs' resolvers can reach only by translation. */
   readonly loopbackResolver?: string;
+  readonly published?: readonly PublishedPort[];
   /** Kernel settings that this instance, or one it shares the host with, has changed. */
   readonly changed?: readonly ChangedSetting[];
 }
@@ -28,6 +30,19 @@ export function readChanged(listing: string): readonly ChangedSetting[] {
   return [...listing.matchAll(/comment "(\S+) was (\S+)"/g)].map(([, path = "", before = ""]) => ({ path, before }));
 }
 
+/** The chain of our table that leads published ports to load balancers; its comments say which, to a later process and to other instances. */
+export const PUBLISHED_CHAIN = "published";
+
+/** What such a chain publishes, as `nft` lists it. */
+export function readPublished(listing: string): readonly PublishedPort[] {
+  return [...listing.matchAll(/comment "([\d.]+):(\d+) (vpc-\w+) ([\d.]+)"/g)].map(([, address = "", port = "", vpcId = "", target = ""]) => ({
+    address,
+    port: Number(port),
+    vpcId,
+    target,
+  }));
+}
+
 /** Metric of the `unreachable` route beneath each VPC's: worse than any other. */
 export const UNREACHABLE_METRIC = 4_278_198_272;
 
@@ -35,6 +50,7 @@ export const UNREACHABLE_METRIC = 4_278_198_272;
 export function planHostTable(facts: HostFacts): string {
   const table = `inet ${hostTable(facts.instanceId)}`;
   const ours = `"${hostLinkPrefix(facts.instanceId)}*"`;
+  const published = publishedIn(facts);
   const head = [`table ${table} {}`, `delete table ${table}`];
   if (facts.vpcs.length === 0) return lines(head);
   return lines([
@@ -49,12 +65,19 @@ export function planHostTable(facts: HostFacts): string {
       // Loopback is open to translated packets only.
       `iifname ${ours} ip daddr 127.0.0.0/8 drop`,
     ]),
+    chain(PUBLISHED_CHAIN, published.map(publishedRule)),
     chain("translate", [
       "type nat hook prerouting priority dstnat; policy accept;",
+      // What comes by a link and says that it goes to loopback is a forgery.
+      ...(published.length === 0 ? [] : [`ip daddr != 127.0.0.0/8 jump ${PUBLISHED_CHAIN}`]),
       ...facts.vpcs.flatMap((vpc) => translations(facts, vpc.vpcId, vpc.link)),
     ]),
+    // Clients on the host itself.
+    ...(published.length === 0 ? [] : [chain("translate-own", ["type nat hook output priority -100; policy accept;", `jump ${PUBLISHED_CHAIN}`])]),
     chain("leave", [
       "type nat hook postrouting priority srcnat; policy accept;",
+      // Published ports: answers to loopback, and to tasks that ask by the host's address, must come back this way. Everybody else is seen as who they are.
+      ...(published.length === 0 ? [] : facts.vpcs).map((vpc) => `oifname ${ours} ct status dnat ip saddr { 127.0.0.0/8, ${vpc.cidr} } masquerade`),
       ...facts.vpcs.map((vpc) => `ip saddr { ${vpc.cidr}, ${vpc.link.cidr} } oifname != { "lo" } oifname != "tg*" masquerade`),
     ]),
     chain("input", [
@@ -77,12 +100,27 @@ export function planHostTable(facts: HostFacts): string {
     chain("forward", [
       "type filter hook forward priority filter; policy accept;",
       `oifname ${ours} ct state established,related accept`,
+      ...published.map(({ vpcId, port, target }) => {
+        const link = hostLinkName(facts.instanceId, vpcId);
+        return `oifname "${link}" ct status dnat ip daddr ${target} tcp dport ${port} ct original proto-dst ${port} accept`;
+      }),
       `oifname ${ours} drop`,
       `iifname ${ours} oifname "tg*" drop`,
       `iifname ${ours} tcp flags syn / syn,rst tcp option maxseg size set rt mtu`,
     ]),
     "}",
   ]);
+}
+
+/** Those that lead somewhere: a VPC that is gone has no link. */
+function publishedIn({ published = [], vpcs }: HostFacts): readonly PublishedPort[] {
+  return published.filter(({ vpcId }) => vpcs.some((vpc) => vpc.vpcId === vpcId));
+}
+
+function publishedRule({ address, port, vpcId, target }: PublishedPort): string {
+  // Link-local addresses are the ends of our links, where Tidegate itself listens.
+  const to = address === "0.0.0.0" ? "fib daddr type local ip daddr != 169.254.0.0/16" : `ip daddr ${address}`;
+  return `${to} tcp dport ${port} dnat ip to ${target} comment "${address}:${port} ${vpcId} ${target}"`;
 }
 
 function translations(facts: HostFacts, vpcId: string, link: HostLink): string[] {
@@ -133,6 +171,8 @@ export function planFirewall(instanceId: string, chains: readonly string[]): rea
       ? [
           { chain: forward, rule: ["-i", links, ...comment, "-j", "ACCEPT"] },
           { chain: forward, rule: ["-o", links, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", ...comment, "-j", "ACCEPT"] },
+          // Published ports; our table knows which.
+          { chain: forward, rule: ["-o", links, "-m", "conntrack", "--ctstate", "DNAT", ...comment, "-j", "ACCEPT"] },
         ]
       : []),
     ...(chains.includes("INPUT") ? [{ chain: "INPUT", rule: ["-i", links, ...comment, "-j", "ACCEPT"] }] : []),

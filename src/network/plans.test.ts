@@ -10,7 +10,8 @@ import { hostLinkName, eniLinkName } from "./object-names.ts";
 import { firstFreeCidr, holderOf } from "./pick-cidr.ts";
 import { namesOf, parseLocalData, planNameChanges } from "./plan-dns.ts";
 import { planGroupChange, planJoin, planLeave, planVpcTable } from "./plan-filter.ts";
-import { planFirewall, planHostTable } from "./plan-host.ts";
+import { planFirewall, planHostTable, readPublished } from "./plan-host.ts";
+import { listenerInTheWay, parseListeners } from "./host-listeners.ts";
 import { planNetns } from "./plan-links.ts";
 import type { EniRecord, GroupRule } from "./records.ts";
 import type { ActiveVpc, VpcFacts } from "./vpc-facts.ts";
@@ -242,9 +243,53 @@ describe("the host", () => {
     );
   });
 
+  test("published ports: what comes by a link and says it goes to loopback is not led anywhere; what the table says is read back", () => {
+    const published = [
+      { address: "0.0.0.0", port: 80, vpcId: vpc.vpcId, target: "172.31.0.5" },
+      { address: "127.0.0.1", port: 81, vpcId: vpc.vpcId, target: "172.31.0.5" },
+    ];
+    const text = planHostTable({ instanceId: "ab12cd", vpcs: [vpc], ports: facts().ports, published });
+    expect(text).toMatch(/hook prerouting priority dstnat; policy accept;\n\s+ip daddr != 127\.0\.0\.0\/8 jump published\n/);
+    expect(text).toContain("ip daddr 172.31.0.5 tcp dport 80 ct original proto-dst 80 accept");
+    expect(readPublished(text)).toEqual(published);
+    const gone = { ...published[0]!, vpcId: "vpc-0gone" };
+    expect(planHostTable({ instanceId: "ab12cd", vpcs: [vpc], ports: facts().ports, published: [gone] })).not.toContain("dnat");
+  });
+
+  test("who listens in a port's way: any address, the same one, IPv6's all; never Tidegate's own ends of links", () => {
+    const line = (address: string, state = "0A"): string =>
+      `   0: ${address} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000 0 0 4711 1 0 100`;
+    const listeners = parseListeners(
+      [
+        line("0100007F:0050"),
+        line("00000000:0051"),
+        line(`${"0".repeat(32)}:0052`),
+        line("0000000000000000FFFF0000010071CB:0053"),
+        line("0100FEA9:0054"),
+        line("00000000:0055", "01"),
+      ].join("\n"),
+    );
+    expect(listeners.map(({ address, port }) => `${address}:${port}`)).toEqual([
+      "127.0.0.1:80",
+      "0.0.0.0:81",
+      "0.0.0.0:82",
+      "203.113.0.1:83",
+      "169.254.0.1:84",
+    ]);
+    const inTheWay = (address: string, port: number): boolean => listenerInTheWay(listeners, { address, port }) !== undefined;
+    expect(inTheWay("203.0.113.1", 80)).toBe(false);
+    expect([inTheWay("0.0.0.0", 80), inTheWay("203.0.113.1", 81), inTheWay("203.0.113.1", 82), inTheWay("203.113.0.1", 83)]).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
+    expect([inTheWay("0.0.0.0", 84), inTheWay("0.0.0.0", 85)]).toEqual([false, false]);
+  });
+
   test("Docker's chain for users is preferred; a firewall without rules is left alone", () => {
-    expect(planFirewall("ab12cd", ["DOCKER-USER", "FORWARD"]).map((rule) => rule.chain)).toEqual(["DOCKER-USER", "DOCKER-USER"]);
-    expect(planFirewall("ab12cd", ["FORWARD", "INPUT"]).map((rule) => rule.chain)).toEqual(["FORWARD", "FORWARD", "INPUT"]);
+    expect(planFirewall("ab12cd", ["DOCKER-USER", "FORWARD"]).map((rule) => rule.chain)).toEqual(["DOCKER-USER", "DOCKER-USER", "DOCKER-USER"]);
+    expect(planFirewall("ab12cd", ["FORWARD", "INPUT"]).map((rule) => rule.chain)).toEqual(["FORWARD", "FORWARD", "FORWARD", "INPUT"]);
     expect(planFirewall("ab12cd", [])).toEqual([]);
   });
 

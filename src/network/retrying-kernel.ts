@@ -57,6 +57,7 @@ export function retryingKernel(kernel: Kernel, options: { readonly clock: Clock;
     netnsPath: (vpcId) => kernel.netnsPath(vpcId),
     blocksInUse: () => kernel.blocksInUse(),
     pickLink: (taken) => kernel.pickLink(taken),
+    publish: (ports) => kernel.publish(ports),
     removeEverything: () => kernel.removeEverything(),
     [Symbol.dispose]() {
       for (const timer of timers.values()) timer[Symbol.dispose]();

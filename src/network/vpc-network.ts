@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { DaemonSupervisor } from "../contracts/daemon.ts";
 import type { NetworkStatus } from "../contracts/engine.ts";
-import type { AttachRequest, Network, OwnedNames, VpcEndpoint } from "../contracts/network.ts";
+import type { AttachRequest, Network, OwnedNames, PortPublisher, PublishOutcome, PublishedPort, VpcEndpoint } from "../contracts/network.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
@@ -45,7 +45,7 @@ export interface NetworkOptions {
 }
 
 /** The Network contract, the EC2 API's records, and the life of both. */
-export interface VpcNetwork extends Network {
+export interface VpcNetwork extends Network, PortPublisher {
   /** VPCs, subnets, groups, routes: what the EC2 API shows and changes. */
   readonly admin: VpcAdmin;
   /**
@@ -378,6 +378,10 @@ class LinuxVpcNetwork implements VpcNetwork {
 
   async list(): Promise<readonly { readonly attachmentId: string; readonly owner: string; readonly status: NetworkStatus }[]> {
     return this.#model.enis.all().map((eni) => ({ attachmentId: eni.attachmentId, owner: eni.owner, status: this.#statusOf(eni) }));
+  }
+
+  publish(ports: readonly PublishedPort[]): Promise<readonly PublishOutcome[]> {
+    return this.#kernel.publish(ports);
   }
 
   async netnsOf(vpcId: string): Promise<string> {

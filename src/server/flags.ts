@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import type { Publication } from "../core/config.ts";
 import { Problem } from "../core/problem.ts";
+import { parsePublish } from "./publish-flag.ts";
 
 /** What `tidegate up` was given; `undefined` means: as kept from before, or the default. */
 export interface ServerFlags {
@@ -12,6 +14,7 @@ export interface ServerFlags {
   readonly auth: "iam" | "none";
   readonly engine?: "cri" | "simulated";
   readonly hostPorts: readonly number[];
+  readonly publish: readonly Publication[];
   readonly manageHosts: boolean;
   readonly trustHostCa: boolean;
 }
@@ -29,6 +32,7 @@ export function parseFlags(args: readonly string[]): ServerFlags {
       auth: { type: "string", default: "iam" },
       engine: { type: "string" },
       "host-port": { type: "string", multiple: true, default: [] },
+      publish: { type: "string", multiple: true, default: [] },
       "no-hosts": { type: "boolean", default: false },
       "trust-host-ca": { type: "boolean", default: false },
     },
@@ -43,6 +47,7 @@ export function parseFlags(args: readonly string[]): ServerFlags {
     auth: oneOf("--auth", values.auth, ["iam", "none"]),
     engine: values.engine === undefined ? undefined : oneOf("--engine", values.engine, ["cri", "simulated"] as const),
     hostPorts: values["host-port"].map((text) => portOf("--host-port", text)),
+    publish: parsePublish(values.publish),
     manageHosts: !values["no-hosts"],
     trustHostCa: values["trust-host-ca"],
   };

@@ -1,5 +1,6 @@
 import type { ControllerState } from "../control/controller-runner.ts";
 import type { DaemonSupervisor } from "../contracts/daemon.ts";
+import type { InstanceConfig } from "../core/config.ts";
 import type { Health } from "../gateway/options.ts";
 
 interface Check {
@@ -11,6 +12,8 @@ interface Check {
 interface HealthParts {
   readonly supervisor: DaemonSupervisor;
   readonly controllers: readonly ControllerState[];
+  /** How the ports stand that the operator wants published. */
+  readonly published?: readonly (InstanceConfig["publish"][number] & { readonly ok: boolean; readonly detail: string })[];
   readonly version: string;
   /** False while it starts: what runs is still being adopted. */
   readonly serving: boolean;
@@ -20,7 +23,7 @@ interface HealthParts {
 const WORRYING_FAILURES = 5;
 
 /** Each daemon and each controller that cannot get on, in words. Pure. */
-export function judgeHealth({ supervisor, controllers, version, serving }: HealthParts): Health {
+export function judgeHealth({ supervisor, controllers, published = [], version, serving }: HealthParts): Health {
   const checks: Check[] = serving ? [] : [{ name: "start", ok: false, detail: "Tidegate is starting" }];
   for (const daemon of supervisor.list()) {
     const ok = daemon.pid !== undefined;
@@ -28,6 +31,7 @@ export function judgeHealth({ supervisor, controllers, version, serving }: Healt
       daemon.restarts === 0 ? "" : `, restarted ${daemon.restarts} times${daemon.lastExit === undefined ? "" : ` (${daemon.lastExit})`}`;
     checks.push({ name: daemon.name, ok, detail: ok ? `pid ${daemon.pid}${restarts}` : `down${restarts}` });
   }
+  for (const { address, port, ok, detail } of published) checks.push({ name: `publish ${address}:${port}`, ok, detail });
   for (const controller of controllers) {
     const stuck = controller.failing.filter((key) => key.failures >= WORRYING_FAILURES);
     const [first] = stuck;

@@ -72,8 +72,23 @@ it.each([
   [["--engine", "docker"], "--engine takes cri or simulated"],
   [["--auth", "off"], "--auth takes iam or none"],
   [["--host-port", "0"], "--host-port takes a port"],
+  [["--publish", "80=web"], "--publish takes ADDRESS:PORT[,PORT…]=<load balancer>"],
+  [["--publish", "0.0.0.0:80"], "--publish takes ADDRESS:PORT[,PORT…]=<load balancer>"],
+  [["--publish", "0.0.0.0:80,x=web"], '--publish takes ports from 1 to 65535, not "x"'],
+  [["--publish", "[::]:80=web"], "--publish takes IPv4 addresses only"],
+  [["--publish", "0.0.0.0:80=web", "--publish", "127.0.0.1:80=api"], "127.0.0.1:80 (api) is in 0.0.0.0:80 (web) already"],
 ])("refuses %j in words", (args, words) => {
   expect(() => parseFlags(args)).toThrow(words);
+});
+
+it("takes several ports of an address for one load balancer, by name or ARN", () => {
+  const arn = "arn:aws:elasticloadbalancing:us-east-1:100000000000:loadbalancer/app/api/0123456789abcdef";
+  const { publish } = parseFlags(["--publish", "0.0.0.0:80,443=web", "--publish", `127.0.0.1:8080=${arn}`]);
+  expect(publish).toEqual([
+    { address: "0.0.0.0", port: 80, loadBalancer: "web" },
+    { address: "0.0.0.0", port: 443, loadBalancer: "web" },
+    { address: "127.0.0.1", port: 8080, loadBalancer: arn },
+  ]);
 });
 
 it("picks another port and network than instances that start at the same time, and than those that are down", async () => {

@@ -42,6 +42,7 @@ export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Prom
     dataDir: flags.dataDir,
     auth: flags.auth,
     hostPorts: flags.hostPorts,
+    publish: flags.publish,
     manageHosts: flags.manageHosts,
     trustHostCa: flags.trustHostCa,
   };
@@ -51,7 +52,7 @@ export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Prom
 export async function findInstance(dataDir: string): Promise<InstanceConfig | undefined> {
   const kept = await readKept(join(dataDir, "instance.json"));
   if (kept === undefined) return undefined;
-  return { ...kept, dataDir, auth: "iam", hostPorts: [], manageHosts: true, trustHostCa: false };
+  return { ...kept, dataDir, auth: "iam", hostPorts: [], publish: [], manageHosts: true, trustHostCa: false };
 }
 
 async function readKept(path: string): Promise<KeptInstance | undefined> {

@@ -63,7 +63,16 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const registry = await createRegistry({ ...toolbox, dataDir: join(config.dataDir, "registry"), store, config });
   const logStore = await openLogStore({ ...toolbox, directory: join(config.dataDir, "logs"), store });
   const collector = config.engine === "simulated" ? createSimulatedLogCollector() : createLogCollector({ logStore, clock, logger });
-  const loadBalancers = await createLoadBalancers({ config, store, clock, ids, logger, network, supervisor });
+  const loadBalancers = await createLoadBalancers({
+    config,
+    store,
+    clock,
+    ids,
+    logger,
+    network,
+    supervisor,
+    publish: { ...config, publisher: network },
+  });
   const credentials = createCredentialSource({ store, clock, ids, config });
   const runtime = await runtimeOpening;
   const late: { ecs?: EcsService } = {};

@@ -33,7 +33,8 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, vers
     services: rooms.services,
     credentials: rooms.credentials,
     metrics,
-    health: async () => judgeHealth({ supervisor: rooms.supervisor, controllers: states(), version, serving }),
+    health: async () =>
+      judgeHealth({ supervisor: rooms.supervisor, controllers: states(), published: rooms.loadBalancers.published(), version, serving }),
   });
   await gateway.fastify.register(rooms.registry.plugin);
   stack.defer(() => gateway.close());

@@ -33,6 +33,7 @@ export async function startSimulatedServer(clock: FakeClock): Promise<SimulatedS
     auth: "none",
     engine: "simulated",
     hostPorts: [],
+    publish: [],
     manageHosts: false,
     trustHostCa: false,
   };

@@ -60,6 +60,7 @@ beforeEach(async () => {
       auth: "none",
       engine: "simulated",
       hostPorts: [],
+      publish: [],
       manageHosts: false,
       trustHostCa: false,
     },

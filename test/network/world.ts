@@ -73,6 +73,7 @@ export class World {
       auth: "iam",
       engine: "cri",
       hostPorts: [],
+      publish: [],
       manageHosts: true,
       trustHostCa: false,
       ...this.#config,

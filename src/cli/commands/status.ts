@@ -1,12 +1,6 @@
 import type { Command } from "../command.ts";
+import { readHealth } from "../health-answer.ts";
 import { serverPid } from "../instance-files.ts";
-
-/** What `/healthz` answers. */
-interface HealthAnswer {
-  readonly status: "ok" | "unhealthy";
-  readonly version: string;
-  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
-}
 
 /** Whether all is well, and if not, what is not. */
 export const status: Command<{ readonly json?: boolean }> = {
@@ -24,8 +18,7 @@ export const status: Command<{ readonly json?: boolean }> = {
         );
       return 3;
     }
-    const response = await fetch(`http://127.0.0.1:${instance.port}/healthz`);
-    const health = (await response.json()) as HealthAnswer;
+    const health = await readHealth(instance);
     if (session.json) session.output.json({ ...health, pid, endpoint: `http://localhost:${instance.port}`, dataDir: session.dataDir });
     else {
       const word = session.output.style(health.status === "ok" ? "green" : "red", health.status);

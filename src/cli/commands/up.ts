@@ -3,8 +3,10 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../core/clock.ts";
+import type { KeptInstance } from "../../core/config.ts";
 import { readTextIfAny } from "../../host/files.ts";
 import { type Command, CommandError } from "../command.ts";
+import { readHealth } from "../health-answer.ts";
 import { readInstance, serverPid } from "../instance-files.ts";
 import type { Session } from "../session.ts";
 
@@ -17,6 +19,7 @@ interface UpOptions {
   readonly auth?: string;
   readonly engine?: string;
   readonly hostPort?: readonly string[];
+  readonly publish?: readonly string[];
   readonly hosts?: boolean;
   readonly trustHostCa?: boolean;
 }
@@ -38,6 +41,7 @@ export const up: Command<UpOptions> = {
     ["--auth <iam|none>", "check signatures (default iam)"],
     ["--engine <cri|simulated>", "what runs containers (default cri)"],
     ["--host-port <port...>", "a port of this host that tasks reach at host.tidegate.internal"],
+    ["--publish <ports=load-balancer...>", "let the world in at ports of this host, e.g. 0.0.0.0:80,443=web"],
     ["--no-hosts", "leave /etc/hosts alone"],
     ["--trust-host-ca", "tasks trust this host's CA bundle"],
   ],
@@ -67,6 +71,7 @@ function serverCommand(dataDir: string, options: UpOptions): readonly string[] {
   };
   for (const [name, value] of Object.entries(values)) if (value !== undefined) flags.push(`--${name}`, value);
   for (const port of options.hostPort ?? []) flags.push("--host-port", port);
+  for (const text of options.publish ?? []) flags.push("--publish", text);
   if (options.hosts === false) flags.push("--no-hosts");
   if (options.trustHostCa === true) flags.push("--trust-host-ca");
   return [process.execPath, "--disable-warning=ExperimentalWarning", program, ...flags];
@@ -96,6 +101,7 @@ async function startDetached(session: Session, [program = "", ...args]: readonly
   session.output.line(
     `Tidegate serves at http://localhost:${instance.port} (account ${instance.account}, region ${instance.region}, VPC ${instance.vpcCidr}).`,
   );
+  for (const line of await publishedLines(instance)) session.output.line(line);
   session.output.line('For AWS tools: eval "$(tidegate env)". Until the policy engine comes, a valid key may do all.');
   return 0;
 }
@@ -120,8 +126,14 @@ async function waitUntilServing(session: Session, child: { readonly ended: Promi
 async function serves(dataDir: string): Promise<boolean> {
   const instance = await readInstance(dataDir);
   if (instance === undefined || (await serverPid(instance)) === undefined) return false;
-  const response = await fetch(`http://127.0.0.1:${instance.port}/healthz`).catch(() => undefined);
-  return response !== undefined && ((await response.json()) as { readonly serving?: boolean }).serving === true;
+  return (await readHealth(instance).catch(() => undefined))?.serving === true;
+}
+
+/** How the ports stand that `--publish` named; one that waits for its load balancer is no failure of the start. */
+async function publishedLines(instance: KeptInstance): Promise<readonly string[]> {
+  const { checks } = await readHealth(instance);
+  const published = checks.filter(({ name }) => name.startsWith("publish "));
+  return published.map(({ name, ok, detail }) => `${name.replace(/^publish/, ok ? "Published:" : "NOT published:")} ${detail}`);
 }
 
 /** What the server said as it gave up, which names what to do; else the end of its log. */
