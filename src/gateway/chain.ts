@@ -91,7 +91,7 @@ function contextStep({ config, logger }: GatewayOptions): Handler<Exchange> {
     handle(exchange) {
       const scope = given(exchange.scope, "scope");
       const codec = given(exchange.codec, "codec");
-      exchange.operationName = codec.protocol.operationName(exchange.wire);
+      exchange.operationName = codec.operationName(exchange.wire);
       const { account, region } = scope;
       const root = { arn: `arn:aws:iam::${account}:root`, userId: account, accessKeyId: "" };
       exchange.context = {

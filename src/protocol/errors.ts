@@ -17,14 +17,15 @@ export function styleOf(protocol: ProtocolName): Style {
 export function unknownOperation(service: Service, name: string | undefined): AwsError {
   const style = styleOf(service.protocol);
   if (style === "json") {
-    return new AwsError(
-      "UnknownOperationException",
-      name === undefined ? "The request names no operation." : `${service.name} has no operation ${name}.`,
-    );
+    return new AwsError("UnknownOperationException", name === undefined ? nothingNamed(service) : `${service.name} has no operation ${name}.`);
   }
   if (name === undefined) return new AwsError("MissingAction", "The request must contain the parameter Action.");
   if (style === "query") return new AwsError("InvalidAction", `Could not find operation ${name} for version ${service.apiVersion}`);
   return new AwsError("InvalidAction", `The action ${name} is not valid for this web service.`);
+}
+
+function nothingNamed({ name, protocol }: Service): string {
+  return protocol === "restJson1" ? `${name} has no operation at this method and path.` : "The request names no operation.";
 }
 
 /** In the model, with no handler. */

@@ -11,6 +11,8 @@ export type Encode = (output: unknown, requestId: string) => WireResponse;
 
 /** A protocol over one service's model. Codecs are compiled at an operation's first use and kept. */
 export interface BoundProtocol {
+  /** The operation that a request names; `undefined` when it names none. */
+  operationName(request: WireRequest): string | undefined;
   decoder(operation: OperationShape): Decode;
   encoder(operation: OperationShape): Encode;
 }
@@ -18,8 +20,6 @@ export interface BoundProtocol {
 /** A wire protocol of AWS: how operations are named, inputs read, outputs and errors written. */
 export interface Protocol {
   readonly name: ProtocolName;
-  /** The operation that a request names; `undefined` when it names none. */
-  operationName(request: WireRequest): string | undefined;
   bind(service: Service, model: ServiceModel): BoundProtocol;
   /** Works without a model, for requests that reach no service. `fields` are members of a modelled error, written as they are. */
   encodeError(error: AwsError, requestId: string, xmlNamespace?: string): WireResponse;

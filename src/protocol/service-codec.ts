@@ -24,6 +24,8 @@ export interface ServiceCodec {
   readonly service: Service;
   readonly protocol: Protocol;
   readonly model: ServiceModel;
+  /** The operation that a request names; `undefined` when it names none. */
+  operationName(request: WireRequest): string | undefined;
   /** @throws AwsError for an operation that does not exist, or is not built. */
   operation(name: string | undefined): OperationCodec;
   encodeError(error: AwsError, requestId: string): WireResponse;
@@ -68,6 +70,7 @@ export async function createServiceCodec(service: Service): Promise<ServiceCodec
     service,
     protocol,
     model,
+    operationName: (request) => bound.operationName(request),
     operation(name) {
       if (name === undefined) throw unknownOperation(service, undefined);
       let found = compiled.get(name);
@@ -77,7 +80,7 @@ export async function createServiceCodec(service: Service): Promise<ServiceCodec
     encodeError: (error, requestId) => protocol.encodeError(modelled(error, model, service.protocol), requestId, service.xmlNamespace),
     async invoke(request, context) {
       try {
-        const { operation, decode, checkMembers, encode } = codec.operation(protocol.operationName(request));
+        const { operation, decode, checkMembers, encode } = codec.operation(codec.operationName(request));
         const input = decode(request);
         checkMembers(input);
         return encode(await operation.handle(input, context), context.requestId);

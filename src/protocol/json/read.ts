@@ -26,10 +26,10 @@ export class JsonReaders {
     this.#nameOnWire = nameOnWire;
   }
 
-  /** The reader of an operation's whole body. An empty body is an empty structure. */
-  compile(input: Schema): (body: string) => Record<string, unknown> {
+  /** The reader of an operation's whole input, as {@link parseBody} gives it. */
+  compile(input: Schema): (body: unknown) => Record<string, unknown> {
     const read = kindOf(input) === "unit" ? () => ({}) : this.#structure(input);
-    return (body) => read(parseBody(body), []) as Record<string, unknown>;
+    return (body) => read(body, []) as Record<string, unknown>;
   }
 
   #compile(schema: Schema, constraint: ShapeConstraint | undefined): Read {
@@ -89,7 +89,8 @@ export class JsonReaders {
   }
 }
 
-function parseBody(body: string): unknown {
+/** An empty body is an empty structure. @throws AwsError SerializationException for what is no JSON. */
+export function parseBody(body: string): unknown {
   if (body.length === 0) return {};
   try {
     return JSON.parse(body) as unknown;

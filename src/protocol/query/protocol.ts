@@ -30,11 +30,11 @@ const OUTSIDE_THE_MODEL = /^(Action|Version|AWSAccessKeyId|Signature|SignatureMe
 function queryProtocol(dialect: QueryDialect): Protocol {
   return {
     name: dialect,
-    operationName: (request) => formOf(request).children.get("Action")?.value || undefined,
     bind(service, model) {
       const readers = new QueryReaders(model.constraints, dialect);
       const writers = new XmlWriters(dialect);
       return {
+        operationName: (request) => formOf(request).children.get("Action")?.value || undefined,
         decoder(operation) {
           const read = readers.compile(operation.input);
           return (request) => {
