@@ -4,6 +4,7 @@ import type { ECRClient } from "@aws-sdk/client-ecr";
 import type { ECSClient } from "@aws-sdk/client-ecs";
 import type { ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import type { IAMClient } from "@aws-sdk/client-iam";
+import { ownToken } from "../core/own-token.ts";
 import { CommandError } from "./command.ts";
 import type { KeptInstance } from "../core/config.ts";
 import { readCredentials, readInstance } from "./instance-files.ts";
@@ -17,6 +18,8 @@ export interface Session {
   /** @throws CommandError (exit code 3) with the command that starts one, when there is no instance. */
   instance(): Promise<KeptInstance>;
   connection(): Promise<Connection>;
+  /** What `/_tidegate/<path>` answers; `undefined` for what is not there. */
+  own<T>(path: string): Promise<T | undefined>;
   ecs(): Promise<ECSClient>;
   ecr(): Promise<ECRClient>;
   ec2(): Promise<EC2Client>;
@@ -42,6 +45,7 @@ export function createSession(settings: { readonly dataDir: string; readonly out
     ...settings,
     instance,
     connection,
+    own: <T>(path: string) => askOwn<T>(settings.dataDir, path),
     ecs: once(async () => new (await import("@aws-sdk/client-ecs")).ECSClient(await connection())),
     ecr: once(async () => new (await import("@aws-sdk/client-ecr")).ECRClient(await connection())),
     ec2: once(async () => new (await import("@aws-sdk/client-ec2")).EC2Client(await connection())),
@@ -62,6 +66,16 @@ async function connect(dataDir: string): Promise<Connection> {
   const credentials = await readCredentials(dataDir);
   if (credentials === undefined) throw new CommandError(`${dataDir}/credentials.json is missing: \`tidegate up\` makes it anew.`, 3);
   return { endpoint: `http://localhost:${instance.port}`, region: process.env["AWS_REGION"] ?? instance.region, credentials, maxAttempts: 3 };
+}
+
+async function askOwn<T>(dataDir: string, path: string): Promise<T | undefined> {
+  const { credentials } = await connect(dataDir);
+  const { port } = await findInstance(dataDir);
+  const headers = { authorization: `Bearer ${ownToken(credentials.secretAccessKey)}` };
+  const response = await fetch(`http://127.0.0.1:${port}/_tidegate/${path}`, { headers });
+  if (response.status === 404) return undefined;
+  if (!response.ok) throw new CommandError(`Tidegate answered ${response.status} to /_tidegate/${path}: ${(await response.text()).slice(0, 300)}`);
+  return (await response.json()) as T;
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -49,6 +49,7 @@ async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }
       signal.throwIfAborted();
       doing = "CannotCreateContainerError";
       id = await runtime.createContainer(sandbox, prepared);
+      unit.session.mark(`created ${prepared.name}`);
       signal.throwIfAborted();
       doing = "CannotStartContainerError";
       await runtime.startContainer(id);

@@ -55,8 +55,9 @@ export class Session {
     this.#marks.push({ phase, atMs: this.#clock.nowMs() });
   }
 
+  /** As they are now: more may come while these are being written. */
   marks(): readonly { readonly phase: string; readonly atMs: number }[] {
-    return this.#marks;
+    return [...this.#marks];
   }
 
   marksWritten(count: number): void {

@@ -1,20 +1,15 @@
 import type { ControllerState } from "../control/controller-runner.ts";
 import type { DaemonSupervisor } from "../contracts/daemon.ts";
 import type { InstanceConfig } from "../core/config.ts";
-import type { Health } from "../gateway/options.ts";
+import type { StatusReport } from "../core/status-report.ts";
 
-interface Check {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
+type Check = StatusReport["checks"][number];
 
 interface HealthParts {
   readonly supervisor: DaemonSupervisor;
   readonly controllers: readonly ControllerState[];
   /** How the ports stand that the operator wants published. */
   readonly published?: readonly (InstanceConfig["publish"][number] & { readonly ok: boolean; readonly detail: string })[];
-  readonly version: string;
   /** False while it starts: what runs is still being adopted. */
   readonly serving: boolean;
 }
@@ -22,8 +17,8 @@ interface HealthParts {
 /** Many failures in a row mean that a key does not converge by itself; fewer are retried and no reason to worry anyone. */
 const WORRYING_FAILURES = 5;
 
-/** Each daemon and each controller that cannot get on, in words. Pure. */
-export function judgeHealth({ supervisor, controllers, published = [], version, serving }: HealthParts): Health {
+/** Each daemon, each published port, and each controller that cannot get on, in words. Pure. */
+export function healthChecks({ supervisor, controllers, published = [], serving }: HealthParts): readonly Check[] {
   const checks: Check[] = serving ? [] : [{ name: "start", ok: false, detail: "Tidegate is starting" }];
   for (const daemon of supervisor.list()) {
     const ok = daemon.pid !== undefined;
@@ -39,5 +34,5 @@ export function judgeHealth({ supervisor, controllers, published = [], version, 
       checks.push({ name: controller.name, ok: false, detail: `${stuck.length} keys do not converge; ${first.key}: ${first.lastError}` });
     }
   }
-  return { healthy: checks.every((check) => check.ok), details: { version, serving, checks } };
+  return checks;
 }

@@ -3,13 +3,18 @@ import type { Toolbox } from "../contracts/service.ts";
 import type { VpcEndpoint } from "../contracts/network.ts";
 import { createControllerRunner } from "../control/controller-runner.ts";
 import type { InstanceConfig } from "../core/config.ts";
+import { ownToken } from "../core/own-token.ts";
+import { STATUSES } from "../fargate/records.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
 import { writeFileAtomically } from "../host/files.ts";
-import { judgeHealth } from "./health.ts";
+import { healthChecks } from "./health.ts";
+import { ownEndpoints } from "./own-endpoints.ts";
 import { createMetrics } from "./metrics.ts";
 import { watchRooms } from "./room-metrics.ts";
 import { openRooms, type Rooms } from "./rooms.ts";
 import { claimInstance } from "./serving.ts";
+import { statusFacts } from "./status/facts.ts";
+import { judgeStatus, statusReport } from "./status/judge.ts";
 
 export interface Server {
   /** Ends the control plane: requests in flight finish; what runs goes on. */
@@ -27,16 +32,29 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, vers
   const states = () => [...runner.state(), ...rooms.loadBalancers.states()];
   stack.use(await watchRooms(metrics.registry, { rooms, controllers: states, dataDir: config.dataDir }));
   let serving = false;
+  const checks = () => healthChecks({ supervisor: rooms.supervisor, controllers: states(), published: rooms.loadBalancers.published(), serving });
   const gateway = createGateway({
     ...toolbox,
     config,
     services: rooms.services,
     credentials: rooms.credentials,
     metrics,
-    health: async () =>
-      judgeHealth({ supervisor: rooms.supervisor, controllers: states(), published: rooms.loadBalancers.published(), version, serving }),
+    health: async () => ({ healthy: checks().every((check) => check.ok), details: { version, serving, checks: checks() } }),
   });
   await gateway.fastify.register(rooms.registry.plugin);
+  await gateway.fastify.register(
+    ownEndpoints({
+      token: async () => ownToken((await rooms.credentials.ensureRootKeys()).secretAccessKey),
+      status: async () => {
+        const facts = await statusFacts(rooms, { nowMs: toolbox.clock.nowMs(), dataDir: config.dataDir });
+        return statusReport({ version, instanceId: config.instanceId, serving, checks: checks() }, judgeStatus(facts));
+      },
+      timeline: async (id) => {
+        const status = await rooms.store.get(STATUSES, id);
+        return status === undefined ? undefined : { id, timeline: status.value.timeline };
+      },
+    }),
+  );
   stack.defer(() => gateway.close());
   await gateway.listen("127.0.0.1", config.port);
   const keys = await rooms.credentials.ensureRootKeys();

@@ -3,7 +3,11 @@ import { systemClock } from "../../core/clock.ts";
 import { type Command, CommandError } from "../command.ts";
 import { ago } from "../output.ts";
 import { findTask } from "../find-task.ts";
+import type { TaskTimeline } from "../../core/status-report.ts";
 import type { Session } from "../session.ts";
+
+/** Phases of the API that the timeline has under the name of a state (`RUNNING`) or a step (`attached`). */
+const SAID_BY_TIMELINE = new Set(["network ready", "running", "stopped"]);
 
 /** Tasks, or one task's phases with their times. */
 export const ps: Command<{ readonly all?: boolean; readonly cluster?: string; readonly json?: boolean }> = {
@@ -53,13 +57,14 @@ async function allTasks(ecs: ECSClient, options: { readonly all?: boolean; reado
   return tasks;
 }
 
-function showTask(session: Session, task: Task | undefined): void {
+async function showTask(session: Session, task: Task | undefined): Promise<void> {
   if (task === undefined) throw new CommandError("There is no such task. Stopped tasks are kept for an hour.");
-  if (session.json) return session.output.json(task);
+  const { timeline = [] } = (await session.own<TaskTimeline>(`tasks/${shortId(task)}`)) ?? {};
+  if (session.json) return session.output.json({ ...task, timeline });
   const { output } = session;
   output.line(`${output.style("bold", shortId(task))}  ${task.lastStatus}  ${addressOf(task)}  ${(task.taskDefinitionArn ?? "").split("/").at(-1)}`);
   if (task.stoppedReason !== undefined) output.line(`${task.stopCode}: ${task.stoppedReason}`);
-  output.table(["PHASE", "AT", "TOOK"], phaseRows(task));
+  output.table(["PHASE", "AT", "TOOK"], phaseRows(task, timeline));
   output.table(
     ["CONTAINER", "STATUS", "HEALTH", "EXIT", "REASON"],
     (task.containers ?? []).map((container) => [
@@ -72,8 +77,12 @@ function showTask(session: Session, task: Task | undefined): void {
   );
 }
 
-/** Each phase that has begun, with the time until the next. Pure. */
-export function phaseRows(task: Task): readonly (readonly string[])[] {
+/**
+ * Each step that has begun, with the time until the next: the times of the ECS API, and the finer ones that Tidegate keeps beside them, which
+ * say the same states by their own names. Pure.
+ */
+export function phaseRows(task: Task, timeline: TaskTimeline["timeline"] = []): readonly (readonly string[])[] {
+  const detailed = timeline.map(({ phase, atMs }): readonly [string, Date] => [phase, new Date(atMs)]);
   const phases: readonly (readonly [string, Date | undefined])[] = [
     ["created", task.createdAt],
     ["network ready", task.connectivityAt],
@@ -84,7 +93,8 @@ export function phaseRows(task: Task): readonly (readonly string[])[] {
     ["containers ended", task.executionStoppedAt],
     ["stopped", task.stoppedAt],
   ];
-  const begun = phases.flatMap(([name, at]) => (at === undefined ? [] : [{ name, at }])).sort((a, b) => a.at.getTime() - b.at.getTime());
+  const shown = detailed.length === 0 ? phases : [...phases.filter(([name]) => !SAID_BY_TIMELINE.has(name)), ...detailed];
+  const begun = shown.flatMap(([name, at]) => (at === undefined ? [] : [{ name, at }])).sort((a, b) => a.at.getTime() - b.at.getTime());
   return begun.map(({ name, at }, index) => {
     const next = begun[index + 1];
     return [name, at.toISOString(), next === undefined ? "" : `${next.at.getTime() - at.getTime()} ms`];

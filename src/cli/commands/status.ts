@@ -1,11 +1,12 @@
+import type { StatusReport } from "../../core/status-report.ts";
 import type { Command } from "../command.ts";
-import { readHealth } from "../health-answer.ts";
 import { serverPid } from "../instance-files.ts";
+import type { Output } from "../output.ts";
 
-/** Whether all is well, and if not, what is not. */
+/** Whether all is well, and if not: what is not, why, and what to do. */
 export const status: Command<{ readonly json?: boolean }> = {
   usage: "status",
-  summary: "whether all is well; exit code 0 only then",
+  summary: "whether all is well; exit code 0 only then, 1 when something is not, 3 when the control plane is down",
   options: [["--json", "as JSON"]],
   async run({ session }) {
     const instance = await session.instance();
@@ -18,16 +19,27 @@ export const status: Command<{ readonly json?: boolean }> = {
         );
       return 3;
     }
-    const health = await readHealth(instance);
-    if (session.json) session.output.json({ ...health, pid, endpoint: `http://localhost:${instance.port}`, dataDir: session.dataDir });
+    const report = await session.own<StatusReport>("status");
+    if (report === undefined) throw new Error("an older Tidegate serves this instance: restart it with this version");
+    const endpoint = `http://localhost:${instance.port}`;
+    if (session.json) session.output.json({ ...report, pid, endpoint, dataDir: session.dataDir });
     else {
-      const word = session.output.style(health.status === "ok" ? "green" : "red", health.status);
-      session.output.line(`${word}  http://localhost:${instance.port}  pid ${pid}  ${session.dataDir}`);
-      session.output.table(
-        ["", "CHECK", "DETAIL"],
-        health.checks.map((check) => [check.ok ? "ok" : "BAD", check.name, check.detail]),
-      );
+      const word = session.output.style(report.status === "ok" ? "green" : "red", report.status);
+      session.output.line(`${word}  ${endpoint}  pid ${pid}  ${session.dataDir}`);
+      show(session.output, report);
     }
-    return health.status === "ok" ? 0 : 1;
+    return report.status === "ok" ? 0 : 1;
   },
 };
+
+function show(output: Output, { checks, problems }: StatusReport): void {
+  output.table(
+    ["", "CHECK", "DETAIL"],
+    checks.map((check) => [check.ok ? "ok" : "BAD", check.name, check.detail]),
+  );
+  for (const { subject, what, todo } of problems) {
+    output.line();
+    output.line(`${output.style("red", subject)}: ${what}`);
+    output.line(`    ${todo}`);
+  }
+}

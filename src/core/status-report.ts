@@ -1,0 +1,27 @@
+/** What `/_tidegate/status` answers and `tidegate status` shows. */
+export interface StatusReport {
+  readonly status: "ok" | "unhealthy";
+  readonly version: string;
+  readonly instanceId: string;
+  /** False while it starts: what runs is still being adopted. */
+  readonly serving: boolean;
+  /** What was looked at, by name. */
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+  /** Everything that is not well; empty exactly when `status` is `ok`. */
+  readonly problems: readonly StatusProblem[];
+}
+
+export interface StatusProblem {
+  readonly kind: "start" | "daemon" | "publish" | "controller" | "disk" | "service" | "tasks" | "target-group" | "load-balancer";
+  /** e.g. `service web (cluster default)`. */
+  readonly subject: string;
+  /** What is wrong and, as far as it is known, why. */
+  readonly what: string;
+  readonly todo: string;
+}
+
+/** What `/_tidegate/tasks/<id>` answers: the steps of a task's life in more detail than the ECS API has. */
+export interface TaskTimeline {
+  readonly id: string;
+  readonly timeline: readonly { readonly phase: string; readonly atMs: number }[];
+}

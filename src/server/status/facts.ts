@@ -1,0 +1,58 @@
+import { statfs } from "node:fs/promises";
+import type { TargetHealth } from "../../contracts/load-balancer.ts";
+import type { WorkloadStatus } from "../../contracts/engine.ts";
+import { STATUSES } from "../../fargate/records.ts";
+import { loadBalancerRecords, loadBalancerStatuses, targetGroupRecords, targetHealths } from "../../loadbalancer/records.ts";
+import { DEFAULT_RESERVE_BYTES } from "../../registry/registry.ts";
+import { services, tasks, type ServiceRecord, type TaskRecord } from "../../services/ecs/records.ts";
+import type { Rooms } from "../rooms.ts";
+
+/** A task and what became of it; without a status when the compute layer never had it. */
+export interface TaskFacts {
+  readonly record: TaskRecord;
+  readonly status: WorkloadStatus | undefined;
+}
+
+/** All that the judgement of what users run goes by. */
+export interface StatusFacts {
+  readonly nowMs: number;
+  readonly services: readonly ServiceRecord[];
+  readonly tasks: readonly TaskFacts[];
+  readonly targetGroups: readonly { readonly name: string; readonly healthPath: string; readonly targets: readonly TargetHealth[] }[];
+  /** Those that the data plane could not make. */
+  readonly failedLoadBalancers: readonly { readonly name: string; readonly reason: string | undefined }[];
+  readonly disk: { readonly freeBytes: number; readonly reserveBytes: number; readonly path: string };
+}
+
+/** Reads the records once. For people and their scripts, not for polling by the second: it lists what there is. */
+export async function statusFacts(
+  { store }: Pick<Rooms, "store">,
+  around: { readonly nowMs: number; readonly dataDir: string },
+): Promise<StatusFacts> {
+  const [serviceRows, taskRows, statusRows, groups, healths, balancers, balancerStatuses, { bavail, bsize }] = await Promise.all([
+    store.list(services),
+    store.list(tasks),
+    store.list(STATUSES),
+    store.list(targetGroupRecords),
+    store.list(targetHealths),
+    store.list(loadBalancerRecords),
+    store.list(loadBalancerStatuses),
+    statfs(around.dataDir),
+  ]);
+  const statusOf = new Map(statusRows.map(({ key, value }) => [key, value]));
+  const nameOf = new Map(balancers.map(({ key, value }) => [key, value.name]));
+  return {
+    nowMs: around.nowMs,
+    services: serviceRows.map(({ value }) => value),
+    tasks: taskRows.map(({ value }) => ({ record: value, status: statusOf.get(value.taskId) })),
+    targetGroups: groups.map(({ value: { arn, name, healthCheck } }) => ({
+      name,
+      healthPath: healthCheck.path,
+      targets: healths.flatMap(({ value }) => (value.targetGroupArn === arn ? [value] : [])),
+    })),
+    failedLoadBalancers: balancerStatuses.flatMap(({ key, value }) =>
+      value.state === "failed" ? [{ name: nameOf.get(key) ?? key, reason: value.reason }] : [],
+    ),
+    disk: { freeBytes: bavail * bsize, reserveBytes: DEFAULT_RESERVE_BYTES, path: around.dataDir },
+  };
+}
