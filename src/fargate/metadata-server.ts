@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Network } from "../contracts/network.ts";
 import type { Logger } from "../core/logger.ts";
+import { Problem } from "../core/problem.ts";
+import { holderOfPort } from "../host/listeners.ts";
 import type { AddressBook } from "./address-book.ts";
 import type { MetadataRoutes } from "./metadata-routes.ts";
 
@@ -29,7 +31,11 @@ export function createMetadataServer(options: MetadataServerOptions): MetadataSe
       if (known !== undefined) return known.port;
       const server = createServer((request, response) => void handle(options, { host, port }, { request, response }));
       const listening = new Promise<number>((resolve, reject) => {
-        server.once("error", reject);
+        server.once("error", (error: NodeJS.ErrnoException) => {
+          if (error.code !== "EADDRINUSE") return reject(error);
+          const holder = holderOfPort(host, port) ?? "another program";
+          reject(new Problem("conflict", `port ${port} on ${host}, where tasks find their metadata, is taken by ${holder}`, { cause: error }));
+        });
         server.listen(port, host, () => {
           const address = server.address();
           resolve(typeof address === "object" && address !== null ? address.port : port);

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../core/clock.ts";
 import { Problem } from "../core/problem.ts";
+import { holderOfPort } from "../host/listeners.ts";
 
 /** Clients (SDKs, HAProxy, Docker) keep connections for reuse; ours must not be the side that closes them under a request. */
 const KEEP_ALIVE_MS = 120_000;
@@ -89,7 +90,13 @@ function bind(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE") {
-        reject(new Problem("conflict", `port ${port} on ${host} is taken by another program; free it or choose another port`, { cause: error }));
+        reject(
+          new Problem(
+            "conflict",
+            `port ${port} on ${host} is taken by ${holderOfPort(host, port) ?? "another program"}; free it or choose another port (--port)`,
+            { cause: error },
+          ),
+        );
       } else {
         reject(new Problem("unavailable", `cannot listen on ${host}:${port}: ${error.message}`, { cause: error }));
       }

@@ -1,7 +1,7 @@
 /** Ports of the host that lead into VPCs: what stands in the way of each, and which may be opened. */
 import type { PublishOutcome, PublishedPort } from "../contracts/network.ts";
-import type { HostListener } from "./host-listeners.ts";
-import { listenerInTheWay } from "./host-listeners.ts";
+import type { HostListener } from "../host/listeners.ts";
+import { listenerInTheWay } from "../host/listeners.ts";
 
 /** What is so on the host at one moment. */
 export interface HostPortFacts {

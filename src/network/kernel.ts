@@ -16,6 +16,8 @@ export interface Kernel {
   syncRoutes(vpcId: string): Promise<void>;
   /** Puts the interface into its groups' sets, then into the namespace, then up. Idempotent. */
   plug(eni: EniRecord): Promise<void>;
+  /** Lets the VPCs' packets through the host's firewall again, after somebody has changed that. Idempotent. */
+  mendHost(): Promise<void>;
   /** Takes it out of the sets and out of the namespace. Idempotent. */
   unplug(eni: EniRecord): Promise<void>;
   /** Where daemons that belong into the VPC run; `undefined` when there is no such place. */
@@ -39,6 +41,7 @@ export const recordsOnlyKernel: Kernel = {
   syncRoutes: async () => {},
   plug: async () => {},
   unplug: async () => {},
+  mendHost: async () => {},
   netnsPath: () => undefined,
   blocksInUse: async () => [],
   pickLink: async () => "169.254.172.0/30",

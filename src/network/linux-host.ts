@@ -1,8 +1,8 @@
 /** The host's side of the network: veths, routes, our table, kernel settings, other people's firewalls. Remembers what it changes. */
-import { rmdir } from "node:fs/promises";
+import { readFile, rmdir } from "node:fs/promises";
 import type { Store } from "../contracts/store.ts";
 import type { Logger } from "../core/logger.ts";
-import { messageOf } from "../core/problem.ts";
+import { Problem, messageOf } from "../core/problem.ts";
 import { run } from "../host/run.ts";
 import { NETNS_FOLDER, UPLINK, firewallComment, hostLinkName, hostLinkPrefix, hostTable, netnsPrefix } from "./object-names.ts";
 import type { ChangedSetting, FirewallRule, HostFacts } from "./plan-host.ts";
@@ -16,6 +16,7 @@ import {
   readChanged,
   readPublished,
 } from "./plan-host.ts";
+import { holderOf, usedBlocks } from "./pick-cidr.ts";
 import type { HostChange } from "./records.ts";
 import { HOST_CHANGES } from "./records.ts";
 import type { Shell } from "./shell.ts";
@@ -47,6 +48,7 @@ interface IpRoute {
   readonly type?: string;
 }
 
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const HOST_TABLES = new RegExp(`^table inet (${hostTable("\\w+")})$`, "gm");
 
 export class LinuxHost {
@@ -72,9 +74,27 @@ export class LinuxHost {
   /** Makes or mends the veth to a VPC and the route into it. */
   async connect(vpc: ActiveVpc, vpcNetns: string): Promise<void> {
     const { instanceId, shell } = this.#options;
+    await this.#mustHaveBlock(vpc);
     await this.#remember(`route/${vpc.cidr}`, { type: "route", cidr: vpc.cidr });
     const make = !(await this.links()).includes(hostLinkName(instanceId, vpc.vpcId));
     await shell.ipBatch(planHostLink(instanceId, vpc, { vpcNetns, make, uplink: UPLINK }));
+  }
+
+  /**
+   * Somebody may have taken the block since, while this instance was down: their route would be replaced, and their addresses cut off.
+   * @throws Problem `conflict` for the very same block; a part of it, or one around it, costs only what is shared and is logged.
+   */
+  async #mustHaveBlock({ vpcId, cidr }: ActiveVpc): Promise<void> {
+    const { shell, instanceId, logger } = this.#options;
+    const used = await usedBlocks(shell, (link) => link.startsWith(hostLinkPrefix(instanceId)));
+    const same = used.find((block) => block.cidr === cidr);
+    if (same !== undefined) {
+      const holder = `${same.holder}, which has taken it since`;
+      throw new Problem("conflict", `the block ${cidr} of ${vpcId} is ${holder}: take it away there, or start another instance (--data-dir)`);
+    }
+    const holder = holderOf(cidr, used);
+    if (holder === undefined) return;
+    logger.warn(`${holder.cidr}, ${holder.holder}, overlaps ${cidr} of ${vpcId}: where both have an address, only the more specific answers`);
   }
 
   async removeLink(link: string): Promise<void> {
@@ -92,21 +112,48 @@ export class LinuxHost {
     await this.#openFirewalls();
   }
 
-  /** The settings by which the links forward that lead to others; how they were is remembered. */
-  async #rememberForwarding(published: readonly PublishedPort[]): Promise<readonly string[]> {
+  /** After somebody has changed the host's rules or way out: ours again, where theirs have replaced or overruled them. Changes nothing that is right. */
+  async mend(facts: HostFacts): Promise<void> {
+    if (facts.vpcs.length === 0) return;
+    const { shell, instanceId, logger } = this.#options;
+    const { code } = await shell.run(["nft", "list", "table", "inet", hostTable(instanceId)], { okCodes: [0, 1] });
+    const forwarding = await this.#forwardingToOthers(facts.published ?? []);
+    if (code === 0 && [...forwarding.values()].every((value) => value === "1")) return this.#openFirewalls();
+    if (code !== 0) logger.warn("the host's nftables rules were flushed, Tidegate's with them: they are set again");
+    await this.sync(facts);
+  }
+
+  /** The settings by which the links forward that lead to others, as they are. */
+  async #forwardingToOthers(published: readonly PublishedPort[]): Promise<ReadonlyMap<string, string>> {
     const { shell } = this.#options;
     const routes = await shell.ipJson<IpRoute>("-4", "route", "show", "default");
     const egress = routes.flatMap((route) => route.dev ?? []);
     const links = [...new Set([...egress, ...(await this.#entrances(published))])].filter((link) => !link.startsWith("tg"));
-    const paths = links.map((link) => `ipv4/conf/${link}/forwarding`);
-    const values = await shell.readSysctls(paths);
+    return shell.readSysctls(links.map((link) => `ipv4/conf/${link}/forwarding`));
+  }
+
+  /** Remembers how they were; answers their paths. */
+  async #rememberForwarding(published: readonly PublishedPort[]): Promise<readonly string[]> {
+    const values = await this.#forwardingToOthers(published);
     const others = [...values.values()].includes("1") ? await this.#changedByOthers() : [];
     for (const [path, value] of values) {
       // One that another instance has changed already goes back to what it was when the last instance is removed, which may be this.
-      const before = value === "1" ? others.find((setting) => setting.path === path)?.before : value;
-      if (before !== undefined) await this.#remember(`sysctl/${path}`, { type: "sysctl", path, before });
+      const before = others.find((setting) => setting.path === path)?.before;
+      await this.#rememberSysctl(path, value === "1" && before !== undefined ? before : value);
     }
     return [...values.keys()];
+  }
+
+  /** Once in each boot: after a reboot the setting is again what the host makes it, which may be something else than last time. */
+  async #rememberSysctl(path: string, before: string): Promise<void> {
+    const { store, instanceId } = this.#options;
+    const bootId = (await readFile(BOOT_ID, "utf8")).trim();
+    const key = `${instanceId}/sysctl/${path}`;
+    const known = (await store.get(HOST_CHANGES, key))?.value;
+    if (known?.type === "sysctl" && (known.bootId ?? bootId) === bootId) return;
+    // Where the host's own setting is what is needed, nothing is changed.
+    if (known === undefined && before === "1") return;
+    await store.transact([{ op: "put", collection: HOST_CHANGES, key, value: { type: "sysctl", path, before, bootId } }]);
   }
 
   /** The links by which clients of published ports come. */
@@ -273,6 +320,8 @@ export class LinuxHost {
       case "sysctl":
         // Our own table is gone: the last instance that needs it changed finds no other's, and puts it back.
         if ((await this.#changedByOthers()).some((setting) => setting.path === change.path)) return;
+        // Somebody has switched forwarding on for the whole host since (Docker does), and relies on it.
+        if (change.path.endsWith("/forwarding") && (await shell.readSysctls(["ipv4/ip_forward"])).get("ipv4/ip_forward") === "1") return;
         return shell.writeSysctls({ [change.path]: change.before });
       case "route":
         await shell.run(["ip", "route", "del", "unreachable", change.cidr, "metric", String(UNREACHABLE_METRIC)]).catch(ignoreMissing);

@@ -6,13 +6,14 @@ import type { Logger } from "../core/logger.ts";
 import type { PublishOutcome, PublishedPort } from "../contracts/network.ts";
 import { Problem, messageOf } from "../core/problem.ts";
 import { run } from "../host/run.ts";
-import { describeHolder } from "./host-listeners.ts";
+import { describeHolder } from "../host/listeners.ts";
 import { planPorts } from "./host-ports.ts";
 import type { Kernel } from "./kernel.ts";
 import { LinuxHost } from "./linux-host.ts";
 import { NETNS_FOLDER, eniLinkName, hostLinkName, hostLinkPrefix, netnsName, netnsPath } from "./object-names.ts";
 import { formatCidr, parseCidr, subBlock, tryParseCidr } from "./cidr.ts";
 import { holderOf, usedBlocks } from "./pick-cidr.ts";
+import type { HostFacts } from "./plan-host.ts";
 import { planGroupChange, planInternetSet, planJoin, planLeave, planVpcTable } from "./plan-filter.ts";
 import type { ObservedNetns } from "./plan-links.ts";
 import { VPC_SYSCTLS, planNetns, planTaskEnd, planUplink, planVpcEnd } from "./plan-links.ts";
@@ -223,11 +224,17 @@ class LinuxKernel implements Kernel {
     await run(["ip", "netns", "add", name]);
   }
 
-  async #syncHost(): Promise<void> {
+  #syncHost(): Promise<void> {
+    return this.#hostTurn.run(() => this.#host.sync(this.#hostFacts()));
+  }
+
+  mendHost(): Promise<void> {
+    return this.#hostTurn.run(() => this.#host.mend(this.#hostFacts()));
+  }
+
+  #hostFacts(): HostFacts {
     const { instanceId, ports, activeVpcs, loopbackResolver } = this.#options;
-    await this.#hostTurn.run(() =>
-      this.#host.sync({ instanceId, ports, vpcs: activeVpcs(), published: this.#published, loopbackResolver: loopbackResolver() }),
-    );
+    return { instanceId, ports, vpcs: activeVpcs(), published: this.#published, loopbackResolver: loopbackResolver() };
   }
 
   /** Links and addresses as the records say: removes the rest, plugs again what is missing and still has a namespace to be in. */

@@ -1,4 +1,5 @@
 /** Blocks of addresses that nobody on this host uses. */
+import { Problem } from "../core/problem.ts";
 import type { Cidr } from "./cidr.ts";
 import { formatCidr, overlaps, subBlock, tryParseCidr } from "./cidr.ts";
 import { Shell } from "./shell.ts";
@@ -65,11 +66,25 @@ export function firstFreeCidr(used: readonly UsedBlock[]): string | undefined {
 }
 
 /**
- * A free /16 for a default VPC, 172.31.0.0/16 where it is free, by the host's routes and addresses. Other Tidegate instances' VPCs
- * count as used.
- * @throws Problem `unavailable` when `ip` cannot be run.
+ * The block for an instance's default VPC: `wanted` if nobody has it, else a free /16, 172.31.0.0/16 where it is free; by the host's
+ * routes and addresses, and `taken`, what stopped instances have.
+ * @throws Problem `conflict` when `wanted` is taken, with who has it and a free one; `exhausted` when there is no free /16.
  */
-export async function pickFreeCidr(options: { readonly alsoUsed?: readonly string[] } = {}): Promise<string | undefined> {
-  const used = await usedBlocks(new Shell(), () => false);
-  return firstFreeCidr([...used, ...(options.alsoUsed ?? []).map((cidr) => ({ cidr, holder: "another VPC" }))]);
+export async function chooseCidr(wanted: string | undefined, taken: readonly UsedBlock[]): Promise<string> {
+  const used = [...taken, ...(await usedBlocks(new Shell(), () => false))];
+  if (wanted !== undefined) return mustBeFree(wanted, used);
+  const free = firstFreeCidr(used);
+  if (free !== undefined) return free;
+  throw new Problem("exhausted", "no /16 in 172.16.0.0/12 and 10.0.0.0/8 is free on this host: say a block with --vpc-cidr");
+}
+
+/** @throws Problem `conflict` when any of `used` overlaps it, with who has it and a free block. */
+export function mustBeFree(cidr: string, used: readonly UsedBlock[]): string {
+  const holder = holderOf(cidr, used);
+  if (holder === undefined) return cidr;
+  const hint = firstFreeCidr(used);
+  throw new Problem(
+    "conflict",
+    `the block ${cidr} overlaps ${holder.cidr}, ${holder.holder}${hint === undefined ? "" : `; ${hint} is free (--vpc-cidr ${hint})`}`,
+  );
 }

@@ -11,7 +11,7 @@ import { firstFreeCidr, holderOf } from "./pick-cidr.ts";
 import { namesOf, parseLocalData, planNameChanges } from "./plan-dns.ts";
 import { planGroupChange, planJoin, planLeave, planVpcTable } from "./plan-filter.ts";
 import { planFirewall, planHostTable, readPublished } from "./plan-host.ts";
-import { listenerInTheWay, parseListeners } from "./host-listeners.ts";
+import { listenerInTheWay, parseListeners } from "../host/listeners.ts";
 import { planNetns } from "./plan-links.ts";
 import type { EniRecord, GroupRule } from "./records.ts";
 import type { ActiveVpc, VpcFacts } from "./vpc-facts.ts";

@@ -116,7 +116,13 @@ export interface NamesRecord {
 
 /** Something of the host's that was changed, and how it was before; stored before the change. */
 export type HostChange =
-  | { readonly type: "sysctl"; readonly path: string; readonly before: string }
+  | {
+      readonly type: "sysctl";
+      readonly path: string;
+      readonly before: string;
+      /** Of the boot in which it was so: a reboot undoes the change. */
+      readonly bootId?: string;
+    }
   | { readonly type: "route"; readonly cidr: string }
   | { readonly type: "netns-folder" };
 

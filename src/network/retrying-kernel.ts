@@ -54,6 +54,7 @@ export function retryingKernel(kernel: Kernel, options: { readonly clock: Clock;
     syncRoutes: (vpcId) => mended(vpcId, kernel.syncRoutes(vpcId)),
     plug: (eni) => kernel.plug(eni),
     unplug: (eni) => kernel.unplug(eni),
+    mendHost: () => kernel.mendHost(),
     netnsPath: (vpcId) => kernel.netnsPath(vpcId),
     blocksInUse: () => kernel.blocksInUse(),
     pickLink: (taken) => kernel.pickLink(taken),

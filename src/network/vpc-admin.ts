@@ -8,7 +8,7 @@ import { allowAllEgress, makeVpc, zonesOf } from "./default-vpc.ts";
 import { usableAddresses } from "./ipam.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Change, NetworkModel, Table } from "./model.ts";
-import { firstFreeCidr, holderOf } from "./pick-cidr.ts";
+import { firstFreeCidr, holderOf, mustBeFree } from "./pick-cidr.ts";
 import type { EniRecord, InternetGatewayRecord, RouteTableRecord, SecurityGroupRecord, SubnetRecord, Tags, VpcRecord } from "./records.ts";
 import { Serial } from "./shell.ts";
 import { isActive } from "./vpc-facts.ts";
@@ -149,14 +149,7 @@ class Admin implements VpcAdmin {
     const { prefix } = parseCidr(cidr);
     if (prefix < 16 || prefix > 26)
       throw new Problem("invalid", `the block ${cidr} cannot be a VPC with three subnets: use a prefix from /16 to /26`);
-    const used = await this.#usedBlocks();
-    const holder = holderOf(cidr, used);
-    if (holder === undefined) return cidr;
-    const hint = firstFreeCidr(used);
-    throw new Problem(
-      "conflict",
-      `the block ${cidr} overlaps ${holder.cidr}, ${holder.holder}${hint === undefined ? "" : `; ${hint} is free (--vpc-cidr ${hint})`}`,
-    );
+    return mustBeFree(cidr, await this.#usedBlocks());
   }
 
   createVpc(request: Scope & { readonly cidr: string; readonly tags: Tags }): Promise<VpcRecord> {

@@ -21,6 +21,7 @@ import { ENDPOINT_ADDRESS, METADATA_PORT, privateDomain } from "./object-names.t
 import { namesOf, privateDnsName } from "./plan-dns.ts";
 import type { EniRecord, SubnetRecord, VpcRecord } from "./records.ts";
 import { Serial } from "./shell.ts";
+import { watchHost } from "./watch-host.ts";
 import type { RetryingKernel } from "./retrying-kernel.ts";
 import { retryingKernel } from "./retrying-kernel.ts";
 import type { VpcAdmin } from "./vpc-admin.ts";
@@ -90,7 +91,7 @@ class LinuxVpcNetwork implements VpcNetwork {
   readonly #endpointListeners = new Set<(endpoints: readonly VpcEndpoint[]) => void>();
   readonly #linkTurn = new Serial();
   #hostResolvers: HostResolvers;
-  #resolverWatch: Disposable | undefined;
+  readonly #watches = new DisposableStack();
 
   constructor(options: NetworkOptions, model: NetworkModel) {
     const { config, store, ids } = options;
@@ -157,11 +158,14 @@ class LinuxVpcNetwork implements VpcNetwork {
     const home = await this.admin.ensureDefaultVpc({ account, region });
     await Promise.all([...new Set([...active.map((vpc) => vpc.vpcId), home.vpcId])].map((vpcId) => this.#activate(vpcId)));
     await this.#writeHosts();
-    if (!this.#isSimulated) this.#resolverWatch = watchHostResolvers(this.#resolvConfPaths, () => void this.#hostResolversChanged());
+    if (this.#isSimulated) return;
+    this.#watches.use(watchHostResolvers(this.#resolvConfPaths, () => void this.#hostResolversChanged()));
+    const { clock, hostNetnsPath } = this.#options;
+    this.#watches.use(watchHost({ clock, logger: this.#logger, netnsPath: hostNetnsPath, onChange: () => this.#kernel.mendHost() }));
   }
 
   async close(): Promise<void> {
-    this.#resolverWatch?.[Symbol.dispose]();
+    this.#watches.dispose();
     this.#kernel[Symbol.dispose]();
     this.#endpointListeners.clear();
   }

@@ -3,22 +3,24 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { InstanceConfig } from "../core/config.ts";
+import { forgetInstance } from "./first-start.ts";
 import { parseFlags } from "./flags.ts";
 import { findInstance, openInstance } from "./instance.ts";
 import { VERSION } from "./version.ts";
 
 let folder: string;
-const runDirs: string[] = [];
+const made: InstanceConfig[] = [];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "tidegate-instance-"));
 });
 afterEach(async () => {
-  for (const path of [folder, ...runDirs.splice(0)]) await rm(path, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true });
+  for (const instance of made.splice(0)) await forgetInstance(instance, { purge: true });
 });
 
 async function start(...args: readonly string[]): Promise<InstanceConfig> {
   const config = await openInstance(parseFlags(["--data-dir", folder, ...args]), async (wanted) => wanted ?? "10.77.0.0/16");
-  runDirs.push(config.runDir);
+  made.push(config);
   return config;
 }
 
@@ -94,12 +96,15 @@ it("takes several ports of an address for one load balancer, by name or ARN", ()
 it("picks another port and network than instances that start at the same time, and than those that are down", async () => {
   const networks = ["10.77.0.0/16", "10.78.0.0/16", "10.79.0.0/16", "10.80.0.0/16"];
   const open = async (name: string): Promise<InstanceConfig> => {
-    const pick = async (wanted: string | undefined, taken: readonly string[]) => wanted ?? networks.find((cidr) => !taken.includes(cidr)) ?? "";
+    const pick = async (wanted: string | undefined, taken: readonly { readonly cidr: string }[]) =>
+      wanted ?? networks.find((cidr) => !taken.some((other) => other.cidr === cidr)) ?? "";
     const config = await openInstance(parseFlags(["--data-dir", join(folder, name)]), pick);
-    runDirs.push(config.runDir);
+    made.push(config);
     return config;
   };
   const first = await open("down");
+  // A reboot leaves no run folder.
+  await rm(first.runDir, { recursive: true });
   const more = await Promise.all(["one", "two", "three"].map(open));
   const all = [first, ...more];
   expect(new Set(all.map((config) => config.vpcCidr)).size).toBe(4);

@@ -4,17 +4,18 @@ import { join } from "node:path";
 import type { InstanceConfig, KeptInstance } from "../core/config.ts";
 import { Problem } from "../core/problem.ts";
 import { randomIds } from "../core/ids.ts";
-import { exclusively } from "../host/exclusively.ts";
 import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
-import { makeRunDir, otherInstances } from "./first-start.ts";
+import { announceInstance, oneAtATime, otherInstances, RUN_ROOT } from "./first-start.ts";
 import type { ServerFlags } from "./flags.ts";
 import { INSTANCE_FORMAT, readInstanceFile } from "./instance-file.ts";
 import { VERSION } from "./version.ts";
 
-/** The network to use, given the one that was asked for and those that other instances have. */
-type PickCidr = (wanted: string | undefined, taken: readonly string[]) => Promise<string>;
+/**
+ * The network to use, given the one that was asked for and those that other instances have, with who has them in words.
+ * @throws Problem `conflict` when the one that was asked for is taken.
+ */
+type PickCidr = (wanted: string | undefined, taken: readonly { readonly cidr: string; readonly holder: string }[]) => Promise<string>;
 
-const RUN_ROOT = "/run/tidegate";
 const DEFAULT_PORT = 4566;
 const DEFAULT_ACCOUNT = "100000000000";
 const DEFAULT_REGION = "us-east-1";
@@ -26,17 +27,15 @@ const DEFAULT_REGION = "us-east-1";
  */
 export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Promise<InstanceConfig> {
   await mkdir(flags.dataDir, { recursive: true, mode: 0o755 });
-  await mkdir(RUN_ROOT, { recursive: true, mode: 0o755 });
   const path = join(flags.dataDir, "instance.json");
   const before = await readKept(path);
   const keep = async (decided: KeptInstance): Promise<KeptInstance> => {
     const kept = { ...decided, format: INSTANCE_FORMAT, tidegateVersion: VERSION };
     if (JSON.stringify(before) !== JSON.stringify(kept)) await writeFileAtomically(path, `${JSON.stringify(kept, null, 2)}\n`);
-    await makeRunDir(kept.runDir, flags.dataDir);
+    await announceInstance(kept, flags.dataDir);
     return kept;
   };
-  const kept =
-    before === undefined ? await exclusively(RUN_ROOT, async () => keep(await firstStart(flags, pickCidr))) : await keep(checkAgainst(before, flags));
+  const kept = before === undefined ? await oneAtATime(async () => keep(await firstStart(flags, pickCidr))) : await keep(checkAgainst(before, flags));
   return {
     ...kept,
     dataDir: flags.dataDir,
@@ -63,9 +62,9 @@ async function readKept(path: string): Promise<KeptInstance | undefined> {
 async function firstStart(flags: ServerFlags, pickCidr: PickCidr): Promise<KeptInstance> {
   await mustHoldNothingElse(flags.dataDir);
   const instanceId = randomIds.hex(6);
-  const others = await otherInstances(RUN_ROOT);
+  const others = await otherInstances();
   const ports = new Set(others.map((other) => other.port));
-  const cidrs = others.map((other) => other.vpcCidr);
+  const cidrs = others.map(({ vpcCidr, dataDir }) => ({ cidr: vpcCidr, holder: `the VPC of the Tidegate under ${dataDir}` }));
   return {
     instanceId,
     port: flags.port ?? (await firstFreePort(DEFAULT_PORT, ports)),

@@ -1,7 +1,7 @@
 import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { isProblem, messageOf } from "../core/problem.ts";
-import { pickFreeCidr } from "../network/pick-cidr.ts";
+import { chooseCidr } from "../network/pick-cidr.ts";
 import { parseFlags } from "./flags.ts";
 import { openInstance } from "./instance.ts";
 import { createLogger } from "./logger.ts";
@@ -13,7 +13,7 @@ const toolbox = { clock: systemClock, ids: randomIds, logger };
 
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2));
-  const config = await openInstance(flags, async (wanted, taken) => wanted ?? (await pickFreeCidr({ alsoUsed: taken })) ?? "172.31.0.0/16");
+  const config = await openInstance(flags, chooseCidr);
   const startedMs = systemClock.steadyMs();
   const server = await startServer(config, toolbox, VERSION);
   const { instanceId, dataDir, port, account, region, vpcCidr, engine, auth } = config;

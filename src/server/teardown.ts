@@ -5,6 +5,7 @@ import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
 import { messageOf } from "../core/problem.ts";
+import { forgetInstance } from "./first-start.ts";
 import { findInstance } from "./instance.ts";
 import { openRooms } from "./rooms.ts";
 import { closeRooms } from "./server.ts";
@@ -25,7 +26,7 @@ async function tearDown(dataDir: string, purge: boolean): Promise<void> {
   await rooms.network.removeEverything();
   await rooms.supervisor.stopAll();
   await closeRooms(rooms);
-  await rm(config.runDir, { recursive: true, force: true });
+  await forgetInstance(config, { purge });
   if (purge) await rm(dataDir, { recursive: true, force: true });
 }
 

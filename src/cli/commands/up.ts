@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { systemClock } from "../../core/clock.ts";
 import type { KeptInstance } from "../../core/config.ts";
 import { readTextIfAny } from "../../host/files.ts";
+import { holderOfPort } from "../../host/listeners.ts";
 import { type Command, CommandError } from "../command.ts";
 import { readHealth } from "../health-answer.ts";
 import { readInstance, serverPid } from "../instance-files.ts";
@@ -25,6 +26,7 @@ interface UpOptions {
 }
 
 const START_TIMEOUT_MS = 90_000;
+const DEFAULT_PORT = 4566;
 /** So `server/main.ts` begins its last words. */
 const GIVING_UP = "tidegate cannot start: ";
 
@@ -53,6 +55,8 @@ export const up: Command<UpOptions> = {
       return 0;
     }
     const command = serverCommand(session.dataDir, options);
+    const holder = instance === undefined && options.port === undefined ? holderOfPort("127.0.0.1", DEFAULT_PORT) : undefined;
+    if (holder !== undefined) session.output.note(`Port ${DEFAULT_PORT} is taken by ${holder}: the next free one is used, and kept.`);
     return options.detach === true ? startDetached(session, command) : runInForeground(command);
   },
 };

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import { isProblem } from "../../core/problem.ts";
@@ -20,6 +20,21 @@ export async function removeLeftovers(instanceId: string, paths: ContainerdPaths
   for (const socket of shimSockets) await rm(socket, { force: true });
   for (const path of [paths.root, paths.state, paths.runcRoot, dirname(paths.configFile), paths.socket, `${paths.socket}.ttrpc`]) {
     await rm(path, { recursive: true, force: true });
+  }
+  await removeCniResults(instanceId);
+  // What every containerd shares; both stay, rightly, while another has something there.
+  for (const folder of SHARED_FOLDERS) await rmdir(folder).catch(() => {});
+}
+
+const CNI_RESULTS = "/var/lib/cni/results";
+const SHARED_FOLDERS = ["/run/containerd/s", "/run/containerd", CNI_RESULTS, dirname(CNI_RESULTS)];
+
+/** containerd's CNI library keeps an answer for each sandbox in a folder that no setting moves, under names that do not tell whose it is. */
+async function removeCniResults(instanceId: string): Promise<void> {
+  for (const name of await readdir(CNI_RESULTS).catch(() => [])) {
+    const path = join(CNI_RESULTS, name);
+    const text = await readFile(path, "utf8").catch(() => "");
+    if (text.includes(`["K8S_POD_NAME","tidegate-${instanceId}-`)) await rm(path, { force: true });
   }
 }
 
