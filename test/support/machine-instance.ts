@@ -12,6 +12,7 @@ export const MACHINE_DATA_DIR = "/var/lib/tidegate";
 
 export interface MachineInstance extends TestInstance {
   readonly machine: Machine;
+  readonly runDir: string;
   /** Runs `tidegate …` in the machine, as {@link TestInstance.cli}; after a reboot of the machine `up` starts all again. */
   up(flags?: readonly string[]): Promise<void>;
 }

@@ -230,6 +230,8 @@ else
 fi
 mount --move /run/sys /sys
 rmdir /run/sys
+cat /proc/sys/kernel/random/uuid >"$disk/boot-id"
+mount --bind "$disk/boot-id" /proc/sys/kernel/random/boot_id
 for folder in "$@"; do
   mount -t overlay overlay -o "lowerdir=$folder,upperdir=$disk$folder/upper,workdir=$disk$folder/work" "$folder"
 done
