@@ -310,7 +310,11 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
       await runtime.removeGroup(group);
       await runtime.limitGroup(group, { memoryBytes: 64 * 1024 * 1024, cpuUnits: 256 });
       await runtime.limitGroup(group, { memoryBytes: 128 * 1024 * 1024, cpuUnits: 512 });
+      const name = group.slice(harness.cgroupRoot.length + 1);
+      expect(await runtime.listGroups(harness.cgroupRoot)).toContain(name);
       await runtime.removeGroup(group);
+      expect(await runtime.listGroups(harness.cgroupRoot)).not.toContain(name);
+      expect(await runtime.listGroups(`${harness.cgroupRoot}-that-is-not-there`)).toEqual([]);
       await runtime.removeGroup(group);
     });
 

@@ -42,6 +42,8 @@ export interface ContainerRuntime {
   limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void>;
   /** Removes the group after its last sandbox; one that is not there is no failure. @throws Problem `conflict` while processes live in it. */
   removeGroup(cgroupParent: string): Promise<void>;
+  /** Names of the groups right beneath `folder`, e.g. `/tidegate-ab12cd`; none when it is not there. */
+  listGroups(folder: string): Promise<readonly string[]>;
 
   /** Starts, exits and OOM kills as they happen. Lossy across reconnects: `resync` says that a list is needed. */
   watch(listener: (event: RuntimeEvent) => void): Disposable;

@@ -5,13 +5,17 @@ import { isAlive } from "../host/process.ts";
 import { findMarkedProcesses } from "./proc.ts";
 import type { MarkedProcess } from "./proc.ts";
 
+export function recordsFolder(runDir: string): string {
+  return join(runDir, "daemons");
+}
+
 /** What is kept of each daemon in `<runDir>/daemons/<name>.json`, written as soon as it has a pid. */
 export class DaemonRecords {
   readonly #folder: string;
   readonly #instanceId: string;
 
   constructor(runDir: string, instanceId: string) {
-    this.#folder = join(runDir, "daemons");
+    this.#folder = recordsFolder(runDir);
     this.#instanceId = instanceId;
   }
 

@@ -6,7 +6,8 @@ import { Problem } from "../core/problem.ts";
 import { removeDaemonCgroup, removeEmptyDaemonCgroups } from "./daemon-cgroup.ts";
 import type { MarkedProcess } from "./proc.ts";
 import { isAlive } from "../host/process.ts";
-import { DaemonRecords } from "./records.ts";
+import { removeDrafts } from "../host/files.ts";
+import { DaemonRecords, recordsFolder } from "./records.ts";
 import { endProcess, SupervisedDaemon } from "./supervised.ts";
 import type { Surroundings } from "./supervised.ts";
 
@@ -21,6 +22,7 @@ export interface DaemonSupervisorOptions {
  * `ensure` adopts, or `stop` ends them. The death of a child is an event; that of an adopted daemon is noticed within a second.
  */
 export async function createDaemonSupervisor(options: DaemonSupervisorOptions): Promise<DaemonSupervisor> {
+  await removeDrafts(recordsFolder(options.config.runDir));
   const records = new DaemonRecords(options.config.runDir, options.config.instanceId);
   const logger = options.logger.child({ room: "daemons" });
   return new Supervisor({ instanceId: options.config.instanceId, records, clock: options.clock, logger });

@@ -30,7 +30,8 @@ import { workloadOfOwner } from "./run-container.ts";
 import { RuntimeCache } from "./runtime-cache.ts";
 import { SandboxPool } from "./sandbox-pool.ts";
 import { createInertTuner, createNsenterTuner, type SandboxTuner } from "./sandbox-tuner.ts";
-import { planSweep, removeSandbox, sweep } from "./sweep.ts";
+import { lookForLeftovers, planSweep, removeSandbox, sweep } from "./sweep.ts";
+import { Sweeper } from "./sweeper.ts";
 import { WorkloadController } from "./workload-controller.ts";
 import { WorkloadEngine } from "./workload-engine.ts";
 import { createInertFolders, createWorkloadFolders, type WorkloadFolders } from "./workload-folders.ts";
@@ -128,6 +129,8 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     },
     resynced() {
       pool.checkAll();
+      // containerd was away: what was being made in it may have been left half made.
+      sweeper.soon();
       for (const owner of owners.values()) controller.wake(owner);
     },
   });
@@ -155,7 +158,11 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
   };
   const prober = new Prober({ runtime, clock, changed: (id) => controller.wake(id) });
   const credentials = new CredentialsCache({ credentials: options.credentials, clock });
-  const placed = (id: string, placement: PlacementRecord): void => void owners.set(placement.sandboxName, id);
+  const sweeper = new Sweeper(context);
+  const placed = (id: string, placement: PlacementRecord): void => {
+    owners.set(placement.sandboxName, id);
+    pool.claimed(placement.sandboxName);
+  };
   const engine = new WorkloadEngine({ context, admission, ids, records, cpuUnits: availableParallelism() * 1024, placed });
   const credentialsIdOf = async (id: string): Promise<string | undefined> => (await store.get(PLACEMENTS, id))?.value.credentialsId;
   const routes = new MetadataRoutes({ engine, renderer: options.metadata, credentials, credentialsIdOf, onlineCpus: availableParallelism() });
@@ -185,17 +192,8 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     }
     for (const { key, value } of placements) placed(key, value);
     await cache.start();
-    const plan = planSweep({
-      instanceId: config.instanceId,
-      placed: new Set(placements.map((placement) => placement.value.sandboxName)),
-      active: new Set(active.map((status) => status.id)),
-      sandboxes: cache.sandboxes(),
-      containers: cache.containers(),
-      attachments: await network.list(),
-      folders: await context.folders.list(),
-      adoptable: (sandbox) => pool.adopts(sandbox),
-    });
-    await sweep(context, plan);
+    await sweep(context, planSweep(await lookForLeftovers(context, { adoptable: (sandbox) => pool.adopts(sandbox) })));
+    sweeper.soon();
     const { runtimeHandlers } = await runtime.fingerprint();
     for (const hook of hooks.values()) {
       const source = hook.sources?.((id) => controller.nudge(id));
@@ -223,6 +221,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     async close() {
       shutdown.abort(new Problem("unavailable", "Tidegate is ending"));
       for (const source of hookSources.splice(0)) source[Symbol.dispose]();
+      sweeper.close();
       pool.close();
       prober.close();
       await pool.settled();

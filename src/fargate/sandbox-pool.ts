@@ -37,6 +37,8 @@ export class SandboxPool {
   readonly #options: SandboxPoolOptions;
   readonly #warm = new Map<string, string>();
   readonly #making = new Map<string, string>();
+  /** Given out to workloads that are being stored. */
+  readonly #taken = new Set<string>();
   readonly #underWay = new Set<Promise<void>>();
   readonly #handlers = new Set<string>();
   #timer: Disposable | undefined;
@@ -71,6 +73,12 @@ export class SandboxPool {
 
   /** The name of a sandbox for a new workload: a warm one's, which is then no longer the pool's, or one that is still to be made. */
   take(kind: Kind): string {
+    const name = this.#warmOrNew(kind);
+    this.#taken.add(name);
+    return name;
+  }
+
+  #warmOrNew(kind: Kind): string {
     if (!this.#closed && !kind.sharePidNamespace && !this.#handlers.has(kind.runtimeHandler)) this.#handlers.add(kind.runtimeHandler);
     this.#refillSoon();
     for (const [name, handler] of this.#warm) {
@@ -83,8 +91,19 @@ export class SandboxPool {
     return this.#newName();
   }
 
+  /** A placement names it now: it is the pool's business no more. */
+  claimed(name: string): void {
+    this.#taken.delete(name);
+  }
+
+  /** Sandboxes that a sweep must leave alone though no placement names them. */
+  names(): readonly string[] {
+    return [...this.#warm.keys(), ...this.#making.keys(), ...this.#taken];
+  }
+
   /** Gives back a name from `take` whose claim was never stored. */
   giveBack(name: string, kind: Kind): void {
+    this.#taken.delete(name);
     if (this.#options.cache.sandboxNamed(name)?.ready === true) this.#warm.set(name, kind.runtimeHandler);
   }
 

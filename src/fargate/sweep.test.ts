@@ -27,6 +27,7 @@ const facts = (more: Partial<SweepFacts>): SweepFacts => ({
   active: new Set(),
   sandboxes: [],
   containers: [],
+  groups: [],
   attachments: [],
   folders: { workloads: [], sandboxes: [] },
   adoptable: (each) => each.ready && each.labels["tidegate.role"] === "warm",
@@ -73,4 +74,15 @@ it("removes the folders of what is gone", () => {
   );
   expect(plan.removeWorkloadFolders).toEqual(["w2"]);
   expect(plan.removeSandboxFolders).toEqual(["s2"]);
+});
+
+it("removes the cgroups that sandboxes left which were cut off in their making", () => {
+  const plan = planSweep(
+    facts({
+      placed: new Set(["placed"]),
+      sandboxes: [sandbox("placed"), sandbox("warm"), sandbox("dead", { ready: false })],
+      groups: ["placed", "warm", "dead", "cut-off"],
+    }),
+  );
+  expect(plan.removeGroups).toEqual(["cut-off"]);
 });

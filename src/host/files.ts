@@ -1,5 +1,5 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
 /** Replaces a file's content so that a reader, or a restart after a crash, sees the old content or the new, whole. Makes missing folders. */
 export async function writeFileAtomically(path: string, content: string | Uint8Array, options: { readonly mode?: number } = {}): Promise<void> {
@@ -17,6 +17,20 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
 }
 
 let sequence = 0;
+
+const DRAFT = /\.\d+\.[0-9a-z]+\.tmp$/;
+
+/** Removes what `writeFileAtomically` left in a folder when its process was killed. Nobody may write there meanwhile. A folder that is not there has none. */
+export async function removeDrafts(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(ifMissing([]))) if (DRAFT.test(name)) await rm(join(folder, name), { force: true });
+}
+
+function ifMissing<T>(otherwise: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === "ENOENT") return otherwise;
+    throw error;
+  };
+}
 
 /** Makes renames and new names in a folder durable. */
 export async function syncFolder(path: string): Promise<void> {

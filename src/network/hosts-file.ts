@@ -46,6 +46,8 @@ export class HostsFile {
   /** Makes the block say `names`; none removes it. Does not touch a file that says so already. */
   write(names: readonly HostName[]): Promise<void> {
     return this.#turn.run(async () => {
+      // Of a write that was killed.
+      await rm(this.#temporary, { force: true });
       if ((await this.#next(names)) === undefined) return;
       // Other instances have blocks of their own there. The folder is locked: the file itself is replaced.
       await exclusively(dirname(this.#path), async () => {
@@ -53,6 +55,10 @@ export class HostsFile {
         if (next !== undefined) await this.#replace(next);
       });
     });
+  }
+
+  get #temporary(): string {
+    return `${this.#path}.tidegate-${this.#instanceId}`;
   }
 
   /** The file's text with these names; `undefined` where it says so already. */
@@ -64,7 +70,7 @@ export class HostsFile {
 
   async #replace(text: string): Promise<void> {
     const { mode, uid, gid } = await stat(this.#path);
-    const temporary = `${this.#path}.tidegate-${this.#instanceId}`;
+    const temporary = this.#temporary;
     try {
       await writeFile(temporary, text, { mode: mode & 0o777 });
       await chmod(temporary, mode & 0o777);

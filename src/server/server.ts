@@ -6,7 +6,7 @@ import type { InstanceConfig } from "../core/config.ts";
 import { ownToken } from "../core/own-token.ts";
 import { STATUSES } from "../fargate/records.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
-import { writeFileAtomically } from "../host/files.ts";
+import { removeDrafts, writeFileAtomically } from "../host/files.ts";
 import { healthChecks } from "./health.ts";
 import { ownEndpoints } from "./own-endpoints.ts";
 import { createMetrics } from "./metrics.ts";
@@ -25,6 +25,7 @@ export interface Server {
 export async function startServer(config: InstanceConfig, toolbox: Toolbox, version: string): Promise<Server> {
   await using stack = new AsyncDisposableStack();
   stack.use(await claimInstance(config));
+  for (const folder of [config.dataDir, config.runDir]) await removeDrafts(folder);
   const metrics = createMetrics();
   const rooms = await openRooms(config, toolbox, metrics);
   stack.defer(() => closeRooms(rooms));

@@ -10,6 +10,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 /** A whole Tidegate of a test's own, started by the command line as a user starts it. */
 export interface TestInstance {
   readonly dataDir: string;
+  readonly runDir: string;
   readonly port: number;
   readonly endpoint: string;
   readonly instanceId: string;

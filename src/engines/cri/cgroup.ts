@@ -96,6 +96,23 @@ export function removeGroup(cgroupParent: string): void {
   for (const root of hierarchies()) removeTree(join(root, cgroupParent));
 }
 
+/** Names of the groups right beneath one, in whichever hierarchy; none when it is not there. */
+export function groupsIn(cgroupParent: string): readonly string[] {
+  assertGroupPath(cgroupParent);
+  const names = hierarchies().flatMap((root) => foldersIn(join(root, cgroupParent)));
+  // Where cgroup v2 has the daemons.
+  return [...new Set(names)].filter((name) => name !== "daemons");
+}
+
+function foldersIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
 /** The folders under which a group's path counts: one on cgroup v2, one for each controller on v1. */
 export function hierarchies(): readonly string[] {
   if (isCgroup2()) return [ROOT];

@@ -5,7 +5,7 @@ import type { Daemon, DaemonSupervisor } from "../../contracts/daemon.ts";
 import type { InstanceConfig } from "../../core/config.ts";
 import type { Logger } from "../../core/logger.ts";
 import { Problem } from "../../core/problem.ts";
-import { readTextIfAny, writeFileAtomically } from "../../host/files.ts";
+import { readTextIfAny, removeDrafts, writeFileAtomically } from "../../host/files.ts";
 import { run } from "../../host/run.ts";
 import { hasSysResource } from "./capabilities.ts";
 import { CNI_CONFLIST, CNI_LOOPBACK, CNI_STUB, containerdConfig, containerdPaths, registryHostsToml } from "./containerd-config.ts";
@@ -67,6 +67,7 @@ async function answers(client: ContainerdClient): Promise<boolean> {
 }
 
 async function writeContainerdFiles(paths: ContainerdPaths, toml: string, registryPort: number): Promise<void> {
+  for (const folder of [dirname(paths.configFile), join(paths.registryHosts, "_default"), paths.cniConf, paths.cniBin]) await removeDrafts(folder);
   for (const folder of [paths.root, paths.state, paths.runcRoot]) await mkdir(folder, { recursive: true, mode: 0o711 });
   await writeIfChanged(paths.configFile, toml);
   await writeIfChanged(join(paths.registryHosts, "_default/hosts.toml"), registryHostsToml(registryPort));
@@ -134,6 +135,8 @@ async function overlayWorks(dataDir: string): Promise<boolean> {
   const folder = join(dataDir, "overlay-test");
   const layers = ["lower", "upper", "work", "merged"].map((name) => join(folder, name));
   const [lower, upper, work, merged = ""] = layers;
+  // A start that was killed meanwhile left it mounted.
+  await run(["umount", "-l", merged], { okCodes: [0, 1, 32] });
   try {
     for (const layer of layers) await mkdir(layer, { recursive: true });
     await run(["mount", "-t", "overlay", "overlay", "-o", `lowerdir=${lower},upperdir=${upper},workdir=${work}`, merged]);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type {
   ContainerRuntime,
@@ -18,7 +18,7 @@ import type { InstanceConfig } from "../../core/config.ts";
 import type { Logger } from "../../core/logger.ts";
 import { messageOf } from "../../core/problem.ts";
 import { apparmorAvailable } from "./capabilities.ts";
-import { removeGroup, setGroupLimits } from "./cgroup.ts";
+import { groupsIn, removeGroup, setGroupLimits } from "./cgroup.ts";
 import { removeLeftovers } from "./cleanup.ts";
 import { containerdPaths } from "./containerd-config.ts";
 import { startContainerd } from "./containerd-daemon.ts";
@@ -75,7 +75,10 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
     const containerd = await startContainerd({ config, supervisor, logger, client, registryPort, pauseImage: pause.reference, defaultRlimits });
     const ctr = { program: containerd.ctr, socket: containerd.paths.socket, snapshotter: containerd.snapshotter };
     const images = new Images({ client, clock, ctr, pauseImage: pause.reference });
-    if (!(await images.has(pause.reference))) await importPause(images, config.dataDir, pause);
+    const importFolder = join(config.dataDir, "pause-image");
+    // Of an import that was killed.
+    await rm(importFolder, { recursive: true, force: true });
+    if (!(await images.has(pause.reference))) await importPause(images, importFolder, pause);
     const sandboxes = new Sandboxes(client, clock, containerd.paths);
     const oom = new OomVerdicts(join(config.runDir, "oom"));
     const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor: apparmorAvailable() });
@@ -88,9 +91,9 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
   }
 }
 
-async function importPause(images: Images, dataDir: string, pause: Awaited<ReturnType<typeof pauseImage>>): Promise<void> {
-  const folder = await mkdtemp(join(dataDir, "pause-"));
+async function importPause(images: Images, folder: string, pause: Awaited<ReturnType<typeof pauseImage>>): Promise<void> {
   try {
+    await mkdir(folder, { recursive: true });
     const path = join(folder, "pause.tar");
     await writeOciArchive(path, pause.archive());
     await images.import(path, pause.reference);
@@ -202,6 +205,9 @@ class Runtime implements CriRuntime {
   }
   async removeGroup(cgroupParent: string): Promise<void> {
     removeGroup(cgroupParent);
+  }
+  async listGroups(folder: string): Promise<readonly string[]> {
+    return groupsIn(folder);
   }
 
   watch(listener: (event: RuntimeEvent) => void): Disposable {

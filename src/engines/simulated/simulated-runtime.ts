@@ -199,6 +199,11 @@ class SimulatedRuntime implements ContainerRuntime, Simulation {
     this.#groups.delete(cgroupParent);
   }
 
+  async listGroups(folder: string): Promise<readonly string[]> {
+    this.#up();
+    return [...this.#groups.keys()].flatMap((group) => (group.startsWith(`${folder}/`) ? [group.slice(folder.length + 1)] : []));
+  }
+
   watch(listener: (event: RuntimeEvent) => void): Disposable {
     const entry = { call: listener };
     this.#listeners.add(entry);

@@ -4,7 +4,7 @@ import type { Daemon, DaemonSupervisor } from "../../contracts/daemon.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { messageOf, Problem } from "../../core/problem.ts";
-import { readTextIfAny, writeFileAtomically } from "../../host/files.ts";
+import { readTextIfAny, removeDrafts, writeFileAtomically } from "../../host/files.ts";
 import { run } from "../../host/run.ts";
 import { watchHealthEvents } from "./health-events.ts";
 import { createMasterClient, createRuntimeClient, workerThroughMaster, type RuntimeClient } from "./runtime-client.ts";
@@ -82,6 +82,7 @@ export class ProxyProcess {
   async apply(config: { readonly text: string; readonly structure: string; readonly state: string }): Promise<void> {
     const { places, supervisor } = this.#options;
     await mkdir(places.folder, { recursive: true });
+    if (this.#daemon === undefined) await removeDrafts(places.folder);
     await this.writeState(config.state);
     const running = this.#daemon === undefined ? undefined : await this.#runningStructure();
     await this.#writeConfig(config.text, { check: running !== config.structure });

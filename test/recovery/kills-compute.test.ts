@@ -1,0 +1,217 @@
+import { DescribeTasksCommand, ListTasksCommand, RunTaskCommand, StopTaskCommand, type Task, UpdateServiceCommand } from "@aws-sdk/client-ecs";
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { run } from "../../src/host/run.ts";
+import { until } from "../support/instance.ts";
+import { type ContainerProcess, firstProcesses } from "../support/kernel.ts";
+import { stateDifferences, untilStateAgrees } from "../support/state/instance-state.ts";
+import type { Alteration } from "./support/altered-source.ts";
+import { createBench, killIn, type Bench, type Phase, type Served } from "./support/bench.ts";
+import { randomOf } from "./matrix.ts";
+import { systemClock } from "../../src/core/clock.ts";
+
+/** SIGKILL of the control plane while tasks and services come and go. */
+
+const PHASE_TIMEOUT_MS = 30 * 60_000;
+
+let bench: Bench;
+let sleeper: string;
+
+beforeAll(async () => {
+  bench = await createBench();
+  sleeper = await bench.stack.define("sleeper", [{ name: "app" }]);
+});
+
+afterAll(() => bench?.[Symbol.asyncDispose]());
+
+/** Each storm's processes have its name in their command. */
+const sleep = (marker: string): string[] => ["sh", "-c", `trap 'exit 0' TERM; while :; do sleep 0.3; : ${marker}-; done`];
+
+function processesOf(startedBy: string): Promise<readonly ContainerProcess[]> {
+  return firstProcesses(bench.instance.instanceId, `${startedBy}-`);
+}
+
+/** Two calls of two tasks each; each that is acknowledged is there from then on. */
+async function storm(startedBy: string): Promise<void> {
+  const { ecs } = bench.stack;
+  const networkConfiguration = bench.stack.network();
+  const overrides = { containerOverrides: [{ name: "app", command: sleep(startedBy) }] };
+  const request = { taskDefinition: sleeper, count: 2, launchType: "FARGATE", startedBy, networkConfiguration, overrides } as const;
+  const call = () =>
+    bench.ledger.acknowledged(
+      `RunTask of ${startedBy}`,
+      () => ecs.send(new RunTaskCommand(request)),
+      async ({ tasks = [] }) => (await describeTasks(tasks.map(({ taskArn = "" }) => taskArn))).length === 2,
+    );
+  await Promise.all([call(), call()]);
+}
+
+async function describeTasks(tasks: readonly string[]): Promise<readonly Task[]> {
+  if (tasks.length === 0) return [];
+  return (await bench.stack.ecs.send(new DescribeTasksCommand({ tasks: [...tasks] }))).tasks ?? [];
+}
+
+async function tasksOf(startedBy: string): Promise<readonly Task[]> {
+  const { ecs } = bench.stack;
+  const lists = await Promise.all(
+    (["RUNNING", "STOPPED"] as const).map((desiredStatus) => ecs.send(new ListTasksCommand({ startedBy, desiredStatus }))),
+  );
+  return describeTasks(lists.flatMap(({ taskArns = [] }) => taskArns));
+}
+
+async function eachRunsOnce(startedBy: string): Promise<void> {
+  await until(`each task of ${startedBy} runs once`, async () => {
+    const tasks = await tasksOf(startedBy);
+    const failed = tasks.find(({ lastStatus }) => lastStatus === "STOPPED");
+    if (failed !== undefined) throw new Error(`${failed.taskArn} stopped: ${failed.stoppedReason} ${failed.containers?.[0]?.reason ?? ""}`);
+    const processes = await processesOf(startedBy);
+    return tasks.every(({ lastStatus }) => lastStatus === "RUNNING") && processes.length === tasks.length;
+  });
+}
+
+async function stopAll(startedBy: string): Promise<void> {
+  await Promise.all(
+    (await tasksOf(startedBy)).map(({ taskArn = "" }) =>
+      bench.ledger.acknowledged(
+        `StopTask of ${taskArn}`,
+        () => bench.stack.ecs.send(new StopTaskCommand({ task: taskArn, reason: "enough" })),
+        async () => (await describeTasks([taskArn]))[0]?.desiredStatus === "STOPPED",
+      ),
+    ),
+  );
+}
+
+async function allEnd(startedBy: string): Promise<void> {
+  await until(`each task of ${startedBy} has ended`, async () => {
+    const left = (await tasksOf(startedBy)).filter(({ lastStatus }) => lastStatus !== "STOPPED");
+    for (const { taskArn, desiredStatus } of left) {
+      // One whose stop was not acknowledged is asked again, as its user would.
+      if (desiredStatus === "RUNNING") await bench.stack.ecs.send(new StopTaskCommand({ task: taskArn, reason: "enough" }));
+    }
+    return left.length === 0 && (await processesOf(startedBy)).length === 0;
+  });
+}
+
+describe("SIGKILL of the control plane under load", () => {
+  test("in a launch storm, and as its tasks are stopped", { timeout: PHASE_TIMEOUT_MS }, async () => {
+    let last = "";
+    const launch: Phase = {
+      name: "launch storm",
+      windowMs: 1_500,
+      begin: (round) => storm((last = `storm-${round}`)),
+      settle: () => eachRunsOnce(last),
+    };
+    const stop: Phase = {
+      name: "stop",
+      windowMs: 1_200,
+      async begin(round) {
+        await stopAll(`storm-${round}`);
+      },
+      settle: (round) => allEnd(`storm-${round}`),
+    };
+    // Each storm ends in a stop, so that the two phases take turns; each draws its instants from its own row.
+    await killIn(bench, alternating(launch, stop), { part: 8, whole: 100 });
+  });
+
+  test("in a roll-out of a service that is under load itself", { timeout: PHASE_TIMEOUT_MS }, async () => {
+    const rolled: Served = await bench.serve("rolled");
+    await killIn(bench, {
+      name: "rollout",
+      windowMs: 4_000,
+      begin: () =>
+        bench.ledger.acknowledged(
+          "UpdateService",
+          () => bench.stack.ecs.send(new UpdateServiceCommand({ service: rolled.name, forceNewDeployment: true })),
+          async ({ service }) => service?.status === "ACTIVE",
+        ),
+      settle: () => bench.stable(rolled.name),
+    });
+  });
+
+  test("in its start-up itself", { timeout: PHASE_TIMEOUT_MS }, async () => {
+    const random = randomOf("start-up");
+    const STARTS = 5;
+    let last = "";
+    const phase: Phase = {
+      name: "start-up",
+      windowMs: 400,
+      // Something to adopt, to finish and to end: tasks in all states.
+      async begin(round) {
+        await stopAll(`start-${round - 1}`);
+        await storm((last = `start-${round}`));
+      },
+      async settle(round) {
+        for (let start = 1; start < STARTS; start++) {
+          await bench.plane.kill();
+          bench.plane.spawn();
+          await systemClock.sleep(random.between(0, 1_200));
+        }
+        await bench.plane.kill();
+        bench.plane.spawn();
+        await bench.plane.serving();
+        await eachRunsOnce(`start-${round}`);
+        await allEnd(`start-${round - 1}`);
+      },
+    };
+    await killIn(bench, phase, { part: 2, whole: 13 });
+    await stopAll(last);
+    await allEnd(last);
+    await untilStateAgrees(bench.instance);
+  });
+
+  test("leaves nothing of what a start does in passing, wherever it was cut off", { timeout: PHASE_TIMEOUT_MS }, async () => {
+    const { dataDir, runDir } = bench.instance;
+    await bench.plane.kill();
+    const merged = join(dataDir, "overlay-test/merged");
+    await mkdir(merged, { recursive: true });
+    await run(["mount", "-t", "tmpfs", "none", merged]);
+    await mkdir(join(dataDir, "pause-image"));
+    const drafts = ["instance.json", "containerd-config/config.toml"].map((file) => join(dataDir, `${file}.4711.a.tmp`));
+    for (const draft of [...drafts, join(runDir, "server.json.4711.0.tmp"), join(runDir, "daemons/containerd.json.4711.1.tmp")])
+      await writeFile(draft, "half");
+    bench.plane.spawn();
+    await bench.plane.serving();
+    await bench.check({ deeply: true });
+  });
+
+  test("is told by the comparison when nothing is swept and nothing queued at the start", { timeout: PHASE_TIMEOUT_MS }, async () => {
+    await storm("forgotten");
+    await eachRunsOnce("forgotten");
+    await stopAll("forgotten");
+    await bench.plane.kill();
+    bench.plane.spawn(WITHOUT_RECOVERY);
+    await bench.plane.serving();
+    await expect(untilStateAgrees(bench.instance, { timeoutMs: 10_000 })).rejects.toThrow(/missing: workload \w+ is RUNNING or STOPPED/);
+    await bench.plane.kill();
+    // What nobody owns is made by hand: a start that sweeps takes it away.
+    const orphan = `tidegate-${bench.instance.instanceId}-00000000000f`;
+    await mkdir(join(bench.instance.dataDir, "workloads/orphan"));
+    await mkdir(`/sys/fs/cgroup/${existsSync("/sys/fs/cgroup/memory") ? "memory/" : ""}tidegate-${bench.instance.instanceId}/${orphan}`);
+    bench.plane.spawn(WITHOUT_RECOVERY);
+    await bench.plane.serving();
+    const found = await stateDifferences(bench.instance);
+    expect(found).toEqual(expect.arrayContaining(["left over: workloads/orphan", `left over: cgroup ${orphan}`]));
+    await bench.plane.kill();
+    bench.plane.spawn();
+    await bench.plane.serving();
+    await bench.check({ deeply: true });
+  });
+});
+
+/** The server's own source without what its start does about an earlier run. */
+const WITHOUT_RECOVERY: readonly Alteration[] = [
+  { file: "fargate/sweep.ts", from: "await Promise.all(\n    removals.map(", to: "await Promise.all(\n    [].map(" },
+  { file: "control/controller-runner.ts", from: "for (const key of await this.#controller.initialKeys())", to: "for (const key of [])" },
+];
+
+function alternating(first: Phase, second: Phase): Phase {
+  const of = (round: number): Phase => (round % 2 === 1 ? first : second);
+  return {
+    name: `${first.name}, ${second.name}`,
+    windowMs: Math.max(first.windowMs, second.windowMs),
+    begin: (round) => of(round).begin(Math.ceil(round / 2)),
+    settle: (round) => of(round).settle(Math.ceil(round / 2)),
+  };
+}
