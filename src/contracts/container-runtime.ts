@@ -128,7 +128,7 @@ export interface RuntimeContainerSpec {
   readonly ulimits: readonly Ulimit[];
   readonly tty: boolean;
   readonly stdin: boolean;
-  /** Relative to the sandbox's log directory, e.g. `web/0.log`. */
+  /** Relative to the sandbox's log directory, e.g. `web/0.log`; empty: what it writes is not kept. */
   readonly logPath: string;
   readonly labels: Readonly<Record<string, string>>;
 }

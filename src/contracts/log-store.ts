@@ -57,12 +57,12 @@ export interface LogStore {
   /** @throws Problem `not-found` when the group is none. */
   listStreams(scope: LogScope, options?: { readonly prefix?: string }): Promise<readonly LogStreamRecord[]>;
   /**
-   * Appends in order. With `source`, the position of a tailed file is committed together with the events: a batch whose
-   * `fromOffset` is not the committed position is refused with Problem `conflict`, so each line lands once.
+   * Appends in order. With `source`, the position of a tailed log is committed together with the events: a batch whose
+   * `from` is not the committed position is refused with Problem `conflict`, so each line lands once.
    */
   append(scope: LogScope, batch: LogBatch): Promise<void>;
-  /** The committed position of a source; 0 when it has none. */
-  position(sourceId: string): Promise<number>;
+  /** The committed position of a source, and the time of the last event of its stream; `undefined` when it has none. */
+  position(sourceId: string): Promise<{ readonly at: SourcePosition; readonly lastEventMs?: number } | undefined>;
   read(
     scope: LogScope,
     stream: string,
@@ -78,7 +78,15 @@ export interface LogStore {
 export interface LogBatch {
   readonly stream: string;
   readonly events: readonly { readonly timestampMs: number; readonly message: string }[];
-  readonly source?: { readonly id: string; readonly fromOffset: number; readonly toOffset: number };
+  readonly source?: { readonly id: string; readonly from: SourcePosition | undefined; readonly to: SourcePosition };
+}
+
+/** Where a reader of a tailed log stands. All files before that one are done with. */
+export interface SourcePosition {
+  /** What tells the file from the log's others, however they are renamed. */
+  readonly file: string;
+  /** In bytes. */
+  readonly offset: number;
 }
 
 export interface FilterOptions {
@@ -91,7 +99,7 @@ export interface FilterOptions {
   readonly token?: string;
 }
 
-/** Ships a container's CRI log file into its stream; survives restarts of both sides. */
+/** Ships a container's CRI log file into its stream, and rotates it; survives restarts of both sides. */
 export interface LogCollector {
   /** Starts (or goes on) following; idempotent by `source.id`. */
   follow(source: LogSource): Promise<void>;
@@ -99,6 +107,25 @@ export interface LogCollector {
   finish(sourceId: string): Promise<void>;
   /** Bytes of the followed files that are not in the store yet, over all sources. */
   lagBytes(): Promise<number>;
+  health(): LogCollectorHealth;
+}
+
+/** What is to be known of the way from log files into the store. */
+export interface LogCollectorHealth {
+  /** Bytes of log files that were removed before they could be stored, since the start. */
+  readonly droppedBytes: number;
+  /** When bytes were last dropped, and of which stream. */
+  readonly lastDrop?: { readonly atMs: number; readonly stream: string };
+  /** Logs that cannot be read or stored at the moment; they are tried again. */
+  readonly failing: readonly { readonly stream: string; readonly sinceMs: number; readonly error: string }[];
+}
+
+/** Who writes containers' log files, as far as whoever rotates them has to know. */
+export interface LogWriters {
+  /** Has the writer of a source's log go on in a new file at the log's path. Does nothing when nobody writes it any more. @throws Problem `unavailable`. */
+  reopen(sourceId: string): Promise<void>;
+  /** Whether a writer has the file open: it may still grow. */
+  holds(file: { readonly device: number; readonly inode: number }): Promise<boolean>;
 }
 
 export interface LogSource {

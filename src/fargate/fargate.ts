@@ -26,7 +26,7 @@ import { Prober } from "./prober.ts";
 import { TAKEN_DOWN } from "./reasons.ts";
 import { LABELS, PLACEMENTS, STATUSES, WORKLOADS, type PlacementRecord } from "./records.ts";
 import { requestStop } from "./request-stop.ts";
-import { workloadOfOwner } from "./run-container.ts";
+import { workloadOfOwner, writerOf } from "./run-container.ts";
 import { RuntimeCache } from "./runtime-cache.ts";
 import { SandboxPool } from "./sandbox-pool.ts";
 import { createInertTuner, createNsenterTuner, type SandboxTuner } from "./sandbox-tuner.ts";
@@ -89,6 +89,8 @@ export interface Fargate {
   readonly metadataServer: MetadataServer;
   /** What it holds now, for metrics. */
   figures(): FargateFigures;
+  /** The id of the running container that writes a log, by the log's source id. */
+  writerOfLog(sourceId: string): string | undefined;
   /** Takes over what runs, sweeps what nobody owns, and begins to fill the warm pool. Controllers wait for it. @throws what the runtime's lists throw. */
   start(): Promise<void>;
   /** Lets go of everything; what runs goes on. */
@@ -209,6 +211,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     wake: (id) => controller.nudge(id),
     metadataServer,
     figures: () => ({ promisedMemoryMiB: admission.promisedMiB, promisableMemoryMiB: admission.limitMiB, warmSandboxes: pool.warm }),
+    writerOfLog: (sourceId) => writerOf(sourceId, cache.containers()),
     async start() {
       try {
         await takeOver();

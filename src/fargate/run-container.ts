@@ -1,4 +1,4 @@
-import type { ImageInfo, RuntimeContainerSpec, RuntimeMount, Sandbox } from "../contracts/container-runtime.ts";
+import type { ImageInfo, RuntimeContainer, RuntimeContainerSpec, RuntimeMount, Sandbox } from "../contracts/container-runtime.ts";
 import type { LogSource } from "../contracts/log-store.ts";
 import type { ContainerSpec } from "../contracts/workload.ts";
 import { isProblem, messageOf, Problem } from "../core/problem.ts";
@@ -122,7 +122,8 @@ async function prepare(
     ulimits: spec.ulimits,
     tty: spec.tty,
     stdin: spec.stdin,
-    logPath: `${spec.name}/${attempt}.log`,
+    // Where nobody reads it, there is no file that could grow.
+    logPath: spec.log.type === "none" ? "" : `${spec.name}/${attempt}.log`,
     labels: { ...spec.labels, [LABELS.instance]: config.instanceId, [LABELS.workload]: workload.id, [LABELS.container]: spec.name },
   };
 }
@@ -150,6 +151,13 @@ function commandOf(spec: ContainerSpec, image: ImageInfo): Pick<RuntimeContainer
 /** The id of the log of one attempt, for ever. */
 export function logSourceId(workloadId: string, container: string, attempt: number): string {
   return `${workloadId}/${container}/${attempt}`;
+}
+
+/** The running container that writes the log of this source; `undefined` when there is none. */
+export function writerOf(sourceId: string, containers: readonly RuntimeContainer[]): string | undefined {
+  const writes = ({ labels, name, attempt, state }: RuntimeContainer): boolean =>
+    state === "running" && logSourceId(labels[LABELS.workload] ?? "", name, attempt) === sourceId;
+  return containers.find(writes)?.id;
 }
 
 /** Has the log of an attempt followed into its stream; its group is the owner's to make. Idempotent. @throws Problem with the words of ECS. */

@@ -23,6 +23,7 @@ export interface WorkloadFolders {
   prepareLogs(sandboxName: string, container: string): Promise<void>;
   /** The runtime writes the log here. */
   logPath(sandboxName: string, container: string, attempt: number): string;
+  /** Removes the log of an attempt, with the files that were rotated away. */
   removeLog(sandboxName: string, container: string, attempt: number): Promise<void>;
   removeWorkload(id: string): Promise<void>;
   removeSandbox(name: string): Promise<void>;
@@ -70,7 +71,11 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       await mkdir(join(sandboxFolder(sandboxName), container), { recursive: true });
     },
     logPath: (sandboxName, container, attempt) => join(sandboxFolder(sandboxName), container, `${attempt}.log`),
-    removeLog: (sandboxName, container, attempt) => rm(join(sandboxFolder(sandboxName), container, `${attempt}.log`), { force: true }),
+    async removeLog(sandboxName, container, attempt) {
+      const folder = join(sandboxFolder(sandboxName), container);
+      const own = (name: string): boolean => name === `${attempt}.log` || name.startsWith(`${attempt}.log.`);
+      await Promise.all((await namesIn(folder)).filter(own).map((name) => rm(join(folder, name), { force: true })));
+    },
     removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),
     removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
     list: async () => ({ workloads: await namesIn(join(dataDir, "workloads")), sandboxes: await namesIn(join(dataDir, "sandboxes")) }),

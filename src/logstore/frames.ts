@@ -10,7 +10,7 @@ export interface SegmentHead {
   readonly kind: "head";
   /** Sequence number of the segment's first event. */
   readonly firstSequence: number;
-  /** Committed position of each source at the segment's start. */
+  /** Committed position of each source at the segment's start, by `positionKey`. */
   readonly positions: Readonly<Record<string, number>>;
 }
 
@@ -31,6 +31,7 @@ export interface BatchHead {
   readonly maxMs: number;
   /** Of the messages, as CloudWatch counts: UTF-8 and 26 bytes each. */
   readonly sizeBytes: number;
+  /** The position that is committed with the events; the id is `positionKey`'s. */
   readonly source?: { readonly id: string; readonly toOffset: number };
 }
 
@@ -66,6 +67,7 @@ export interface BatchToEncode {
   readonly ingestionMs: number;
   /** At least one, unless there is a source whose position moves past lines that hold nothing. */
   readonly events: readonly { readonly timestampMs: number; readonly message: string }[];
+  /** The position that is committed with the events; the id is `positionKey`'s. */
   readonly source?: { readonly id: string; readonly toOffset: number };
 }
 

@@ -1,8 +1,8 @@
 import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { LogStore } from "../contracts/log-store.ts";
-import type { Store } from "../contracts/store.ts";
+import type { LogBatch, LogStore, SourcePosition } from "../contracts/log-store.ts";
+import { collection, type Store } from "../contracts/store.ts";
 import { createMemoryStore } from "../store/memory/memory-store.ts";
 import { openFixture, readAll, scope, type Fixture } from "./testing/fixture.ts";
 
@@ -134,38 +134,62 @@ describe("append and read", () => {
 });
 
 describe("positions of sources", () => {
-  const batch = (fromOffset: number, toOffset: number): Parameters<LogStore["append"]>[1] => ({
+  const place = (offset: number, file = "1"): SourcePosition | undefined => (offset === 0 ? undefined : { file, offset });
+  const batch = (from: SourcePosition | undefined, offset: number, file = "1"): LogBatch => ({
     stream: "s",
-    events: [at(toOffset)],
-    source: { id: "task/web@1", fromOffset, toOffset },
+    events: [at(offset)],
+    source: { id: "task/web", from, to: { file, offset } },
   });
+  const position = async (of: LogStore): Promise<SourcePosition | undefined> => (await of.position("task/web"))?.at;
 
   it("move with the events, refuse what does not follow, and survive restarts, crashes and removed segments", async () => {
-    expect(await logStore.position("task/web@1")).toBe(0);
-    await logStore.append(scope, batch(0, 100));
-    await expect(logStore.append(scope, batch(0, 100))).rejects.toMatchObject({ kind: "conflict" });
-    const racing = await Promise.allSettled([logStore.append(scope, batch(100, 200)), logStore.append(scope, batch(100, 200))]);
+    expect(await position(logStore)).toBeUndefined();
+    await logStore.append(scope, batch(undefined, 100));
+    await expect(logStore.append(scope, batch(undefined, 100))).rejects.toMatchObject({ kind: "conflict" });
+    const racing = await Promise.allSettled([logStore.append(scope, batch(place(100), 200)), logStore.append(scope, batch(place(100), 200))]);
     expect(racing.map((each) => each.status).sort()).toEqual(["fulfilled", "rejected"]);
-    expect(await (await fixture.reopenAfterCrash()).position("task/web@1")).toBe(200);
+    expect(await position(await fixture.reopenAfterCrash())).toEqual(place(200));
     const reopened = await fixture.reopen();
-    expect(await reopened.position("task/web@1")).toBe(200);
+    expect(await position(reopened)).toEqual(place(200));
     await reopened.updateGroup(scope, { retentionDays: 1 });
     await fixture.clock.advance(3_600_000);
     await expect.poll(segments).toHaveLength(1);
     expect(await readAll(reopened, "s")).toEqual([]);
-    expect(await (await fixture.reopenAfterCrash()).position("task/web@1")).toBe(200);
+    expect(await position(await fixture.reopenAfterCrash())).toEqual(place(200));
+  });
+
+  it("move on from file to file, and only the last counts", async () => {
+    await logStore.append(scope, batch(undefined, 100));
+    await logStore.append(scope, batch(place(100), 7, "2"));
+    await expect(logStore.append(scope, batch(place(100), 200))).rejects.toMatchObject({ kind: "conflict" });
+    expect(await position(await fixture.reopenAfterCrash())).toEqual(place(7, "2"));
+    expect(await position(await fixture.reopen())).toEqual(place(7, "2"));
+    expect(await store.list({ name: "logs.source" })).toHaveLength(1);
+  });
+
+  it("are found where an earlier version left them, under a record for each file", async () => {
+    await logStore.append(scope, batch(undefined, 100));
+    const sources = collection<{ readonly streamId: string }>("logs.source");
+    const [record] = await store.list(sources);
+    await store.transact([
+      { op: "delete", collection: sources, key: "task/web" },
+      { op: "put", collection: sources, key: "task/web@1", value: record?.value ?? { streamId: "" } },
+    ]);
+    expect(await position(await fixture.reopen())).toEqual(place(100));
+    await fixture.logStore.deleteStream(scope, "s");
+    expect(await store.list({ name: "logs.source" })).toEqual([]);
   });
 
   it("go with the stream", async () => {
-    await logStore.append(scope, batch(0, 100));
+    await logStore.append(scope, batch(undefined, 100));
     await logStore.deleteStream(scope, "s");
     await logStore.createStream(scope, "s");
-    expect(await logStore.position("task/web@1")).toBe(0);
+    expect(await position(logStore)).toBeUndefined();
     expect(await store.list({ name: "logs.source" })).toEqual([]);
   });
 
   it("and events agree wherever a crash cuts the file", async () => {
-    for (let index = 0; index < 3; index++) await logStore.append(scope, batch(index * 100, index * 100 + 100));
+    for (let index = 0; index < 3; index++) await logStore.append(scope, batch(place(index * 100), index * 100 + 100));
     const [segment = ""] = await segments();
     const path = join(fixture.directory, segment);
     const whole = await readFile(path);
@@ -173,19 +197,20 @@ describe("positions of sources", () => {
       await writeFile(path, whole.subarray(0, length));
       const cut = await fixture.reopenAfterCrash();
       const events = await readAll(cut, "s");
-      const position = await cut.position("task/web@1");
-      expect(position).toBe(events.length * 100);
-      await cut.append(scope, batch(position, position + 50));
-      expect(messages(await readAll(await fixture.reopenAfterCrash(), "s"))).toEqual([...messages(events), `m${position + 50}`]);
+      const found = await position(cut);
+      expect(found).toEqual(place(events.length * 100));
+      const next = (found?.offset ?? 0) + 50;
+      await cut.append(scope, batch(found, next));
+      expect(messages(await readAll(await fixture.reopenAfterCrash(), "s"))).toEqual([...messages(events), `m${next}`]);
     }
   });
 
   it("ignore what follows a torn tail", async () => {
-    await logStore.append(scope, batch(0, 100));
+    await logStore.append(scope, batch(undefined, 100));
     const [segment = ""] = await segments();
     await appendFile(join(fixture.directory, segment), Buffer.alloc(500, 7));
     const reopened = await fixture.reopenAfterCrash();
-    await reopened.append(scope, batch(100, 200));
+    await reopened.append(scope, batch(place(100), 200));
     expect(messages(await readAll(await fixture.reopenAfterCrash(), "s"))).toEqual(["m100", "m200"]);
   });
 });

@@ -1,6 +1,16 @@
 import { chmod, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { FilterOptions, LogBatch, LogEvent, LogGroupRecord, LogScope, LogStore, LogStreamRecord, ReadOptions } from "../contracts/log-store.ts";
+import type {
+  FilterOptions,
+  LogBatch,
+  LogEvent,
+  LogGroupRecord,
+  LogScope,
+  LogStore,
+  LogStreamRecord,
+  ReadOptions,
+  SourcePosition,
+} from "../contracts/log-store.ts";
 import type { Store, Stored } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Ids } from "../core/ids.ts";
@@ -156,9 +166,19 @@ class FileLogStore implements LogStore {
     });
   }
 
-  async position(sourceId: string): Promise<number> {
-    const source = await this.#store.get(sources, sourceId);
-    return source === undefined ? 0 : this.#files.use(source.value.streamId, (file) => file.position(sourceId));
+  async position(sourceId: string): Promise<{ readonly at: SourcePosition; readonly lastEventMs?: number } | undefined> {
+    const [source] = await this.#sourceRecords(sourceId);
+    if (source === undefined) return undefined;
+    return this.#files.use(source.value.streamId, (file) => {
+      const at = file.position(sourceId);
+      return at && { at, lastEventMs: file.entries().at(-1)?.maxMs };
+    });
+  }
+
+  /** Earlier versions kept a record for each file of a source, as `<source>@<file>`. */
+  async #sourceRecords(sourceId: string): Promise<readonly Stored<{ readonly streamId: string }>[]> {
+    const own = await this.#store.get(sources, sourceId);
+    return own === undefined ? this.#store.list(sources, { prefix: `${sourceId}@` }) : [own];
   }
 
   async read(
@@ -263,7 +283,10 @@ class FileLogStore implements LogStore {
     };
     await this.#store.transact([{ op: "delete", collection: streams, key }]).catch(gone);
     await this.#files.use(value.id, async (file) => {
-      for (const source of file.sourceIds()) await this.#store.transact([{ op: "delete", collection: sources, key: source }]).catch(gone);
+      for (const id of file.sourceIds()) {
+        for (const source of await this.#sourceRecords(id))
+          await this.#store.transact([{ op: "delete", collection: sources, key: source.key }]).catch(gone);
+      }
       await file.delete();
       this.#files.forget(value.id);
     });

@@ -1,5 +1,6 @@
 import { open, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { SourcePosition } from "../contracts/log-store.ts";
 import { eventsOf, framesIn, type BatchHead, type Frame, type StoredEvent } from "./frames.ts";
 
 /** Neighbouring frames are found together when they are no larger than this. */
@@ -28,7 +29,8 @@ export interface Segment {
 
 /** What of a stream is known once its segments are. */
 export interface StreamPosition {
-  readonly positions: Map<string, number>;
+  /** By source. */
+  readonly positions: Map<string, SourcePosition>;
   nextSequence: number;
   lastIngestionMs: number | undefined;
 }
@@ -37,17 +39,33 @@ export function segmentPath(folder: string, number: number): string {
   return join(folder, `${String(number).padStart(12, "0")}.seg`);
 }
 
+/** A position as frames hold it: a key that names source and file, and the offset. A source has one, its last. */
+export function positionKey(sourceId: string, { file }: SourcePosition): string {
+  return file === "" ? sourceId : `${sourceId}@${file}`;
+}
+
+function setPosition({ positions }: StreamPosition, key: string, offset: number): void {
+  const at = key.indexOf("@");
+  if (at < 0) positions.set(key, { file: "", offset });
+  else positions.set(key.slice(0, at), { file: key.slice(at + 1), offset });
+}
+
+/** All positions as frames hold them. */
+export function positionsToStore({ positions }: StreamPosition): Readonly<Record<string, number>> {
+  return Object.fromEntries(Array.from(positions, ([id, position]) => [positionKey(id, position), position.offset]));
+}
+
 /** Takes a durable frame into the index. */
 export function indexFrame(segment: Segment, position: StreamPosition, frame: Pick<Frame, "offset" | "length" | "head">): void {
   segment.length = frame.offset + frame.length;
   const { head } = frame;
   if (head.kind === "head") {
     position.nextSequence = head.firstSequence;
-    for (const [id, offset] of Object.entries(head.positions)) position.positions.set(id, offset);
+    for (const [key, offset] of Object.entries(head.positions)) setPosition(position, key, offset);
     return;
   }
   position.nextSequence = head.firstSequence + head.count;
-  if (head.source !== undefined) position.positions.set(head.source.id, head.source.toOffset);
+  if (head.source !== undefined) setPosition(position, head.source.id, head.source.toOffset);
   if (head.count === 0) return;
   position.lastIngestionMs = head.ingestionMs;
   indexBatch(segment, frame, head);
@@ -86,7 +104,7 @@ interface Sidecar {
  */
 export async function writeSidecar(segment: Segment, position: StreamPosition): Promise<void> {
   const { nextSequence, lastIngestionMs } = position;
-  const positions = Object.fromEntries(position.positions);
+  const positions = positionsToStore(position);
   const sidecar: Sidecar = { version: 1, length: segment.length, entries: segment.entries, positions, nextSequence, lastIngestionMs };
   await writeFile(`${segment.path}.idx.tmp`, JSON.stringify(sidecar));
   await rename(`${segment.path}.idx.tmp`, `${segment.path}.idx`);
@@ -111,7 +129,7 @@ export async function loadSegment(path: string, position: StreamPosition): Promi
     if (sidecar !== undefined && sidecar.length <= size) {
       segment.length = sidecar.length;
       segment.entries.push(...sidecar.entries);
-      for (const [id, offset] of Object.entries(sidecar.positions)) position.positions.set(id, offset);
+      for (const [key, offset] of Object.entries(sidecar.positions)) setPosition(position, key, offset);
       position.nextSequence = sidecar.nextSequence;
       position.lastIngestionMs = sidecar.lastIngestionMs ?? position.lastIngestionMs;
     }

@@ -1,12 +1,22 @@
 import { constants } from "node:fs";
 import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import type { LogBatch } from "../contracts/log-store.ts";
+import type { LogBatch, SourcePosition } from "../contracts/log-store.ts";
 import { messageOf, Problem } from "../core/problem.ts";
 import { syncFolder } from "../host/files.ts";
 import { encodeBatch, encodeHead, type BatchHead } from "./frames.ts";
 import { Gate } from "./gate.ts";
-import { indexFrame, loadSegment, segmentPath, writeSidecar, type IndexEntry, type Segment, type StreamPosition } from "./segment.ts";
+import {
+  indexFrame,
+  loadSegment,
+  positionKey,
+  positionsToStore,
+  segmentPath,
+  writeSidecar,
+  type IndexEntry,
+  type Segment,
+  type StreamPosition,
+} from "./segment.ts";
 
 export interface StreamFileOptions {
   readonly folder: string;
@@ -67,8 +77,8 @@ export class StreamFile {
     return stream;
   }
 
-  position(sourceId: string): number {
-    return this.#position.positions.get(sourceId) ?? 0;
+  position(sourceId: string): SourcePosition | undefined {
+    return this.#position.positions.get(sourceId);
   }
 
   sourceIds(): readonly string[] {
@@ -88,7 +98,7 @@ export class StreamFile {
     return this.#segments.flatMap(({ path, entries }) => entries.map((entry) => ({ path, ...entry })));
   }
 
-  /** Resolves when the batch is durable. @throws Problem `conflict` (not at `fromOffset`), `not-found` (deleted), `unavailable` (disk). */
+  /** Resolves when the batch is durable. @throws Problem `conflict` (not at `from`), `not-found` (deleted), `unavailable` (disk). */
   append(batch: LogBatch, ingestionMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ batch, ingestionMs, resolve, reject });
@@ -138,7 +148,7 @@ export class StreamFile {
   async #commit(): Promise<void> {
     const taken: Pending[] = [];
     const frames: { readonly bytes: Buffer; readonly head: BatchHead }[] = [];
-    const positions = new Map<string, number>();
+    const positions = new Map<string, SourcePosition>();
     let sequence = this.#position.nextSequence;
     for (let bytes = 0; this.#pending.length > 0 && bytes < COMMIT_BYTES;) {
       const next = this.#pending.shift() as Pending;
@@ -152,9 +162,9 @@ export class StreamFile {
         firstSequence: sequence,
         ingestionMs: next.ingestionMs,
         events,
-        source: source && { id: source.id, toOffset: source.toOffset },
+        source: source && { id: positionKey(source.id, source.to), toOffset: source.to.offset },
       });
-      if (source !== undefined) positions.set(source.id, source.toOffset);
+      if (source !== undefined) positions.set(source.id, source.to);
       sequence += events.length;
       bytes += frame.bytes.length;
       frames.push(frame);
@@ -171,12 +181,12 @@ export class StreamFile {
     }
   }
 
-  #refusal({ source, stream }: LogBatch, positions: ReadonlyMap<string, number>): Problem | undefined {
+  #refusal({ source, stream }: LogBatch, positions: ReadonlyMap<string, SourcePosition>): Problem | undefined {
     if (this.#deleted) return new Problem("not-found", `log stream ${stream} has been deleted`);
     if (source === undefined) return undefined;
     const at = positions.get(source.id) ?? this.position(source.id);
-    if (at === source.fromOffset) return undefined;
-    return new Problem("conflict", `source ${source.id} stands at ${at}, the batch begins at ${source.fromOffset}`);
+    if (at?.file === source.from?.file && at?.offset === source.from?.offset) return undefined;
+    return new Problem("conflict", `source ${source.id} stands at ${words(at)}, the batch begins at ${words(source.from)}`);
   }
 
   async #store(frames: readonly { readonly bytes: Buffer; readonly head: BatchHead }[]): Promise<void> {
@@ -204,7 +214,7 @@ export class StreamFile {
     const number = last === undefined ? 1 : Number.parseInt(basename(last.path, ".seg"), 10) + 1;
     const segment: Segment = { path: segmentPath(this.#options.folder, number), length: 0, entries: [] };
     if ((await mkdir(this.#options.folder, { recursive: true })) !== undefined) await syncFolder(dirname(this.#options.folder));
-    const positions = Object.fromEntries(this.#position.positions);
+    const positions = positionsToStore(this.#position);
     const head = { kind: "head", firstSequence: this.#position.nextSequence, positions } as const;
     const bytes = encodeHead(head);
     await this.#writeDurably(segment, [bytes]);
@@ -254,4 +264,8 @@ export class StreamFile {
     }
     return removed;
   }
+}
+
+function words(position: SourcePosition | undefined): string {
+  return position === undefined ? "its start" : `${position.offset} of ${position.file}`;
 }

@@ -1,8 +1,10 @@
-import type { LogStore } from "../contracts/log-store.ts";
+import type { LogStore, LogWriters } from "../contracts/log-store.ts";
 import type { TargetRegistrar } from "../contracts/load-balancer.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import { isProblem } from "../core/problem.ts";
 import type { Scope } from "../core/scope.ts";
+import type { CriRuntime } from "../engines/cri/runtime.ts";
+import type { Fargate } from "../fargate/fargate.ts";
 import type { ImageResolver as TaskImages, MetadataRenderer, RoleCredentials } from "../fargate/ports.ts";
 import type { VpcNetwork } from "../network/vpc-network.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -99,5 +101,16 @@ export function metadataOf(ecs: () => EcsService | undefined): MetadataRenderer 
   return {
     task: async (view, options) => ecs()?.metadata.task(view, options),
     container: async (view, container) => ecs()?.metadata.container(view, container),
+  };
+}
+
+/** containerd writes the logs; the compute layer, which is made after the collector, knows of which container each is. */
+export function logWriters(runtime: CriRuntime, fargate: () => Fargate | undefined): LogWriters {
+  return {
+    async reopen(sourceId) {
+      const id = fargate()?.writerOfLog(sourceId);
+      if (id !== undefined) await runtime.reopenContainerLog(id);
+    },
+    holds: async (file) => runtime.hasOpen(file),
   };
 }

@@ -25,7 +25,7 @@ import { createLogsService } from "../services/logs/service.ts";
 import { createStsService } from "../services/sts/service.ts";
 import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
 import { VERSION } from "./version.ts";
-import { ecsPorts, imagesForTasks, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
+import { ecsPorts, imagesForTasks, logWriters, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
 
 /** Everything an instance is made of, tied together; nothing is started yet beyond what the rooms open. */
 export interface Rooms {
@@ -62,7 +62,6 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const network = await createNetwork({ config, store, clock, ids, logger, supervisor });
   const registry = await createRegistry({ ...toolbox, dataDir: join(config.dataDir, "registry"), store, config });
   const logStore = await openLogStore({ ...toolbox, directory: join(config.dataDir, "logs"), store });
-  const collector = config.engine === "simulated" ? createSimulatedLogCollector() : createLogCollector({ logStore, clock, logger });
   const loadBalancers = await createLoadBalancers({
     config,
     store,
@@ -75,7 +74,11 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   });
   const credentials = createCredentialSource({ store, clock, ids, config });
   const runtime = await runtimeOpening;
-  const late: { ecs?: EcsService } = {};
+  const late: { ecs?: EcsService; fargate?: Fargate } = {};
+  const collector =
+    runtime.cri === undefined
+      ? createSimulatedLogCollector()
+      : createLogCollector({ logStore, clock, logger, writers: logWriters(runtime.cri, () => late.fargate) });
   const fargate = await createFargate({
     ...toolbox,
     config,
@@ -89,6 +92,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     // Simulated tasks take no memory: scale runs are not to end at this host's.
     ...(config.engine === "simulated" && { hostMemoryMiB: SIMULATED_MEMORY_MIB }),
   });
+  late.fargate = fargate;
   const ports = ecsPorts({ config, registry, registrar: loadBalancers.registrar, network, logStore, credentials });
   const ecs = createEcsService({ store, engine: fargate.engine, ports, toolbox });
   late.ecs = ecs;

@@ -28,6 +28,7 @@ import { EventStream } from "./events.ts";
 import type { TaskEvent } from "./events.ts";
 import { ContainerdClient, problemOf } from "./grpc.ts";
 import { Images } from "./images.ts";
+import { hasOpen } from "./open-files.ts";
 import { writeOciArchive } from "./oci-archive.ts";
 import { OomVerdicts } from "./oom.ts";
 import { pauseImage } from "./pause-image.ts";
@@ -57,8 +58,13 @@ export interface CriRuntime extends ContainerRuntime {
    * Answers their names.
    */
   removeUnusedImages(options: { readonly keep: readonly string[]; readonly olderThanMs: number }): Promise<readonly string[]>;
-  /** After its log file was renamed: containerd goes on in a new one. */
+  /**
+   * After its log file was renamed: containerd goes on in a new one; for some milliseconds it may still write lines that it had into the
+   * old one, which it then closes.
+   */
   reopenContainerLog(id: string): Promise<void>;
+  /** Whether containerd has this file open. */
+  hasOpen(file: { readonly device: number; readonly inode: number }): boolean;
   /** For `down --all`: ends every container and containerd; with `purge` also removes images, files, mounts and cgroups. Then it is closed. */
   removeEverything(options: { readonly purge: boolean }): Promise<void>;
 }
@@ -198,6 +204,11 @@ class Runtime implements CriRuntime {
     await this.#parts.client.reopenContainerLog({ containerId: id }).catch((error: unknown) => {
       throw problemOf(error, `cannot reopen the log of container ${id}`);
     });
+  }
+
+  hasOpen(file: { readonly device: number; readonly inode: number }): boolean {
+    const containerd = this.#parts.supervisor.list().find((daemon) => daemon.name === "containerd");
+    return containerd?.pid !== undefined && hasOpen(containerd.pid, file);
   }
 
   async limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void> {

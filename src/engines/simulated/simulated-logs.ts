@@ -21,5 +21,6 @@ export function createSimulatedLogCollector(): LogCollector & LogSimulation {
       finished.add(sourceId);
     },
     lagBytes: async () => 0,
+    health: () => ({ droppedBytes: 0, failing: [] }),
   };
 }

@@ -4,14 +4,15 @@ import { CriParser, MAX_MESSAGE_BYTES, type ParsedEvent } from "./cri-parser.ts"
 import { cutLength } from "./utf8.ts";
 
 const line = (text: string, { tag = "F", stream = "stdout", second = 1 } = {}): string =>
-  `2026-01-01T00:00:0${second}.123456789Z ${stream} ${tag} ${text}\n`;
+  `${new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString().slice(0, 19)}.123456789Z ${stream} ${tag} ${text}\n`;
 const ATMS = Date.UTC(2026, 0, 1, 0, 0, 1, 123);
+const timeOf = (second: number): number => ATMS + (second - 1) * 1_000;
 
 function parse(
   text: string | Buffer,
   chunkBytes = 1 << 20,
 ): { readonly events: readonly ParsedEvent[]; readonly parser: CriParser; readonly toOffset: number } {
-  const parser = new CriParser({ offset: 0, fallbackMs: 7 });
+  const parser = new CriParser({ file: "a", offset: 0, fallbackMs: 7 });
   const bytes = Buffer.from(text);
   const events: ParsedEvent[] = [];
   let toOffset = 0;
@@ -19,7 +20,7 @@ function parse(
     parser.feed(bytes.subarray(at, at + chunkBytes));
     for (let progress = parser.take(10_000, 1 << 20); progress !== undefined; progress = parser.take(10_000, 1 << 20)) {
       events.push(...progress.events);
-      toOffset = progress.toOffset;
+      toOffset = progress.to.offset;
     }
   }
   return { events, parser, toOffset };
@@ -43,7 +44,7 @@ it("joins partial lines, per stream, whatever comes between", () => {
 });
 
 it("says nothing is safe while a line is unfinished", () => {
-  const parser = new CriParser({ offset: 0, fallbackMs: 7 });
+  const parser = new CriParser({ file: "a", offset: 0, fallbackMs: 7 });
   parser.feed(Buffer.from(line("a", { tag: "P" }) + line("err", { stream: "stderr" })));
   expect(parser.take(10, 1000)).toBeUndefined();
   parser.feed(Buffer.from(line("b")));
@@ -71,12 +72,45 @@ it("keeps the order of the file when two streams are stamped side by side", () =
   expect(events.map((each) => each.timestampMs)).toEqual([ATMS + 1_000, ATMS + 1_000]);
 });
 
+it("keeps the order when the clock is set back an hour, and catches up at half the pace", () => {
+  const HOUR_S = 3_600;
+  const texts = [0, 1, 2].map((second) => line(`before ${second}`, { second: HOUR_S + second }));
+  const after = Array.from({ length: 9_000 }, (_, second) => line(`after ${second}`, { second: second + 2 }));
+  const times = parse(texts.join("") + after.join("")).events.map((each) => each.timestampMs);
+  expect(times).toEqual([...times].sort((a, b) => a - b));
+  expect(times[3]).toBe(timeOf(HOUR_S + 2));
+  expect(times[3 + 1_000]).toBe(timeOf(HOUR_S + 2 + 500));
+  // Two hours later the lines carry their own times again.
+  expect(times[3 + 7_300]).toBe(timeOf(7_302));
+});
+
+it("keeps the order over a restart after the clock was set back, and takes a jump forward as it is", () => {
+  const parser = new CriParser({ file: "a", offset: 0, fallbackMs: 7, lastMs: timeOf(3_600) });
+  parser.feed(Buffer.from(line("late", { second: 1 }) + line("later", { second: 9_000 })));
+  expect(parser.take(10, 1_000)?.events.map((each) => each.timestampMs)).toEqual([timeOf(3_600), timeOf(9_000)]);
+});
+
+it("joins a line over the end of a file, and ends one that was torn there", () => {
+  const parser = new CriParser({ file: "a", offset: 0, fallbackMs: 7 });
+  parser.feed(Buffer.from(line("one ", { tag: "P" })));
+  expect(parser.take(10, 1_000)).toBeUndefined();
+  parser.beginFile("b");
+  const rest = line("two") + line("torn").slice(0, -3);
+  parser.feed(Buffer.from(rest));
+  expect(parser.take(10, 1_000)).toMatchObject({ events: [{ message: "one two" }], to: { file: "b", offset: line("two").length } });
+  parser.beginFile("c");
+  parser.feed(Buffer.from(line("whole")));
+  const taken = parser.take(10, 1_000);
+  expect(taken?.events.map((each) => each.message)).toEqual(["to", "whole"]);
+  expect(taken?.to).toEqual({ file: "c", offset: line("whole").length });
+});
+
 it("passes on a line without a CRI head as it is", () => {
   expect(messages(`Traceback: oops\n${line("ok")}\na b c d\n`)).toEqual(["Traceback: oops", "ok", "a b c d"]);
 });
 
 it("is bounded when one stream never ends its line", () => {
-  const parser = new CriParser({ offset: 0, fallbackMs: 7 });
+  const parser = new CriParser({ file: "a", offset: 0, fallbackMs: 7 });
   parser.feed(Buffer.from(line("never ended", { tag: "P" })));
   let taken = 0;
   let most = 0;
@@ -121,11 +155,11 @@ interface Taken {
 
 /** Takes one event at a time where it can, and ends unfinished lines at the end. */
 function feedWith(bytes: Buffer, offset: number, header: string | undefined, chunkBytes: number): readonly Taken[] {
-  const parser = new CriParser({ offset, header, fallbackMs: 7 });
+  const parser = new CriParser({ file: "a", offset, header, fallbackMs: 7 });
   const taken: Taken[] = [];
   const take = (): void => {
     for (let progress = parser.take(1, 1); progress !== undefined; progress = parser.take(1, 1)) {
-      taken.push({ messages: progress.events.map((each) => each.message), toOffset: progress.toOffset });
+      taken.push({ messages: progress.events.map((each) => each.message), toOffset: progress.to.offset });
     }
   };
   for (let at = offset; at < bytes.length; at += chunkBytes) {

@@ -1,3 +1,4 @@
+import type { SourcePosition } from "../../contracts/log-store.ts";
 import { EVENT_OVERHEAD_BYTES } from "../frames.ts";
 import { cutLength } from "./utf8.ts";
 
@@ -5,8 +6,8 @@ import { cutLength } from "./utf8.ts";
 export const MAX_MESSAGE_BYTES = 262_144 - EVENT_OVERHEAD_BYTES;
 /** Events are held back for an unfinished line of the other stream up to this; then that line is cut where it is. */
 const HELD_BYTES = 1024 * 1024;
-/** stdout and stderr are stamped side by side: times that go back by less than this keep the file's order. */
-const DISORDER_MS = 2_000;
+/** Times that go back by less than this keep the order of the lines; who set the clock further back wants other times. */
+const SLEWED_MS = 24 * 3_600_000;
 const HEADER = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP])(?::\S*)? $/;
 const MAX_HEADER_BYTES = 128;
 const NEWLINE = 0x0a;
@@ -18,17 +19,26 @@ export interface ParsedEvent {
   readonly message: string;
 }
 
-/** Events that may be committed together with the file offset that they bring the reader to. */
+/** Events that may be committed together with the position that they bring the reader to. */
 export interface Progress {
   readonly events: readonly ParsedEvent[];
-  /** Reading may resume here: a line's start, or the first byte of a line's text that is not emitted. */
-  readonly toOffset: number;
+  /** Reading may resume here: at a line's start, or at the first byte of a line's text that is not emitted. */
+  readonly to: SourcePosition;
+}
+
+/** At a line's start, or with `header` inside the text of that header's line. */
+export interface ParserStart extends SourcePosition {
+  readonly header?: string;
+  /** Stamps lines that have no CRI head. */
+  readonly fallbackMs: number;
+  /** Of the event before. */
+  readonly lastMs?: number;
 }
 
 interface QueuedEvent extends ParsedEvent {
   readonly sizeBytes: number;
   /** Where reading may resume once this and all before it are committed; none while another line is unfinished. */
-  safeOffset: number | undefined;
+  safe: SourcePosition | undefined;
 }
 
 /** What has come of a line that is not finished. */
@@ -45,10 +55,13 @@ interface OpenLine {
 }
 
 /**
- * Reads a CRI log: joins partial lines (`P … F`) per stream, splits what is too long for an event, and says up to which offset all is
- * emitted. Empty lines are no events, as the awslogs driver has it. Holds about 1.5 MiB at most beside what is ready to take.
+ * Reads a CRI log, file after file: joins partial lines (`P … F`) per stream, across files too, splits what is too long for an event, and
+ * says up to which position all is emitted. Empty lines are no events, as the awslogs driver has it. Times never go back: after a clock
+ * was set back they run at half the pace until the lines' own times have caught up, so that a reader by time sees the order they were
+ * written in. Holds about 1.5 MiB at most beside what is ready to take.
  */
 export class CriParser {
+  #file: string;
   #offset: number;
   readonly #fallbackMs: number;
   #header = Buffer.alloc(0);
@@ -58,12 +71,16 @@ export class CriParser {
   #queuedBytes = 0;
   /** Bytes of the events after the last safe one. */
   #heldBytes = 0;
+  /** Given to the line before; with a fraction while it catches up. */
   #lastMs: number | undefined;
+  /** That the line before carried. */
+  #lastStampMs: number | undefined;
 
-  /** Starts at a line's start, or with `header` inside the text of that header's line. `fallbackMs` stamps lines that have no CRI head. */
-  constructor(start: { readonly offset: number; readonly header?: string; readonly fallbackMs: number }) {
+  constructor(start: ParserStart) {
+    this.#file = start.file;
     this.#offset = start.offset;
     this.#fallbackMs = start.fallbackMs;
+    this.#lastMs = start.lastMs;
     if (start.header !== undefined) this.#line = this.#readHeader(start.header);
   }
 
@@ -87,6 +104,28 @@ export class CriParser {
     }
   }
 
+  /** What is fed next comes from the start of the next file. A line that was cut off by the end of this one ends; partial ones go on. */
+  beginFile(file: string): void {
+    if (this.#header.length > 0) {
+      const header = this.#header;
+      this.#header = Buffer.alloc(0);
+      this.#line = this.#readHeader(header.toString());
+      this.#addText(this.#line, header, this.#offset - header.length);
+    }
+    const torn = this.#line;
+    this.#line = undefined;
+    if (torn?.final === true) this.#finish(torn.stream);
+    this.#file = file;
+    this.#offset = 0;
+  }
+
+  /** Puts in an event of our own, after all that was fed; unfinished lines end before it. */
+  note(message: string): void {
+    this.flush();
+    this.#enqueueText(Math.floor(this.#lastMs ?? this.#fallbackMs), message);
+    this.#markSafe(this.#offset - this.#header.length);
+  }
+
   /** Ends every unfinished line where it is, as an event: no more of it will come, or it holds back too much. */
   flush(): void {
     for (const line of this.#unfinished.values()) this.#emit(line, line.length);
@@ -101,13 +140,14 @@ export class CriParser {
     for (const [index, event] of this.#queue.entries()) {
       bytes += event.sizeBytes;
       if (count > 0 && (index >= maxEvents || bytes > maxBytes)) break;
-      if (event.safeOffset !== undefined) count = index + 1;
+      if (event.safe !== undefined) count = index + 1;
     }
-    if (count === 0) return undefined;
+    const to = this.#queue[count - 1]?.safe;
+    if (to === undefined) return undefined;
     const taken = this.#queue.slice(0, count);
     this.#queue = this.#queue.slice(count);
     this.#queuedBytes -= taken.reduce((sum, event) => sum + event.sizeBytes, 0);
-    return { events: taken.map(({ timestampMs, message }) => ({ timestampMs, message })), toOffset: taken.at(-1)?.safeOffset ?? 0 };
+    return { events: taken.map(({ timestampMs, message }) => ({ timestampMs, message })), to };
   }
 
   /** The way most lines go, without a copy: whole in the chunk, complete, and short enough. Answers 0 for any other. */
@@ -150,12 +190,18 @@ export class CriParser {
 
   #readHeader(header: string): OpenLine {
     const match = HEADER.exec(header);
-    if (match === null) return { stream: "", timestampMs: this.#lastMs ?? this.#fallbackMs, final: true };
-    let timestampMs = Date.parse(match[1] ?? "");
-    if (Number.isNaN(timestampMs)) timestampMs = this.#lastMs ?? this.#fallbackMs;
-    if (this.#lastMs !== undefined && timestampMs < this.#lastMs && this.#lastMs - timestampMs < DISORDER_MS) timestampMs = this.#lastMs;
-    this.#lastMs = timestampMs;
-    return { stream: match[2] ?? "", timestampMs, final: match[3] === "F" };
+    if (match === null) return { stream: "", timestampMs: Math.floor(this.#lastMs ?? this.#fallbackMs), final: true };
+    const stampMs = Date.parse(match[1] ?? "");
+    const timestampMs = Number.isNaN(stampMs) ? (this.#lastMs ?? this.#fallbackMs) : this.#inOrder(stampMs);
+    return { stream: match[2] ?? "", timestampMs: Math.floor(timestampMs), final: match[3] === "F" };
+  }
+
+  #inOrder(stampMs: number): number {
+    const [lastMs = stampMs, lastStampMs = stampMs] = [this.#lastMs, this.#lastStampMs];
+    const behind = stampMs < lastMs && lastMs - stampMs < SLEWED_MS;
+    this.#lastStampMs = stampMs;
+    this.#lastMs = behind ? Math.max(stampMs, lastMs + Math.max(0, stampMs - lastStampMs) / 2) : stampMs;
+    return this.#lastMs;
   }
 
   #feedText(bytes: Buffer, line: OpenLine): number {
@@ -229,14 +275,14 @@ export class CriParser {
 
   #enqueue(timestampMs: number, message: string, length: number): void {
     const sizeBytes = length + EVENT_OVERHEAD_BYTES;
-    this.#queue.push({ timestampMs, message, sizeBytes, safeOffset: undefined });
+    this.#queue.push({ timestampMs, message, sizeBytes, safe: undefined });
     this.#queuedBytes += sizeBytes;
     this.#heldBytes += sizeBytes;
   }
 
   #markSafe(offset: number): void {
     const last = this.#queue.at(-1);
-    if (last !== undefined) last.safeOffset = offset;
+    if (last !== undefined) last.safe = { file: this.#file, offset };
     this.#heldBytes = 0;
   }
 }

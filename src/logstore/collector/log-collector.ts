@@ -1,25 +1,30 @@
-import { dirname } from "node:path";
-import type { LogCollector, LogSource, LogStore } from "../../contracts/log-store.ts";
+import type { LogCollector, LogCollectorHealth, LogSource, LogStore, LogWriters } from "../../contracts/log-store.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { isProblem } from "../../core/problem.ts";
-import { FolderWatch } from "./folder-watch.ts";
-import { LogTail } from "./log-tail.ts";
+import { FollowedLog, type FollowOptions } from "./followed-log.ts";
+import { DEFAULT_LIMITS, type LogLimits } from "./log-rotation.ts";
+import { Turns } from "./turns.ts";
 
 export interface LogCollectorOptions {
   readonly logStore: LogStore;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Default: nobody, so that no file is rotated but by others. */
+  readonly writers?: LogWriters;
+  readonly limits?: Partial<LogLimits>;
 }
 
-/** How long lines are gathered after the first one, so that a chatty container costs few syncs and `tail --follow` feels live. */
-const LINGER_MS = 50;
 /** Against a file system that tells nothing (or not all): how often every source is looked at. */
 const RECHECK_MS = 10_000;
-const RETRY_MS = 10_000;
+/** Tails that read and store at once; each holds about 4 MiB meanwhile. */
+const TURNS = 4;
+
+const NOBODY: LogWriters = { reopen: async () => {}, holds: async () => false };
 
 /**
- * Tails containers' CRI logs into their streams: in order, each line once, whatever restarts in between. Woken by inotify.
+ * Tails containers' CRI logs into their streams: in order, each line once, whatever restarts in between; rotates them, and removes what is
+ * stored. Woken by inotify. A log that floods takes its turns as the others do.
  * `follow` makes the stream when the group has none of that name, and throws Problem `not-found` when there is no such group.
  * `finish` of a source that is not followed resolves at once: after a restart, `follow` it first.
  */
@@ -28,14 +33,27 @@ export function createLogCollector(options: LogCollectorOptions): LogCollector &
 }
 
 class FileLogCollector implements LogCollector {
-  readonly #options: LogCollectorOptions;
-  readonly #followed = new Map<string, Followed>();
+  readonly #options: FollowOptions;
+  readonly #followed = new Map<string, FollowedLog>();
   readonly #starting = new Map<string, Promise<void>>();
+  #droppedBytes = 0;
+  #lastDrop: LogCollectorHealth["lastDrop"];
   #recheck: Disposable | undefined;
   #closed = false;
 
-  constructor({ logStore, clock, logger }: LogCollectorOptions) {
-    this.#options = { logStore, clock, logger: logger.child({ room: "logstore" }) };
+  constructor({ logStore, clock, logger, writers = NOBODY, limits }: LogCollectorOptions) {
+    this.#options = {
+      logStore,
+      clock,
+      logger: logger.child({ room: "logstore" }),
+      writers,
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      turns: new Turns(TURNS),
+      onDropped: (bytes, source) => {
+        this.#droppedBytes += bytes;
+        this.#lastDrop = { atMs: clock.nowMs(), stream: `${source.scope.group}:${source.stream}` };
+      },
+    };
   }
 
   async follow(source: LogSource): Promise<void> {
@@ -58,6 +76,14 @@ class FileLogCollector implements LogCollector {
     return lags.reduce((sum, bytes) => sum + bytes, 0);
   }
 
+  health(): LogCollectorHealth {
+    return {
+      droppedBytes: this.#droppedBytes,
+      ...(this.#lastDrop && { lastDrop: this.#lastDrop }),
+      failing: [...this.#followed.values()].flatMap((followed) => followed.failing ?? []),
+    };
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#recheck?.[Symbol.dispose]();
@@ -72,7 +98,7 @@ class FileLogCollector implements LogCollector {
       if (!isProblem(error, "already-exists")) throw error;
     }
     if (this.#closed) return;
-    this.#followed.set(source.id, new Followed(source, this.#options));
+    this.#followed.set(source.id, new FollowedLog(source, this.#options));
     this.#recheck ??= this.#scheduleRecheck();
   }
 
@@ -81,93 +107,5 @@ class FileLogCollector implements LogCollector {
       for (const followed of this.#followed.values()) followed.recheck();
       this.#recheck = this.#followed.size > 0 && !this.#closed ? this.#scheduleRecheck() : undefined;
     });
-  }
-}
-
-/** One source: its watch, and a loop that drains its files whenever something stirs. */
-class Followed {
-  readonly #tail: LogTail;
-  readonly #watch: FolderWatch;
-  readonly #options: LogCollectorOptions;
-  readonly #abort = new AbortController();
-  readonly #loop: Promise<void>;
-  #stirred = true;
-  #finishing = false;
-  #wake: () => void = () => {};
-
-  constructor(source: LogSource, options: LogCollectorOptions) {
-    this.#options = options;
-    this.#tail = new LogTail({ source, ...options, signal: this.#abort.signal });
-    this.#watch = new FolderWatch(dirname(source.path), {
-      change: () => this.#stir(),
-      error: (error) => options.logger.warn("a log folder cannot be watched; it is looked at every 10 s", { key: source.id, err: error }),
-    });
-    this.#loop = this.#run(source.id);
-  }
-
-  lagBytes(): Promise<number> {
-    return this.#tail.lagBytes();
-  }
-
-  recheck(): void {
-    this.#watch.refresh();
-    this.#stir();
-  }
-
-  /** Resolves when all that is in the files has been stored. */
-  async finish(): Promise<void> {
-    this.#finishing = true;
-    this.#stir();
-    await this.#loop;
-    this.#watch[Symbol.dispose]();
-  }
-
-  async close(): Promise<void> {
-    this.#watch[Symbol.dispose]();
-    this.#abort.abort();
-    this.#wake();
-    await this.#loop;
-  }
-
-  #stir(): void {
-    this.#stirred = true;
-    this.#wake();
-  }
-
-  async #run(sourceId: string): Promise<void> {
-    const { signal } = this.#abort;
-    while (!signal.aborted) {
-      const final = this.#finishing;
-      this.#stirred = false;
-      try {
-        await this.#tail.drain(final);
-        if (final) break;
-        await this.#untilStirred();
-        await this.#linger();
-      } catch (error) {
-        if (signal.aborted) break;
-        this.#options.logger.warn("a container's log cannot be read; trying again", { key: sourceId, retryInMs: RETRY_MS, err: error });
-        // Opened anew, it goes on from what is committed.
-        await this.#tail.close();
-        await this.#options.clock.sleep(RETRY_MS, signal).catch(() => {});
-      }
-    }
-    await this.#tail.close();
-  }
-
-  async #untilStirred(): Promise<void> {
-    if (this.#stirred || this.#finishing || this.#abort.signal.aborted) return;
-    await new Promise<void>((resolve) => (this.#wake = resolve));
-    this.#wake = () => {};
-  }
-
-  async #linger(): Promise<void> {
-    if (this.#finishing || this.#abort.signal.aborted) return;
-    const hurry = new AbortController();
-    this.#wake = () => {
-      if (this.#finishing || this.#abort.signal.aborted) hurry.abort();
-    };
-    await this.#options.clock.sleep(LINGER_MS, hurry.signal).catch(() => {});
-    this.#wake = () => {};
   }
 }

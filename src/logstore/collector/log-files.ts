@@ -1,27 +1,43 @@
 import { open, readdir, stat, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-/** One file of a container's log: the current `0.log`, or one that was rotated away as `0.log.<timestamp>`. */
+/** One file of a container's log: the current `0.log`, or one that was rotated away as `0.log.<number>`. */
 export interface LogFile {
   readonly path: string;
+  readonly device: number;
   readonly inode: number;
+  readonly sizeBytes: number;
 }
 
 const IDENTITY_BYTES = 64;
 
 /** The files of a log, oldest first, the current one last. Compressed ones are not logs any more. */
 export async function listLogFiles(path: string): Promise<readonly LogFile[]> {
-  const prefix = `${basename(path)}.`;
-  const names = await readdir(dirname(path)).catch(() => []);
-  const rotated = names.filter((name) => name.startsWith(prefix) && !/\.(?:gz|tmp)$/.test(name)).sort();
+  for (;;) {
+    const files = await listOnce(path);
+    if (files !== undefined) return files;
+  }
+}
+
+/** `undefined` when a file that was listed has another name by now, or none. */
+async function listOnce(path: string): Promise<readonly LogFile[] | undefined> {
+  const [folder, current] = [dirname(path), basename(path)];
+  const names: readonly string[] = await readdir(folder).catch(() => []);
+  const rotated = names.filter((name) => name.startsWith(`${current}.`) && !/\.(?:gz|tmp)$/.test(name)).sort();
   const found: LogFile[] = [];
-  for (const name of [...rotated, basename(path)]) {
-    const file = join(dirname(path), name);
-    const inode = await inodeOf(file);
+  for (const name of names.includes(current) ? [...rotated, current] : rotated) {
+    const file = await statLogFile(join(folder, name));
+    if (file === undefined) return undefined;
     // A rename between the listing and here shows a file twice.
-    if (inode !== undefined && !found.some((each) => each.inode === inode)) found.push({ path: file, inode });
+    if (!found.some((each) => each.inode === file.inode)) found.push(file);
   }
   return found;
+}
+
+/** The name for a file that is rotated away now. Numbers, not times: a clock that is set back must not change the order. */
+export function nextRotatedPath(path: string, files: readonly LogFile[]): string {
+  const last = Math.max(0, ...files.map((file) => Number(/\.(\d+)$/.exec(file.path)?.[1] ?? 0)));
+  return `${path}.${String(last + 1).padStart(8, "0")}`;
 }
 
 /** `undefined` when it has gone. */
@@ -34,9 +50,11 @@ export async function openLogFile(path: string): Promise<FileHandle | undefined>
   }
 }
 
-export async function inodeOf(path: string): Promise<number | undefined> {
+/** `undefined` when it is not there. */
+export async function statLogFile(path: string): Promise<LogFile | undefined> {
   try {
-    return (await stat(path)).ino;
+    const { dev, ino, size } = await stat(path);
+    return { path, device: dev, inode: ino, sizeBytes: size };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
