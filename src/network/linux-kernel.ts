@@ -14,7 +14,7 @@ import { NETNS_FOLDER, eniLinkName, hostLinkName, hostLinkPrefix, netnsName, net
 import { formatCidr, parseCidr, subBlock, tryParseCidr } from "./cidr.ts";
 import { holderOf, usedBlocks } from "./pick-cidr.ts";
 import type { HostFacts } from "./plan-host.ts";
-import { planGroupChange, planInternetSet, planJoin, planLeave, planVpcTable } from "./plan-filter.ts";
+import { planConnectionLimit, planGroupChange, planInternetSet, planJoin, planLeave, planVpcTable } from "./plan-filter.ts";
 import type { ObservedNetns } from "./plan-links.ts";
 import { VPC_SYSCTLS, planNetns, planTaskEnd, planUplink, planVpcEnd } from "./plan-links.ts";
 import type { EniRecord } from "./records.ts";
@@ -97,6 +97,10 @@ class LinuxKernel implements Kernel {
     await shell.writeSysctls(VPC_SYSCTLS);
     // Rules before links: what is not allowed must never pass.
     await nft.apply(() => planVpcTable(this.#facts(vpcId)));
+    await nft.apply(planConnectionLimit).catch((error: unknown) => {
+      const words = "a task that opens connections without end may keep the others of its VPC from opening any: this kernel lacks nft_connlimit";
+      this.#options.logger.warn(words, { vpcId, err: messageOf(error) });
+    });
     await this.#hostTurn.run(() => this.#host.connect(facts.vpc, netnsPath(this.#options.instanceId, vpcId)));
     await shell.ipBatch(planUplink(facts));
     await this.#syncHost();

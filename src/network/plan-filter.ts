@@ -18,6 +18,8 @@ import { reachesInternet } from "./vpc-facts.ts";
 
 const T = `inet ${VPC_TABLE}`;
 const LINK_LOCAL = "169.254.0.0/16";
+/** Of the kernel's table of tracked connections, which all interfaces of a VPC share, what one of them may take for those that it opens. */
+const CONNECTIONS_OF_ONE = 8192;
 
 /** The whole table, replacing what is there in one transaction. */
 export function planVpcTable(facts: VpcFacts): string {
@@ -42,6 +44,18 @@ export function planVpcTable(facts: VpcFacts): string {
     "}",
     "",
   ].join("\n");
+}
+
+/**
+ * Fills the table's chain `limits`: counts, by its address, the connections that an interface has opened and that are not closed, and drops
+ * the first packet of what is beyond. Apart from the table, because a kernel without nft_connlimit refuses it.
+ */
+export function planConnectionLimit(): string {
+  return lines([
+    `flush chain ${T} limits`,
+    `add set ${T} opened { type ipv4_addr; size 65536; flags dynamic; }`,
+    `add rule ${T} limits ip saddr @enis add @opened { ip saddr ct count over ${CONNECTIONS_OF_ONE} } drop`,
+  ]);
 }
 
 /** Makes a group's set if need be, and brings its chains up to date. */
@@ -104,6 +118,7 @@ function fixedChains(facts: VpcFacts): string[] {
     ]),
     chain("outside", [...hostPorts, `oifname "${UPLINK}" ip daddr ${LINK_LOCAL} reject`, `oifname "${UPLINK}" ip saddr @internet accept`]),
     chain("ingress", ["ip daddr @enis goto ingress-groups", "goto outside"]),
+    chain("limits", []),
     chain("forward", [
       "type filter hook forward priority filter; policy drop;",
       // Nobody whose interface is not live, whatever is established from the address's earlier life.
@@ -111,6 +126,7 @@ function fixedChains(facts: VpcFacts): string[] {
       `ip daddr ${vpc.cidr} ip daddr != @enis drop`,
       "ct state established,related accept",
       "ct state invalid drop",
+      "jump limits",
       `ip saddr @enis ct status dnat ct original ip daddr { ${METADATA_ADDRESS}, ${ENDPOINT_ADDRESS} } accept`,
       "ip saddr @enis goto egress",
       "goto ingress",
@@ -120,7 +136,9 @@ function fixedChains(facts: VpcFacts): string[] {
       'iifname "lo" accept',
       "ct state established,related accept",
       "ct state invalid drop",
+      // Not counted: a question is a connection of its own for half a minute, and who asks a few hundred times a second floods nobody.
       `ip saddr @enis ip daddr ${resolver} ${anyPort([53])} accept`,
+      "jump limits",
       `iifname "${UPLINK}" ip saddr ${hostAddress} ip daddr ${resolver} ${anyPort([53])} accept`,
       "ip saddr @enis goto egress",
       "goto ingress",
