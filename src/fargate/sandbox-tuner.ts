@@ -8,10 +8,16 @@ export interface SandboxSettings {
   readonly sysctls: readonly NameValue[];
 }
 
-/** Sets in a sandbox's namespaces what a warm one could not know yet. Idempotent; to be called before its first container starts. */
+/**
+ * Sets in a sandbox's namespaces what a warm one could not know yet. Idempotent; to be called before its first container starts.
+ * @throws Problem `invalid` for a sysctl that the kernel does not have there, or whose value it refuses.
+ */
 export interface SandboxTuner {
   tune(sandbox: Sandbox, settings: SandboxSettings): Promise<void>;
 }
+
+/** The script's own exit code, which neither nsenter nor the shell has. */
+const REFUSED = 77;
 
 /** Enters the namespaces of the pause process with nsenter. */
 export function createNsenterTuner(): SandboxTuner {
@@ -22,8 +28,12 @@ export function createNsenterTuner(): SandboxTuner {
       await run(["nsenter", `--uts=${namespaces}/uts`, "hostname", hostname]);
       if (sysctls.length === 0) return;
       const pairs = sysctls.flatMap(({ name, value }) => [sysctlPath(name), value]);
-      const script = 'while [ $# -gt 1 ]; do printf %s "$2" > "$1" || exit 1; shift 2; done';
-      await run(["nsenter", `--net=${namespaces}/net`, `--ipc=${namespaces}/ipc`, "sh", "-c", script, "sysctl", ...pairs]);
+      const script = `while [ $# -gt 1 ]; do printf %s "$2" > "$1" || { printf %s "$1"; exit ${REFUSED}; }; shift 2; done`;
+      const enter = ["nsenter", `--net=${namespaces}/net`, `--ipc=${namespaces}/ipc`, "sh", "-c", script, "sysctl", ...pairs];
+      const { code, stdout, stderr } = await run(enter, { okCodes: [0, REFUSED] });
+      if (code === 0) return;
+      const refused = sysctls.find(({ name }) => sysctlPath(name) === stdout);
+      throw new Problem("invalid", `system control ${refused?.name} cannot be ${refused?.value} on this host: ${stderr.trim()}`);
     },
   };
 }

@@ -163,8 +163,8 @@ export class Images {
         ...(config.User ? { user: config.User } : {}),
         ...(config.StopSignal ? { stopSignal: config.StopSignal } : {}),
         environment: config.Env ?? [],
-        ...(config.Entrypoint ? { entryPoint: config.Entrypoint } : {}),
-        ...(config.Cmd ? { command: config.Cmd } : {}),
+        entryPoint: config.Entrypoint ?? [],
+        command: config.Cmd ?? [],
       },
     };
   }

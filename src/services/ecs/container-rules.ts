@@ -78,12 +78,18 @@ function checkLimits(container: ContainerDefinition): void {
   range("startTimeout", container.startTimeout, 2, 120);
   range("stopTimeout", container.stopTimeout, 2, 120);
   for (const limit of container.ulimits ?? []) {
-    if ((limit.softLimit ?? 0) > (limit.hardLimit ?? 0)) throw clientError(`Ulimit ${limit.name}: the soft limit must not exceed the hard limit.`);
+    const [soft, hard] = [limit.softLimit ?? 0, limit.hardLimit ?? 0].map(unlessUnlimited) as [number, number];
+    if (soft > hard) throw clientError(`Ulimit ${limit.name}: the soft limit must not exceed the hard limit.`);
     if (limit.name === "nofile") range("ulimits.nofile", limit.hardLimit, 0, 1_048_576);
   }
   for (const variable of container.environment ?? []) {
     if (!variable.name) throw clientError("Environment variable name should not be null or empty.");
   }
+}
+
+/** -1 is Docker's word for no limit. */
+function unlessUnlimited(value: number): number {
+  return value < 0 ? Infinity : value;
 }
 
 function readPort(port: PortMapping): PortMapping {
