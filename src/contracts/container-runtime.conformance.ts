@@ -308,14 +308,20 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
     test("groups are limited and removed, in any order, twice", async () => {
       const group = `${harness.cgroupRoot}/group-${counter++}`;
       await runtime.removeGroup(group);
-      await runtime.limitGroup(group, { memoryBytes: 64 * 1024 * 1024, cpuUnits: 256 });
-      await runtime.limitGroup(group, { memoryBytes: 128 * 1024 * 1024, cpuUnits: 512 });
+      await runtime.limitGroup(group, { memoryBytes: 64 * 1024 * 1024, cpuUnits: 256, processes: 100 });
+      await runtime.limitGroup(group, { memoryBytes: 128 * 1024 * 1024, cpuUnits: 512, processes: 200 });
+      expect(await runtime.refusedForks(group)).toBe(0);
       const name = group.slice(harness.cgroupRoot.length + 1);
       expect(await runtime.listGroups(harness.cgroupRoot)).toContain(name);
       await runtime.removeGroup(group);
       expect(await runtime.listGroups(harness.cgroupRoot)).not.toContain(name);
       expect(await runtime.listGroups(`${harness.cgroupRoot}-that-is-not-there`)).toEqual([]);
       await runtime.removeGroup(group);
+    });
+
+    test("what a container has in its own layer is told", async () => {
+      const { id } = await started("forever");
+      await until("its usage", async () => (await runtime.layerUsage()).has(id));
     });
 
     if (options.writesLogs) {

@@ -34,12 +34,18 @@ export interface ContainerRuntime {
   /** @throws Problem `unavailable` when the command did not end in time (it is killed), `conflict` when the container does not run. */
   execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
   stats(id: string): Promise<ContainerStats | undefined>;
+  /** What each container, running or not, has written into its own layer, by id; as the runtime measured it last, a few seconds ago. */
+  layerUsage(): Promise<ReadonlyMap<string, DiskUsage>>;
+  /** In words, what of a container's ulimits this host cannot give in full. Left out where it gives all. */
+  ulimitShortfalls?(ulimits: readonly Ulimit[]): readonly string[];
 
   /**
    * Sets hard limits on all that runs under `cgroupParent` together, the task; makes the group when missing. To be called before the
    * first container starts. When memory runs out, the container that takes the most of it is killed, not the whole group.
    */
   limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void>;
+  /** How many forks and threads were refused in the group because of its limit of processes. */
+  refusedForks(cgroupParent: string): Promise<number>;
   /** Removes the group after its last sandbox; one that is not there is no failure. @throws Problem `conflict` while processes live in it. */
   removeGroup(cgroupParent: string): Promise<void>;
   /** Names of the groups right beneath `folder`, e.g. `/tidegate-ab12cd`; none when it is not there. */
@@ -98,6 +104,14 @@ export interface GroupLimits {
   readonly memoryBytes?: number;
   /** 1024 = 1 vCPU; a quota, not a weight. */
   readonly cpuUnits?: number;
+  /** Processes and threads at once. */
+  readonly processes?: number;
+}
+
+/** What files take on disk: allocated blocks, and how many files and folders there are. */
+export interface DiskUsage {
+  readonly bytes: number;
+  readonly inodes: number;
 }
 
 export interface RuntimeMount {

@@ -37,5 +37,7 @@ export interface ComputeContext {
   readonly hostCaPath?: string;
   /** A static init that becomes PID 1 of containers that ask for one. */
   readonly initProgram: string;
+  /** How many processes and threads the host can have. */
+  readonly hostProcesses: number;
   readonly signal: AbortSignal;
 }

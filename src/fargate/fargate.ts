@@ -23,6 +23,7 @@ import { MetadataRoutes } from "./metadata-routes.ts";
 import { createMetadataServer, type MetadataServer } from "./metadata-server.ts";
 import type { ImageResolver, MetadataRenderer, RoleCredentials } from "./ports.ts";
 import { Prober } from "./prober.ts";
+import { hostProcesses } from "./process-limit.ts";
 import { TAKEN_DOWN } from "./reasons.ts";
 import { LABELS, PLACEMENTS, STATUSES, WORKLOADS, type PlacementRecord } from "./records.ts";
 import { requestStop } from "./request-stop.ts";
@@ -32,6 +33,7 @@ import { SandboxPool } from "./sandbox-pool.ts";
 import { createInertTuner, createNsenterTuner, type SandboxTuner } from "./sandbox-tuner.ts";
 import { lookForLeftovers, planSweep, removeSandbox, sweep } from "./sweep.ts";
 import { Sweeper } from "./sweeper.ts";
+import { UsageWatch } from "./usage-watch.ts";
 import { WorkloadController } from "./workload-controller.ts";
 import { WorkloadEngine } from "./workload-engine.ts";
 import { createInertFolders, createWorkloadFolders, type WorkloadFolders } from "./workload-folders.ts";
@@ -66,6 +68,10 @@ export interface FargateOptions {
   readonly hostCaPath?: string;
   /** A static init for containers with `initProcess`; default `/usr/bin/catatonit`. */
   readonly initProgram?: string;
+  /** Default: what the host's kernel allows. */
+  readonly hostProcesses?: number;
+  /** Whether what workloads have on disk is measured; default true, for the simulated engine false. */
+  readonly watchUsage?: boolean;
   /** Default: none for the simulated engine, nsenter for the others. */
   readonly tuner?: SandboxTuner;
   /** Default: none for the simulated engine, under `dataDir` for the others. */
@@ -156,6 +162,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     hooks,
     hostCaPath: config.trustHostCa ? (options.hostCaPath ?? CA_BUNDLES.find((path) => existsSync(path))) : undefined,
     initProgram: options.initProgram ?? "/usr/bin/catatonit",
+    hostProcesses: options.hostProcesses ?? hostProcesses(),
     signal: shutdown.signal,
   };
   const prober = new Prober({ runtime, clock, changed: (id) => controller.wake(id) });
@@ -167,7 +174,23 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
   };
   const engine = new WorkloadEngine({ context, admission, ids, records, cpuUnits: availableParallelism() * 1024, placed });
   const credentialsIdOf = async (id: string): Promise<string | undefined> => (await store.get(PLACEMENTS, id))?.value.credentialsId;
-  const routes = new MetadataRoutes({ engine, renderer: options.metadata, credentials, credentialsIdOf, onlineCpus: availableParallelism() });
+  const usage = new UsageWatch({
+    context,
+    placed: async () =>
+      (await store.list(PLACEMENTS)).flatMap(({ key, value }) => {
+        const workload = records.get(key)?.value.workload;
+        return workload === undefined ? [] : [{ workload, placement: value }];
+      }),
+    note: (id, words) => controller.note(id, words),
+  });
+  const routes = new MetadataRoutes({
+    engine,
+    renderer: options.metadata,
+    credentials,
+    credentialsIdOf,
+    storageUsedBytes: (id) => usage.usedBytes(id) ?? 0,
+    onlineCpus: availableParallelism(),
+  });
   const stopped = (id: string, placement: PlacementRecord | undefined): void => {
     credentials.delete(id);
     if (placement === undefined) return;
@@ -184,7 +207,8 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
   };
   for (const hook of options.hooks ?? []) registerHook(hook);
 
-  async function takeOver(): Promise<void> {
+  /** Answers the ids of the workloads that ran before. */
+  async function takeOver(): Promise<readonly string[]> {
     const [statuses, placements] = await Promise.all([store.list(STATUSES), store.list(PLACEMENTS)]);
     const active = statuses.map((status) => status.value).filter((status) => status.state !== "STOPPED");
     for (const status of active) {
@@ -202,6 +226,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
       if (source !== undefined) hookSources.push(source);
     }
     pool.start(options.warmHandlers ?? runtimeHandlers.slice(0, 1));
+    return active.map((status) => status.id);
   }
 
   return {
@@ -214,8 +239,9 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     writerOfLog: (sourceId) => writerOf(sourceId, cache.containers()),
     async start() {
       try {
-        await takeOver();
+        const adopted = await takeOver();
         started.resolve();
+        if (options.watchUsage ?? !simulated) usage.start(adopted);
       } catch (error) {
         started.reject(error);
         throw error;
@@ -227,7 +253,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
       sweeper.close();
       pool.close();
       prober.close();
-      await pool.settled();
+      await Promise.all([pool.settled(), usage.close()]);
       cache.close();
       records[Symbol.dispose]();
       await metadataServer.close();

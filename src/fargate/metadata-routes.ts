@@ -15,6 +15,8 @@ export interface MetadataRoutesOptions {
   readonly credentials: CredentialsCache;
   /** Of the workload's credentials endpoint. */
   readonly credentialsIdOf: (workloadId: string) => Promise<string | undefined>;
+  /** What a workload has on disk, as measured last. */
+  readonly storageUsedBytes: (workloadId: string) => number;
   readonly onlineCpus: number;
 }
 
@@ -78,7 +80,10 @@ export class MetadataRoutes {
     if (what === "task/stats") return { status: 200, body: await this.#allStats(view) };
     const { renderer } = this.#options;
     if (what === "") return found(await renderer.container(view, container.name, { version }));
-    if (what === "task" || what === "taskWithTags") return found(await renderer.task(view, { version, withTags: what === "taskWithTags" }));
+    if (what === "task" || what === "taskWithTags") {
+      const storageUsedBytes = this.#options.storageUsedBytes(view.workload.id);
+      return found(await renderer.task(view, { version, withTags: what === "taskWithTags", storageUsedBytes }));
+    }
     return { status: 404, body: { message: `There is no ${what} at the task metadata endpoint of Tidegate.` } };
   }
 

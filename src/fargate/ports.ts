@@ -40,6 +40,9 @@ export type MetadataVersion = "v3" | "v4";
 
 /** Writes the JSON of the task metadata endpoint; the orchestrator that owns the workload answers it. `undefined`: it does not know the workload. */
 export interface MetadataRenderer {
-  task(view: WorkloadView, options: { readonly version: MetadataVersion; readonly withTags: boolean }): Promise<unknown>;
+  task(
+    view: WorkloadView,
+    options: { readonly version: MetadataVersion; readonly withTags: boolean; readonly storageUsedBytes: number },
+  ): Promise<unknown>;
   container(view: WorkloadView, container: string, options: { readonly version: MetadataVersion }): Promise<unknown>;
 }

@@ -3,6 +3,7 @@ import type { NetworkStatus } from "../contracts/engine.ts";
 import { isProblem, messageOf } from "../core/problem.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { hostnameOf, hostsFile, produce, resolvConf, type ProducerContext } from "./environment.ts";
+import { processLimit } from "./process-limit.ts";
 import { failedToStart } from "./reasons.ts";
 import type { Unit } from "./session.ts";
 import type { FolderContent } from "./workload-folders.ts";
@@ -29,6 +30,7 @@ export async function provision(context: ComputeContext, unit: Unit): Promise<vo
       context.runtime.limitGroup(unit.placement.cgroupParent, {
         memoryBytes: record.workload.memoryMiB * 1024 * 1024,
         cpuUnits: record.workload.cpuUnits,
+        processes: processLimit(record.workload.memoryMiB, context.hostProcesses),
       }),
       context.tuner.tune(sandbox, { hostname, sysctls: record.workload.sysctls }),
       prepareFolder(context, unit, network),

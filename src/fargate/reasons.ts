@@ -1,4 +1,6 @@
 import type { StopReason } from "../contracts/engine.ts";
+import type { DiskUsage } from "../contracts/container-runtime.ts";
+import type { StorageUse } from "./plan-storage.ts";
 
 /** The words that AWS uses for the ends of tasks and containers, in one place. */
 
@@ -22,6 +24,27 @@ export function sandboxLost(everRan: boolean): StopReason {
     code: everRan ? "TerminationNotice" : "TaskFailedToStart",
     reason: "The host that ran the task was restarted, or the task's sandbox was ended from outside Tidegate.",
   };
+}
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+
+/** The task has more on disk than it asked for. */
+export function storageExceeded({ layers, volumes, logs, limitGiB }: StorageUse, total: DiskUsage): StopReason {
+  const parts = [
+    ...layers.map(({ container, usage }) => `container ${container}'s own layer ${gib(usage.bytes)}`),
+    `volumes ${gib(volumes.bytes)}`,
+    `logs ${gib(logs.bytes)}`,
+  ];
+  const had = `the task has ${gib(total.bytes)} in ${total.inodes} files, more than its ephemeral storage of ${limitGiB} GiB holds`;
+  const advice = "Write less, or ask for more in ephemeralStorage.sizeInGiB (21 to 200).";
+  return { code: "TerminationNotice", reason: `EphemeralStorageExceededError: ${had} (${parts.join(", ")}). ${advice}` };
+}
+
+/** The host's disk is nearly full, and this task is the one that fills it. */
+export function hostDiskFull(sizes: Readonly<Record<"freeBytes" | "grownBytes" | "bytes" | "limitGiB", number>>): StopReason {
+  const grew = `of all tasks this one grew most within the last minute, by ${gib(sizes.grownBytes)} to ${gib(sizes.bytes)}`;
+  const what = `the host's disk has ${gib(sizes.freeBytes)} left, and ${grew} (its ephemeral storage is ${sizes.limitGiB} GiB)`;
+  return { code: "TerminationNotice", reason: `HostDiskFullError: ${what}. Write less, or give the host more disk.` };
 }
 
 interface Dependency {

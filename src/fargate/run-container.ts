@@ -55,6 +55,8 @@ async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }
       await runtime.startContainer(id);
     });
     unit.session.mark(`${prepared.attempt === 0 ? "started" : "restarted"} ${prepared.name}`);
+    if (prepared.attempt === 0)
+      for (const words of runtime.ulimitShortfalls?.(prepared.ulimits) ?? []) unit.session.mark(`${prepared.name}: ${words}`);
   } catch (error) {
     if (!(error instanceof Problem) || signal.aborted) throw error;
     fail(`${doing}: ${messageOf(error)}`);
@@ -145,6 +147,8 @@ function commandOf(spec: ContainerSpec, image: ImageInfo): Pick<RuntimeContainer
       `initProcessEnabled needs the entryPoint and command of container ${spec.name} in the task definition: the runtime does not tell those of image ${spec.image}`,
     );
   }
+  if (entryPoint.length + command.length === 0)
+    throw new Problem("invalid", `neither image ${spec.image} nor container ${spec.name} says what to run`);
   return { entryPoint: [INIT_PATH, "--", ...entryPoint], command };
 }
 

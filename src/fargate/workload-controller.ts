@@ -88,6 +88,11 @@ export class WorkloadController implements Controller {
     this.#wake(id);
   }
 
+  /** Notes in the workload's timeline what happened to it. */
+  note(id: string, words: string): void {
+    this.#sessions.get(id)?.mark(words);
+  }
+
   async reconcile(id: string): Promise<ReconcileResult | void> {
     await this.#options.ready;
     const { store, clock } = this.#context;

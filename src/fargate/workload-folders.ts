@@ -1,8 +1,10 @@
-import { chmod, chown, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
-import type { RuntimeMount } from "../contracts/container-runtime.ts";
+import type { DiskUsage, RuntimeMount } from "../contracts/container-runtime.ts";
 import type { ContainerSpec, Mount, VolumeSpec, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
+import { folderUsage } from "./folder-usage.ts";
+import type { DiskSpace } from "./plan-storage.ts";
 
 /** What goes into a workload's files, once its address is known. */
 export interface FolderContent {
@@ -28,6 +30,10 @@ export interface WorkloadFolders {
   removeWorkload(id: string): Promise<void>;
   removeSandbox(name: string): Promise<void>;
   list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[] }>;
+  /** What the files of each workload (by id) and the logs of each sandbox (by name) take on disk. Counts every file. */
+  usage(): Promise<{ readonly workloads: ReadonlyMap<string, DiskUsage>; readonly sandboxes: ReadonlyMap<string, DiskUsage> }>;
+  /** Of the file system that they are on. */
+  space(): Promise<DiskSpace>;
 }
 
 /**
@@ -79,6 +85,11 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
     removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),
     removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
     list: async () => ({ workloads: await namesIn(join(dataDir, "workloads")), sandboxes: await namesIn(join(dataDir, "sandboxes")) }),
+    usage: async () => ({ workloads: await folderUsage(join(dataDir, "workloads")), sandboxes: await folderUsage(join(dataDir, "sandboxes")) }),
+    async space() {
+      const { bavail, blocks, bsize } = await statfs(dataDir);
+      return { freeBytes: bavail * bsize, sizeBytes: blocks * bsize };
+    },
   };
 }
 
@@ -93,6 +104,8 @@ export function createInertFolders(): WorkloadFolders {
     removeWorkload: async () => {},
     removeSandbox: async () => {},
     list: async () => ({ workloads: [], sandboxes: [] }),
+    usage: async () => ({ workloads: new Map(), sandboxes: new Map() }),
+    space: async () => ({ freeBytes: Infinity, sizeBytes: Infinity }),
   };
 }
 

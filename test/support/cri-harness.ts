@@ -32,11 +32,13 @@ export interface CriHarnessOptions {
   /** Where pulls go on 127.0.0.1; by default nobody listens there. */
   readonly registryPort?: number;
   readonly logger?: Logger;
+  /** Where its folder is made; default the system's for temporary files. */
+  readonly parent?: string;
 }
 
 export async function criHarness(options: CriHarnessOptions = {}): Promise<CriHarness> {
   const instanceId = randomIds.hex(6);
-  const folder = await mkdtemp(join(tmpdir(), "tg-cri-"));
+  const folder = await mkdtemp(join(options.parent ?? tmpdir(), "tg-cri-"));
   const config = { instanceId, dataDir: join(folder, "data"), runDir: join(folder, "run") };
   await mkdir(config.dataDir, { recursive: true });
   const logger = options.logger ?? silentLogger;

@@ -64,6 +64,11 @@ export async function taskLimits({ cgroup }: ContainerProcess): Promise<{ readon
   return { memoryBytes: Number(await read("memory", "memory.limit_in_bytes")), cpuCores: Number(quota) / Number(period) };
 }
 
+/** The folder of the cgroup of the task that holds a container: under a controller's hierarchy, or the one of v2. */
+export function taskGroup({ cgroup }: ContainerProcess, controller: string): string {
+  return join("/sys/fs/cgroup", isCgroup2 ? "" : controller, dirname(cgroup));
+}
+
 /** The inode of a process's network namespace. */
 export function netnsOf({ pid }: ContainerProcess): Promise<string> {
   return readlink(`/proc/${pid}/ns/net`);

@@ -49,7 +49,14 @@ export const doctor: Command<{ readonly json?: boolean }> = {
 };
 
 async function examine(): Promise<readonly Finding[]> {
-  const findings: Finding[] = [root(), await kernel(), cgroups(), { name: "node", ok: true, detail: process.version }];
+  const findings: Finding[] = [
+    root(),
+    await kernel(),
+    cgroups(),
+    await inotify(),
+    await openFiles(),
+    { name: "node", ok: true, detail: process.version },
+  ];
   for (const [command, flag, debianPackage] of PROGRAMS) findings.push(await program(command, flag, debianPackage));
   for (const [command, flag, debianPackage, why] of OPTIONAL) {
     const found = await program(command, flag, debianPackage);
@@ -88,6 +95,29 @@ function cgroups(): Finding {
     detail: "neither cgroup v2 nor the v1 memory and cpu controllers are mounted",
     mend: "mount -t cgroup2 none /sys/fs/cgroup",
   };
+}
+
+const INOTIFY_INSTANCES = 1024;
+
+/** Counted by user id: all tasks that run as root share them with each other, and with the host's own root. */
+async function inotify(): Promise<Finding> {
+  const instances = Number(await readFile("/proc/sys/fs/inotify/max_user_instances", "utf8"));
+  const detail = `${instances} watchers for each user id`;
+  if (instances >= INOTIFY_INSTANCES) return { name: "inotify", ok: true, detail };
+  return {
+    name: "inotify",
+    ok: true,
+    detail: `${detail}: few, for tasks that run as root share them with the host`,
+    mend: "sysctl -w fs.inotify.max_user_instances=8192",
+  };
+}
+
+const FARGATE_OPEN_FILES = 65_535;
+
+async function openFiles(): Promise<Finding> {
+  const hard = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(await readFile("/proc/self/limits", "utf8"))?.[1] ?? Infinity);
+  if (hard >= FARGATE_OPEN_FILES) return { name: "open files", ok: true, detail: `up to ${hard}` };
+  return { name: "open files", ok: true, detail: `up to ${hard}; containers get no more where Tidegate may not raise it (CAP_SYS_RESOURCE)` };
 }
 
 async function program(command: string, flag: string, debianPackage: string): Promise<Finding> {

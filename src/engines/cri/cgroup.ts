@@ -3,12 +3,19 @@ import { join } from "node:path";
 import type { GroupLimits } from "../../contracts/container-runtime.ts";
 import { Problem } from "../../core/problem.ts";
 
+/** Where the host mounts its hierarchies; the functions here take another for tests of a layout that the host does not have. */
 const ROOT = "/sys/fs/cgroup";
 const CPU_PERIOD_MICROS = 100_000;
 
 /** True on a host with the unified hierarchy (cgroup v2) alone; hybrid hosts count as v1. */
-export function isCgroup2(): boolean {
-  return existsSync(`${ROOT}/cgroup.controllers`);
+export function isCgroup2(root = ROOT): boolean {
+  return existsSync(`${root}/cgroup.controllers`);
+}
+
+/** False where the kernel cannot count processes by cgroup: nothing bounds a task that forks without end there. */
+export function countsProcesses(root = ROOT): boolean {
+  if (!isCgroup2(root)) return existsSync(join(root, "pids"));
+  return (readIfAny(join(root, "cgroup.controllers")) ?? "").split(" ").includes("pids");
 }
 
 /** CFS quota for a period of 100 ms; the kernel's smallest is 1 ms. */
@@ -17,34 +24,35 @@ export function cpuQuotaMicros(cpuUnits: number): number {
 }
 
 /** Sets the limits of a parent cgroup, on whichever version the host has. */
-export function setGroupLimits(cgroupParent: string, limits: GroupLimits): void {
+export function setGroupLimits(cgroupParent: string, limits: GroupLimits, root = ROOT): void {
   assertGroupPath(cgroupParent);
   try {
-    if (isCgroup2()) setLimits2(cgroupParent, limits);
-    else setLimits1(cgroupParent, limits);
+    if (isCgroup2(root)) setLimits2(root, cgroupParent, limits);
+    else setLimits1(root, cgroupParent, limits);
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
     throw new Problem("unavailable", `cannot set the limits of cgroup ${cgroupParent}: ${(cause as Error).message}`, { cause });
   }
 }
 
-function setLimits2(cgroupParent: string, limits: GroupLimits): void {
-  const folder = join(ROOT, cgroupParent);
+function setLimits2(root: string, cgroupParent: string, limits: GroupLimits): void {
+  const folder = join(root, cgroupParent);
   mkdirSync(folder, { recursive: true });
-  delegateControllers(cgroupParent);
+  delegateControllers(root, cgroupParent);
   if (limits.memoryBytes !== undefined) {
     write(folder, "memory.max", limits.memoryBytes);
     // Absent where the kernel has no swap.
     if (existsSync(join(folder, "memory.swap.max"))) write(folder, "memory.swap.max", 0);
   }
   if (limits.cpuUnits !== undefined) write(folder, "cpu.max", `${cpuQuotaMicros(limits.cpuUnits)} ${CPU_PERIOD_MICROS}`);
+  if (limits.processes !== undefined && existsSync(join(folder, "pids.max"))) write(folder, "pids.max", limits.processes);
 }
 
 /** Every inner node on the way hands its controllers down; inner nodes of ours hold no process. */
-function delegateControllers(cgroupParent: string): void {
+function delegateControllers(root: string, cgroupParent: string): void {
   const parts = cgroupParent.split("/").filter(Boolean);
   for (let depth = 0; depth < parts.length; depth++) {
-    const folder = join(ROOT, ...parts.slice(0, depth));
+    const folder = join(root, ...parts.slice(0, depth));
     const has = new Set(readFileSync(join(folder, "cgroup.subtree_control"), "utf8").trim().split(" "));
     for (const controller of ["cpu", "memory", "pids", "io", "cpuset"]) {
       if (has.has(controller)) continue;
@@ -57,23 +65,28 @@ function delegateControllers(cgroupParent: string): void {
   }
 }
 
-function setLimits1(cgroupParent: string, limits: GroupLimits): void {
+function setLimits1(root: string, cgroupParent: string, limits: GroupLimits): void {
   if (limits.memoryBytes !== undefined) {
-    const folder = join(ROOT, "memory", cgroupParent);
-    makeHierarchical(cgroupParent);
+    const folder = join(root, "memory", cgroupParent);
+    makeHierarchical(root, cgroupParent);
     setMemory1(folder, limits.memoryBytes);
   }
   if (limits.cpuUnits !== undefined) {
-    const folder = join(ROOT, "cpu", cgroupParent);
+    const folder = join(root, "cpu", cgroupParent);
     mkdirSync(folder, { recursive: true });
     write(folder, "cpu.cfs_period_us", CPU_PERIOD_MICROS);
     write(folder, "cpu.cfs_quota_us", cpuQuotaMicros(limits.cpuUnits));
   }
+  if (limits.processes !== undefined && countsProcesses(root)) {
+    const folder = join(root, "pids", cgroupParent);
+    mkdirSync(folder, { recursive: true });
+    write(folder, "pids.max", limits.processes);
+  }
 }
 
 /** Children count against their parent only under `use_hierarchy`, which older kernels leave off and forbid to change later. */
-function makeHierarchical(cgroupParent: string): void {
-  let folder = join(ROOT, "memory");
+function makeHierarchical(root: string, cgroupParent: string): void {
+  let folder = join(root, "memory");
   for (const part of cgroupParent.split("/").filter(Boolean)) {
     folder = join(folder, part);
     mkdirSync(folder, { recursive: true });
@@ -88,12 +101,14 @@ function setMemory1(folder: string, bytes: number): void {
   // memory + swap may never be below memory, so the order depends on the direction.
   const files = ["memory.limit_in_bytes", ...(withSwap ? ["memory.memsw.limit_in_bytes"] : [])];
   for (const file of growing ? files.reverse() : files) write(folder, file, bytes);
+  // A container with less than its task may else swap up to the difference. Those made from now on inherit it.
+  if (existsSync(join(folder, "memory.swappiness"))) write(folder, "memory.swappiness", 0);
 }
 
 /** Removes a group and its empty children. @throws Problem `conflict` while processes live in it. */
-export function removeGroup(cgroupParent: string): void {
+export function removeGroup(cgroupParent: string, root = ROOT): void {
   assertGroupPath(cgroupParent);
-  for (const root of hierarchies()) removeTree(join(root, cgroupParent));
+  for (const hierarchy of hierarchies(root)) removeTree(join(hierarchy, cgroupParent));
 }
 
 /** Names of the groups right beneath one, in whichever hierarchy; none when it is not there. */
@@ -114,11 +129,11 @@ function foldersIn(folder: string): readonly string[] {
 }
 
 /** The folders under which a group's path counts: one on cgroup v2, one for each controller on v1. */
-export function hierarchies(): readonly string[] {
-  if (isCgroup2()) return [ROOT];
-  return readdirSync(ROOT, { withFileTypes: true })
+export function hierarchies(root = ROOT): readonly string[] {
+  if (isCgroup2(root)) return [root];
+  return readdirSync(root, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
-    .map((entry) => join(ROOT, entry.name));
+    .map((entry) => join(root, entry.name));
 }
 
 function removeTree(folder: string): void {
@@ -150,9 +165,18 @@ function collectPids(folder: string, pids: Set<number>): void {
 }
 
 /** How often the kernel killed a process of this very cgroup for memory; `undefined` when the cgroup is gone. */
-export function oomKillCount(cgroup: string): number | undefined {
-  const file = isCgroup2() ? join(ROOT, cgroup, "memory.events") : join(ROOT, "memory", cgroup, "memory.oom_control");
+export function oomKillCount(cgroup: string, root = ROOT): number | undefined {
+  const file = isCgroup2(root) ? join(root, cgroup, "memory.events") : join(root, "memory", cgroup, "memory.oom_control");
   return fieldOf(readIfAny(file), "oom_kill");
+}
+
+/** How many forks and threads the kernel refused in a group because of its limit of processes; 0 when the group is gone. */
+export function refusedForks(cgroupParent: string, root = ROOT): number {
+  const folder = isCgroup2(root) ? join(root, cgroupParent) : join(root, "pids", cgroupParent);
+  const countOf = (path: string): number => fieldOf(readIfAny(join(path, "pids.events")), "max") ?? 0;
+  // Counted where the limit is or where the process lives, as the kernel's version has it.
+  const beneath = foldersIn(folder).reduce((sum, name) => sum + countOf(join(folder, name)), 0);
+  return Math.max(countOf(folder), beneath);
 }
 
 export interface GroupUsage {
@@ -164,12 +188,12 @@ export interface GroupUsage {
 }
 
 /** What a cgroup uses; `undefined` when it is gone. */
-export function usageOf(cgroup: string): GroupUsage | undefined {
-  return isCgroup2() ? usage2(cgroup) : usage1(cgroup);
+export function usageOf(cgroup: string, root = ROOT): GroupUsage | undefined {
+  return isCgroup2(root) ? usage2(root, cgroup) : usage1(root, cgroup);
 }
 
-function usage2(cgroup: string): GroupUsage | undefined {
-  const folder = join(ROOT, cgroup);
+function usage2(root: string, cgroup: string): GroupUsage | undefined {
+  const folder = join(root, cgroup);
   const cpu = fieldOf(readIfAny(join(folder, "cpu.stat")), "usage_usec");
   const memory = readIfAny(join(folder, "memory.current"));
   if (cpu === undefined || memory === undefined) return undefined;
@@ -177,20 +201,20 @@ function usage2(cgroup: string): GroupUsage | undefined {
   return {
     cpuUsageNanos: cpu * 1000,
     memoryBytes: Math.max(0, Number(memory) - inactive),
-    memoryLimitBytes: tightest(cgroup, (path) => readIfAny(join(ROOT, path, "memory.max"))),
+    memoryLimitBytes: tightest(cgroup, (path) => readIfAny(join(root, path, "memory.max"))),
   };
 }
 
-function usage1(cgroup: string): GroupUsage | undefined {
-  const cpu = readIfAny(join(ROOT, "cpuacct", cgroup, "cpuacct.usage"));
-  const folder = join(ROOT, "memory", cgroup);
+function usage1(root: string, cgroup: string): GroupUsage | undefined {
+  const cpu = readIfAny(join(root, "cpuacct", cgroup, "cpuacct.usage"));
+  const folder = join(root, "memory", cgroup);
   const memory = readIfAny(join(folder, "memory.usage_in_bytes"));
   if (cpu === undefined || memory === undefined) return undefined;
   const inactive = fieldOf(readIfAny(join(folder, "memory.stat")), "total_inactive_file") ?? 0;
   return {
     cpuUsageNanos: Number(cpu),
     memoryBytes: Math.max(0, Number(memory) - inactive),
-    memoryLimitBytes: tightest(cgroup, (path) => readIfAny(join(ROOT, "memory", path, "memory.limit_in_bytes"))),
+    memoryLimitBytes: tightest(cgroup, (path) => readIfAny(join(root, "memory", path, "memory.limit_in_bytes"))),
   };
 }
 

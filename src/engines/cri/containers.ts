@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { constants, totalmem } from "node:os";
 import { dirname, join } from "node:path";
-import type { RuntimeContainer, RuntimeContainerSpec, Sandbox } from "../../contracts/container-runtime.ts";
+import type { DiskUsage, RuntimeContainer, RuntimeContainerSpec, Sandbox } from "../../contracts/container-runtime.ts";
 import type { ContainerStats, ExecResult } from "../../contracts/engine.ts";
 import type { Clock } from "../../core/clock.ts";
 import { Problem } from "../../core/problem.ts";
@@ -9,7 +9,7 @@ import { usageOf } from "./cgroup.ts";
 import { CGROUP_ANNOTATION, containerConfig, SANDBOX_ANNOTATION } from "./container-config.ts";
 import { isDeadlineExceeded, isNotFound, problemOf, RpcError } from "./grpc.ts";
 import type { ContainerdClient } from "./grpc.ts";
-import type { ContainerStateName, ContainerStatusMessage } from "./messages.ts";
+import type { ContainerStateName, ContainerStatsMessage, ContainerStatusMessage } from "./messages.ts";
 import type { OomVerdicts } from "./oom.ts";
 import { ignoringNotFound, nanosToMs } from "./sandboxes.ts";
 import type { Sandboxes } from "./sandboxes.ts";
@@ -20,6 +20,7 @@ import { patchRlimits } from "./ulimits.ts";
 const NAME_RESERVED = /is reserved for/;
 const RESERVED_WAIT_MS = 15_000;
 const STARTING_WAIT_MS = 30_000;
+const LAYER_USAGE_WAIT_MS = 10_000;
 /** Beyond its grace period, for a stop to be over after SIGKILL. */
 const STOP_SLACK_MS = 60_000;
 
@@ -135,6 +136,18 @@ export class Containers {
     const usage = cgroup === undefined ? undefined : usageOf(cgroup);
     if (usage === undefined) return undefined;
     return { atMs: this.#clock.nowMs(), ...usage, memoryLimitBytes: usage.memoryLimitBytes ?? totalmem() };
+  }
+
+  /** As `ContainerRuntime.layerUsage`: from what containerd measures of its snapshots every ten seconds anyway. */
+  async layerUsage(): Promise<ReadonlyMap<string, DiskUsage>> {
+    const { stats } = await this.#client.listContainerStats({}, { deadlineMs: LAYER_USAGE_WAIT_MS }).catch((error: unknown) => {
+      throw problemOf(error, "cannot measure the containers' layers");
+    });
+    const usageOf = (each: ContainerStatsMessage): DiskUsage => ({
+      bytes: Number(each.writableLayer?.usedBytes?.value ?? 0),
+      inodes: Number(each.writableLayer?.inodesUsed?.value ?? 0),
+    });
+    return new Map(stats.map((each) => [each.attributes?.id ?? "", usageOf(each)]));
   }
 
   async #createOrFind(sandboxId: string, spec: RuntimeContainerSpec, create: () => Promise<{ containerId: string }>): Promise<string> {

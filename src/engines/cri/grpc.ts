@@ -8,6 +8,7 @@ import { Problem } from "../../core/problem.ts";
 import type {
   ContainerConfig,
   ContainerItem,
+  ContainerStatsMessage,
   ContainerStatusMessage,
   CriImage,
   Envelope,
@@ -124,6 +125,7 @@ export class ContainerdClient {
     { containerId: string; cmd: readonly string[]; timeout: number },
     { stdout: Buffer; stderr: Buffer; exitCode: number }
   >("ExecSync");
+  readonly listContainerStats = this.#cri<Nothing, { stats: readonly ContainerStatsMessage[] }>("ListContainerStats");
 
   readonly criImages = this.#image<Nothing, { images: readonly CriImage[] }>("ListImages");
   readonly imageStatus = this.#image<{ image: { image: string }; verbose: boolean }, { image: CriImage | null; info: Record<string, string> }>(

@@ -113,6 +113,11 @@ export interface ContainerStatusMessage {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+export interface ContainerStatsMessage {
+  readonly attributes: { readonly id: string } | null;
+  readonly writableLayer: { readonly usedBytes: { readonly value: string } | null; readonly inodesUsed: { readonly value: string } | null } | null;
+}
+
 export interface CriImage {
   readonly id: string;
   readonly repoTags: readonly string[];

@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { criHarness } from "../../../test/support/cri-harness.ts";
 import type { CriHarness } from "../../../test/support/cri-harness.ts";
+import { theProcess } from "../../../test/support/kernel.ts";
 import type { ImageInfo, RuntimeContainer, RuntimeContainerSpec, Sandbox } from "../../contracts/container-runtime.ts";
 import { systemClock } from "../../core/clock.ts";
 import { isProblem } from "../../core/problem.ts";
 import { run } from "../../host/run.ts";
+import { hasSysResource, MASKED_PATHS } from "./capabilities.ts";
 import { isCgroup2 } from "./cgroup.ts";
 import { groupIsGone } from "./cleanup.ts";
 import { ContainerdClient } from "./grpc.ts";
@@ -134,6 +136,16 @@ test("seccomp refuses what Docker's does, and kernel files are masked or read-on
   expect(output).toContain("no devices");
 });
 
+test("the seccomp profile lets nobody take keys, mount, or make namespaces", async () => {
+  const id = await start(await newSandbox(), spec("exec sleep 1000"));
+  const { stdout } = await run(["ctr", "--address", harness.socket, "--namespace", "k8s.io", "containers", "info", "--spec", id]);
+  const { linux } = JSON.parse(stdout) as { linux: { seccomp: { defaultAction: string; syscalls: { names: string[]; args?: unknown[] }[] } } };
+  const allowed = new Set(linux.seccomp.syscalls.filter((rule) => rule.args === undefined).flatMap((rule) => rule.names));
+  expect(linux.seccomp.defaultAction).toBe("SCMP_ACT_ERRNO");
+  expect(["read", "inotify_init1"].filter((name) => !allowed.has(name))).toEqual([]);
+  expect(["add_key", "keyctl", "request_key", "mount", "unshare", "setns", "bpf"].filter((name) => allowed.has(name))).toEqual([]);
+});
+
 test.each([
   [undefined, "uid=0(root) gid=0(root) groups=0(root),10(wheel)"],
   ["node", "uid=1000(node) gid=1000(node) groups=29(audio),1000(node)"],
@@ -179,6 +191,81 @@ test("open files are Fargate's 65,535 or the host's hard limit; ulimits asked fo
   // The soft one is not asked: runc 1.1's exec races its own Go runtime, which raises it.
   expect(inside.stdout).toBe("2222\n");
   expect(outputOf(sandbox)).toBe("1111\n2222\n0\n");
+});
+
+test("every ulimit that ECS takes is the kernel's own for the process, or this host's hard limit", async () => {
+  const names = { core: "core file size", cpu: "cpu time", data: "data size", fsize: "file size", locks: "file locks", memlock: "locked memory" };
+  const more = { msgqueue: "msgqueue size", nice: "nice priority", nofile: "open files", nproc: "processes", rss: "resident set" };
+  const rest = { rtprio: "realtime priority", rttime: "realtime timeout", sigpending: "pending signals", stack: "stack size" };
+  // runc itself has to live with them before it becomes the container's program.
+  const BYTES = new Set(["stack", "data", "fsize", "rss"]);
+  const rows = Object.entries({ ...names, ...more, ...rest });
+  const value = (name: string): number => (BYTES.has(name) ? 8192 * MIB : 19);
+  const ulimits = rows.map(([name]) => ({ name, soft: value(name) - 1, hard: value(name) }));
+  const sandbox = await newSandbox();
+  await start(sandbox, spec("exec sleep 1019", { ulimits }));
+  const own = limitsOf("self");
+  const given = limitsOf((await theProcess(harness.instanceId, "sleep 1019")).pid);
+  for (const [name, row] of rows) {
+    const hard = Math.min(value(name), hasSysResource() ? Infinity : (own.get(row)?.hard ?? 0));
+    expect([name, given.get(row)]).toEqual([name, { soft: Math.min(value(name) - 1, hard), hard }]);
+  }
+  await harness.runtime().stopSandbox(sandbox.id);
+});
+
+/** `/proc/<pid>/limits` by row, without `Max`. */
+function limitsOf(pid: number | "self"): ReadonlyMap<string, { readonly soft: number; readonly hard: number }> {
+  const number = (word = ""): number => (word === "unlimited" ? Infinity : Number(word));
+  const rows = [...readFileSync(`/proc/${pid}/limits`, "utf8").matchAll(/^Max (\S.*?) {2,}(\S+) +(\S+)/gm)];
+  return new Map(rows.map(([, row = "", soft, hard]) => [row, { soft: number(soft), hard: number(hard) }]));
+}
+
+test("/proc, /sys and /dev are as Docker gives them, shared memory is 64 MiB of the task's own", async () => {
+  const mounts = (await outputOfScript("cat /proc/self/mounts")).split("\n").map((line) => line.split(" "));
+  const options = (path: string): readonly string[] => mounts.findLast((fields) => fields[1] === path)?.[3]?.split(",") ?? [];
+  const hierarchies = mounts.flatMap(([, path = "", type = ""]) => (type.startsWith("cgroup") ? [path] : []));
+  expect(hierarchies.length).toBeGreaterThan(0);
+  expect(options("/proc")).toEqual(expect.arrayContaining(["rw", "nosuid", "nodev", "noexec"]));
+  for (const path of ["/proc/sys", "/proc/bus", "/proc/irq", "/sys", ...hierarchies])
+    expect([path, options(path)]).toEqual([path, expect.arrayContaining(["ro"])]);
+  for (const path of MASKED_PATHS.filter((path) => existsSync(path))) expect(mounts.map((fields) => fields[1])).toContain(path);
+  expect(options("/dev/shm")).toEqual(expect.arrayContaining(["rw", "nosuid", "nodev", "noexec", "size=65536k"]));
+  expect(options("/dev")).toEqual(expect.arrayContaining(["nosuid", "size=65536k"]));
+});
+
+test("what is in /dev/shm is the task's memory", async () => {
+  const sandbox = await newSandbox();
+  await harness.runtime().limitGroup(sandbox.cgroupParent, { memoryBytes: 32 * MIB });
+  const id = await start(sandbox, spec("exec dd if=/dev/zero of=/dev/shm/much bs=1M count=60"));
+  expect(await exited(id)).toMatchObject({ exitCode: 137, oomKilled: true });
+});
+
+test("a task's limit of processes holds for its containers together, and refusals are counted", async () => {
+  const sandbox = await newSandbox();
+  await harness.runtime().limitGroup(sandbox.cgroupParent, { processes: 20 });
+  const pids = isCgroup2() ? `/sys/fs/cgroup${sandbox.cgroupParent}` : `/sys/fs/cgroup/pids${sandbox.cgroupParent}`;
+  expect(readFileSync(`${pids}/pids.max`, "utf8").trim()).toBe("20");
+  expect(await harness.runtime().refusedForks(sandbox.cgroupParent)).toBe(0);
+  await start(sandbox, spec("for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; wait", { name: "first" }));
+  // A shell that cannot fork ends; the one around it needs no fork any more. On v1 the count is the container's, and goes with it.
+  await start(sandbox, spec("(while :; do sleep 1000 & done); exec sleep 1000", { name: "bomb" }));
+  while (!outputOf(sandbox, "bomb").includes("Resource temporarily unavailable")) await systemClock.sleep(20);
+  expect(await harness.runtime().refusedForks(sandbox.cgroupParent)).toBeGreaterThan(0);
+});
+
+test("what containers have written into their layers is measured, also of those that have ended", async () => {
+  const sandbox = await newSandbox();
+  const writer = await start(sandbox, spec("dd if=/dev/zero of=/much bs=1M count=20; for i in $(seq 50); do touch /f$i; done", { name: "writer" }));
+  const reader = await start(sandbox, spec("exec sleep 1000", { name: "reader" }));
+  await exited(writer);
+  for (const deadlineMs = systemClock.nowMs() + 40_000; ; await systemClock.sleep(200)) {
+    const usage = await harness.runtime().layerUsage();
+    if ((usage.get(writer)?.bytes ?? 0) >= 20 * MIB && (usage.get(writer)?.inodes ?? 0) >= 51) {
+      expect(usage.get(reader)?.bytes).toBeLessThan(MIB);
+      break;
+    }
+    expect(systemClock.nowMs()).toBeLessThan(deadlineMs);
+  }
 });
 
 test("a read-only root cannot be written, a mount in it can", async () => {

@@ -2,6 +2,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type {
   ContainerRuntime,
+  DiskUsage,
   GroupLimits,
   ImageInfo,
   PullRequest,
@@ -18,7 +19,7 @@ import type { InstanceConfig } from "../../core/config.ts";
 import type { Logger } from "../../core/logger.ts";
 import { messageOf } from "../../core/problem.ts";
 import { apparmorAvailable } from "./capabilities.ts";
-import { groupsIn, removeGroup, setGroupLimits } from "./cgroup.ts";
+import { countsProcesses, groupsIn, refusedForks, removeGroup, setGroupLimits } from "./cgroup.ts";
 import { removeLeftovers } from "./cleanup.ts";
 import { containerdPaths } from "./containerd-config.ts";
 import { startContainerd } from "./containerd-daemon.ts";
@@ -33,7 +34,8 @@ import { writeOciArchive } from "./oci-archive.ts";
 import { OomVerdicts } from "./oom.ts";
 import { pauseImage } from "./pause-image.ts";
 import { Sandboxes } from "./sandboxes.ts";
-import { Ulimits } from "./ulimits.ts";
+import { FARGATE_NOFILE, Ulimits } from "./ulimits.ts";
+import type { Ulimit } from "../../contracts/workload.ts";
 
 /** How long CRI may take to show what containerd's events told, before the event is passed on all the same. */
 const SETTLE_MS = 5_000;
@@ -74,7 +76,7 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
   const { config, supervisor, clock, registryPort } = options;
   const logger = options.logger.child({ room: "engines/cri" });
   const pause = await pauseImage();
-  const ulimits = new Ulimits(logger);
+  const ulimits = new Ulimits();
   const client = new ContainerdClient(containerdPaths(config).socket, clock);
   try {
     const defaultRlimits = ulimits.rlimits([]);
@@ -88,7 +90,9 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
     const sandboxes = new Sandboxes(client, clock, containerd.paths);
     const oom = new OomVerdicts(join(config.runDir, "oom"));
     const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor: apparmorAvailable() });
-    const runtime = new Runtime({ ...options, logger, client, containerd, images, sandboxes, containers, oom });
+    const runtime = new Runtime({ ...options, logger, client, containerd, images, sandboxes, containers, oom, ulimits });
+    for (const words of ulimits.shortfalls([FARGATE_NOFILE])) logger.warn(`containers get less than on Fargate: ${words}`);
+    if (!countsProcesses()) logger.warn("this kernel does not count processes by cgroup: a task that forks without end is bound by nothing");
     await runtime.begin();
     return runtime;
   } catch (error) {
@@ -115,6 +119,7 @@ interface Parts extends CriRuntimeOptions {
   readonly sandboxes: Sandboxes;
   readonly containers: Containers;
   readonly oom: OomVerdicts;
+  readonly ulimits: Ulimits;
 }
 
 class Runtime implements CriRuntime {
@@ -200,6 +205,12 @@ class Runtime implements CriRuntime {
   stats(id: string): Promise<ContainerStats | undefined> {
     return this.#parts.containers.stats(id);
   }
+  layerUsage(): Promise<ReadonlyMap<string, DiskUsage>> {
+    return this.#parts.containers.layerUsage();
+  }
+  ulimitShortfalls(ulimits: readonly Ulimit[]): readonly string[] {
+    return this.#parts.ulimits.shortfalls(ulimits);
+  }
   async reopenContainerLog(id: string): Promise<void> {
     await this.#parts.client.reopenContainerLog({ containerId: id }).catch((error: unknown) => {
       throw problemOf(error, `cannot reopen the log of container ${id}`);
@@ -213,6 +224,9 @@ class Runtime implements CriRuntime {
 
   async limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void> {
     setGroupLimits(cgroupParent, limits);
+  }
+  async refusedForks(cgroupParent: string): Promise<number> {
+    return refusedForks(cgroupParent);
   }
   async removeGroup(cgroupParent: string): Promise<void> {
     removeGroup(cgroupParent);

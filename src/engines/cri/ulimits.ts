@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
 import type { Ulimit } from "../../contracts/workload.ts";
-import type { Logger } from "../../core/logger.ts";
 import { Problem } from "../../core/problem.ts";
 import { hasSysResource } from "./capabilities.ts";
 import { NAMESPACE } from "./grpc.ts";
 import type { ContainerdClient } from "./grpc.ts";
 
 /** Fargate's default for open files. */
-const DEFAULT_NOFILE = 65_535;
+export const FARGATE_NOFILE: Ulimit = { name: "nofile", soft: 65_535, hard: 65_535 };
 
 /** A limit of the OCI spec. */
 export interface Rlimit {
@@ -42,48 +41,54 @@ export interface HostLimits {
   readonly maxOpenFiles?: number;
 }
 
-/** Turns ulimits into rlimits that this host can give: hard limits above its own are clamped where it may not raise them, and logged once. */
+/**
+ * Turns ulimits into rlimits that this host can give: hard limits above its own are clamped where it may not raise them, which
+ * `shortfalls` tells. -1 asks for no limit.
+ */
 export class Ulimits {
-  readonly #logger: Logger;
   readonly #hostLimits: string;
   /** `undefined` where hard limits may not be raised. */
   readonly #maxOpenFiles: number | undefined;
-  readonly #told = new Set<string>();
 
-  constructor(logger: Logger, host: HostLimits = thisHost()) {
-    this.#logger = logger;
+  constructor(host: HostLimits = thisHost()) {
     this.#hostLimits = host.limits;
     this.#maxOpenFiles = host.maxOpenFiles;
   }
 
   /** `asked`, and Fargate's default for `nofile` unless it is among them. @throws Problem `invalid` for an unknown name. */
   rlimits(asked: readonly Ulimit[]): readonly Rlimit[] {
-    const all = asked.some((limit) => limit.name === "nofile") ? asked : [...asked, { name: "nofile", soft: DEFAULT_NOFILE, hard: DEFAULT_NOFILE }];
+    const all = asked.some((limit) => limit.name === "nofile") ? asked : [...asked, FARGATE_NOFILE];
     return all.map((limit) => this.#rlimit(limit));
   }
 
+  /** In words, which of `asked` this host cannot give in full. */
+  shortfalls(asked: readonly Ulimit[]): readonly string[] {
+    return asked.flatMap((limit) => {
+      const ceiling = this.#ceilingOf(limit);
+      const wanted = limit.hard < 0 ? Infinity : limit.hard;
+      return wanted <= ceiling
+        ? []
+        : [`ulimit ${limit.name} is ${ceiling}, this host's hard limit, not ${wanted === Infinity ? "unlimited" : wanted}`];
+    });
+  }
+
   #rlimit(limit: Ulimit): Rlimit {
-    const row = LIMIT_ROWS[limit.name];
-    if (row === undefined) throw new Problem("invalid", `there is no ulimit named ${JSON.stringify(limit.name)}`);
-    const raised = limit.name === "nofile" ? this.#maxOpenFiles : Infinity;
-    const ceiling = this.#maxOpenFiles === undefined ? this.#hardLimitOfHost(row) : (raised ?? Infinity);
-    const type = `RLIMIT_${limit.name.toUpperCase()}`;
-    const hard = limit.hard < 0 ? ceiling : limit.hard;
-    const soft = limit.soft < 0 ? ceiling : limit.soft;
-    if (hard > ceiling) this.#tell(limit.name, hard, ceiling);
-    return { type, soft: finite(Math.min(soft, ceiling)), hard: finite(Math.min(hard, ceiling)) };
+    const ceiling = this.#ceilingOf(limit);
+    const bounded = (value: number): number => finite(Math.min(value < 0 ? ceiling : value, ceiling));
+    return { type: `RLIMIT_${limit.name.toUpperCase()}`, soft: bounded(limit.soft), hard: bounded(limit.hard) };
+  }
+
+  #ceilingOf({ name }: Ulimit): number {
+    const row = LIMIT_ROWS[name];
+    if (row === undefined) throw new Problem("invalid", `there is no ulimit named ${JSON.stringify(name)}`);
+    if (this.#maxOpenFiles === undefined) return this.#hardLimitOfHost(row);
+    return name === "nofile" ? this.#maxOpenFiles : Infinity;
   }
 
   #hardLimitOfHost(row: string): number {
     const line = this.#hostLimits.split("\n").find((line) => line.startsWith(row));
     const hard = line?.slice(row.length).trim().split(/\s+/)[1] ?? "unlimited";
     return hard === "unlimited" ? Infinity : Number(hard);
-  }
-
-  #tell(name: string, asked: number, ceiling: number): void {
-    if (this.#told.has(name)) return;
-    this.#told.add(name);
-    this.#logger.warn("ulimit clamped to the hard limit of this host", { ulimit: name, asked, given: ceiling });
   }
 }
 

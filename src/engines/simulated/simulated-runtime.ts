@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type {
   ContainerRuntime,
+  DiskUsage,
   GroupLimits,
   ImageInfo,
   PullRequest,
@@ -33,6 +34,10 @@ export interface Simulation {
   reboot(): void;
   /** Takes one sandbox away, as if from outside. */
   loseSandbox(sandboxId: string): void;
+  /** From now on this is what containers of this name have written into their own layer. */
+  write(container: string, usage: DiskUsage): void;
+  /** So many forks were refused in a group. */
+  refuseForks(cgroupParent: string, times: number): void;
   /** While set, every verb but `watch` fails with `unavailable`, as while containerd is down; on `false` watchers get a resync. */
   setDown(down: boolean): void;
   /** How often each verb took effect, e.g. to see that nothing was started twice. */
@@ -56,6 +61,9 @@ class SimulatedRuntime implements ContainerRuntime, Simulation {
   readonly #bySandbox = new Map<string, Set<string>>();
   readonly #sandboxByName = new Map<string, string>();
   readonly #groups = new Map<string, GroupLimits>();
+  /** By container name. */
+  readonly #written = new Map<string, DiskUsage>();
+  readonly #refusedForks = new Map<string, number>();
   readonly #listeners = new Set<{ readonly call: (event: RuntimeEvent) => void }>();
   readonly #counts = { createSandbox: 0, createContainer: 0, startContainer: 0 };
 
@@ -187,6 +195,16 @@ class SimulatedRuntime implements ContainerRuntime, Simulation {
     return this.#containers.get(id)?.stats();
   }
 
+  async layerUsage(): Promise<ReadonlyMap<string, DiskUsage>> {
+    this.#up();
+    return new Map([...this.#containers.values()].map(({ id, spec }) => [id, this.#written.get(spec.name) ?? { bytes: 0, inodes: 0 }]));
+  }
+
+  async refusedForks(cgroupParent: string): Promise<number> {
+    this.#up();
+    return this.#refusedForks.get(cgroupParent) ?? 0;
+  }
+
   async limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void> {
     this.#up();
     this.#groups.set(cgroupParent, { ...limits });
@@ -231,6 +249,14 @@ class SimulatedRuntime implements ContainerRuntime, Simulation {
   loseSandbox(sandboxId: string): void {
     for (const container of this.#containersOf(sandboxId)) container.kill();
     this.#forget(sandboxId);
+  }
+
+  write(container: string, usage: DiskUsage): void {
+    this.#written.set(container, usage);
+  }
+
+  refuseForks(cgroupParent: string, times: number): void {
+    this.#refusedForks.set(cgroupParent, times);
   }
 
   setDown(down: boolean): void {

@@ -166,7 +166,8 @@ it("renders the metadata endpoint's answers", () => {
     timeline: [],
   };
   const view = { workload, status };
-  expect(taskMetadata(view, { nowMs: 0, tags: [{ key: "a", value: "b" }] })).toMatchObject({
+  expect(taskMetadata(view, { nowMs: 0, storageUsedBytes: 2.5 * 2 ** 20, tags: [{ key: "a", value: "b" }] })).toMatchObject({
+    EphemeralStorageMetrics: { Utilized: 3, Reserved: 20_496 },
     Cluster: "arn:aws:ecs:us-east-1:111122223333:cluster/default",
     TaskARN: `arn:aws:ecs:us-east-1:111122223333:task/default/${workload.id}`,
     Family: "web",

@@ -60,7 +60,7 @@ export interface EcsService extends Service {
 
 export interface TaskMetadataSource {
   /** `/task`, or `/taskWithTags` under `withTags`. */
-  task(view: WorkloadView, options?: { readonly withTags?: boolean }): MetadataJson | undefined;
+  task(view: WorkloadView, options?: { readonly withTags?: boolean; readonly storageUsedBytes?: number }): MetadataJson | undefined;
   container(view: WorkloadView, name: string): MetadataJson | undefined;
 }
 
@@ -103,7 +103,11 @@ function metadataSource(room: Room): TaskMetadataSource {
       const key = taskKeyOfWorkload(view);
       if (key === undefined) return undefined;
       const tags = options.withTags === true ? (room.tasks.find(key)?.record.tags ?? []) : undefined;
-      return taskMetadata(view, { nowMs: room.clock.nowMs(), ...(tags === undefined ? {} : { tags }) });
+      return taskMetadata(view, {
+        nowMs: room.clock.nowMs(),
+        storageUsedBytes: options.storageUsedBytes ?? 0,
+        ...(tags === undefined ? {} : { tags }),
+      });
     },
     container: (view, name) => (taskKeyOfWorkload(view) === undefined ? undefined : containerMetadata(view, name)),
   };

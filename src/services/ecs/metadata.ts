@@ -9,6 +9,8 @@ export type MetadataJson = Readonly<Record<string, unknown>>;
 export interface MetadataOptions {
   /** Set for `taskWithTags`. */
   readonly tags?: readonly TagRecord[];
+  /** What the task has on disk. */
+  readonly storageUsedBytes: number;
   /** For `ClockDrift`. */
   readonly nowMs: number;
 }
@@ -41,7 +43,7 @@ export function taskMetadata(view: WorkloadView, options: MetadataOptions): Meta
     VPCID: workload.network.vpcId,
     ServiceName: labels["serviceName"],
     ClockDrift: { ClockErrorBound: 0, ReferenceTimestamp: new Date(options.nowMs).toISOString(), ClockSynchronizationStatus: "SYNCHRONIZED" },
-    EphemeralStorageMetrics: { Utilized: 0, Reserved: workload.ephemeralStorageGiB * 1024 + 16 },
+    EphemeralStorageMetrics: { Utilized: Math.ceil(options.storageUsedBytes / 2 ** 20), Reserved: workload.ephemeralStorageGiB * 1024 + 16 },
     FaultInjectionEnabled: false,
   });
 }
