@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { Problem } from "../core/problem.ts";
+import { DISK_ADVICE } from "../host/disk-guard.ts";
 
 export interface StreamOptions {
   readonly environment?: Readonly<Record<string, string>>;
@@ -14,6 +15,7 @@ export interface StreamOptions {
 }
 
 const KEPT_LINES = 30;
+const FULL = /no space left on device|disk quota exceeded/i;
 
 /** A program that failed, with what it wrote last. */
 export class CommandFailed extends Problem {
@@ -21,7 +23,8 @@ export class CommandFailed extends Problem {
   readonly summary: string;
 
   constructor(summary: string, lastLines: readonly string[]) {
-    super("unavailable", `${summary}. Its last lines:\n${lastLines.join("\n")}`);
+    const advice = FULL.test(lastLines.join("\n")) ? `\nThe disk is full. ${DISK_ADVICE}` : "";
+    super("unavailable", `${summary}. Its last lines:\n${lastLines.join("\n")}${advice}`);
     this.summary = summary;
   }
 }

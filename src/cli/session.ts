@@ -19,7 +19,7 @@ export interface Session {
   instance(): Promise<KeptInstance>;
   connection(): Promise<Connection>;
   /** What `/_tidegate/<path>` answers; `undefined` for what is not there. */
-  own<T>(path: string): Promise<T | undefined>;
+  own<T>(path: string, method?: "GET" | "POST"): Promise<T | undefined>;
   ecs(): Promise<ECSClient>;
   ecr(): Promise<ECRClient>;
   ec2(): Promise<EC2Client>;
@@ -45,7 +45,7 @@ export function createSession(settings: { readonly dataDir: string; readonly out
     ...settings,
     instance,
     connection,
-    own: <T>(path: string) => askOwn<T>(settings.dataDir, path),
+    own: <T>(path: string, method?: "GET" | "POST") => askOwn<T>(settings.dataDir, path, method),
     ecs: once(async () => new (await import("@aws-sdk/client-ecs")).ECSClient(await connection())),
     ecr: once(async () => new (await import("@aws-sdk/client-ecr")).ECRClient(await connection())),
     ec2: once(async () => new (await import("@aws-sdk/client-ec2")).EC2Client(await connection())),
@@ -68,11 +68,11 @@ async function connect(dataDir: string): Promise<Connection> {
   return { endpoint: `http://localhost:${instance.port}`, region: process.env["AWS_REGION"] ?? instance.region, credentials, maxAttempts: 3 };
 }
 
-async function askOwn<T>(dataDir: string, path: string): Promise<T | undefined> {
+async function askOwn<T>(dataDir: string, path: string, method: "GET" | "POST" = "GET"): Promise<T | undefined> {
   const { credentials } = await connect(dataDir);
   const { port } = await findInstance(dataDir);
   const headers = { authorization: `Bearer ${ownToken(credentials.secretAccessKey)}` };
-  const response = await fetch(`http://127.0.0.1:${port}/_tidegate/${path}`, { headers });
+  const response = await fetch(`http://127.0.0.1:${port}/_tidegate/${path}`, { method, headers });
   if (response.status === 404) return undefined;
   if (!response.ok) throw new CommandError(`Tidegate answered ${response.status} to /_tidegate/${path}: ${(await response.text()).slice(0, 300)}`);
   return (await response.json()) as T;

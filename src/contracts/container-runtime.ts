@@ -11,6 +11,14 @@ export interface ContainerRuntime {
   /** Makes image `reference` present; pulls unless `policy` forbids. @throws Problem `not-found`, `unavailable`, `invalid` with the registry's words. */
   pullImage(request: PullRequest): Promise<ImageInfo>;
 
+  /** The images that are present, but for those that the runtime itself needs. Left out where a runtime keeps none. */
+  listImages?(): Promise<readonly RuntimeImage[]>;
+  /**
+   * Removes an image; its disk space is free when it resolves. False, and nothing is done, while a container is made of it, or it is being
+   * pulled. One that is not there is removed.
+   */
+  removeImage?(id: string): Promise<boolean>;
+
   /** Makes a sandbox (pause process, own namespaces; no network interface but `lo`), once for a name; one of that name that has ended is replaced. */
   createSandbox(spec: SandboxSpec): Promise<Sandbox>;
   stopSandbox(id: string): Promise<void>;
@@ -74,6 +82,22 @@ export interface ImageInfo {
   /** The image's ENTRYPOINT and CMD, where the runtime tells them; an init process in front of them needs to know. */
   readonly entryPoint?: readonly string[];
   readonly command?: readonly string[];
+}
+
+/** An image that is present. */
+export interface RuntimeImage {
+  /** As in `ImageInfo.reference`. */
+  readonly id: string;
+  /** Tags, or names by digest where it has none. */
+  readonly names: readonly string[];
+  /** Of the manifests or indexes that its names stand for. */
+  readonly digests: readonly string[];
+  /** As it was downloaded; unpacked it takes more. */
+  readonly sizeBytes: number;
+  /** A container is made of it. */
+  readonly inUse: boolean;
+  /** Since somebody last asked for it; at most since this process came to know it. */
+  readonly idleMs: number;
 }
 
 export interface SandboxSpec {

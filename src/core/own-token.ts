@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 
 /**
- * What opens Tidegate's own read-only endpoints (under `/_tidegate/`): made of the instance's root secret by whoever has it, so that the
+ * What opens Tidegate's own endpoints (under `/_tidegate/`): made of the instance's root secret by whoever has it, so that the
  * secret itself is never sent.
  */
 export function ownToken(secretAccessKey: string): string {

@@ -12,12 +12,25 @@ export interface StatusReport {
 }
 
 export interface StatusProblem {
-  readonly kind: "start" | "daemon" | "publish" | "controller" | "disk" | "service" | "tasks" | "target-group" | "load-balancer";
+  readonly kind: "start" | "daemon" | "publish" | "controller" | "disk" | "open files" | "service" | "tasks" | "target-group" | "load-balancer";
   /** e.g. `service web (cluster default)`. */
   readonly subject: string;
   /** What is wrong and, as far as it is known, why. */
   readonly what: string;
   readonly todo: string;
+}
+
+/** What `/_tidegate/images/prune` took away. */
+export interface PruneReport {
+  /** That were unpacked for tasks; the registry keeps them. */
+  readonly images: readonly { readonly name: string; readonly sizeBytes: number }[];
+  /** Blobs of the registry that no image has. */
+  readonly registryBlobs: number;
+  readonly registryBytes: number;
+  /** False while an image is being built: its cache stays. */
+  readonly builderCache: boolean;
+  /** By which the disk has more free than before; others write to it too. */
+  readonly freedBytes: number;
 }
 
 /** What `/_tidegate/tasks/<id>` answers: the steps of a task's life in more detail than the ECS API has. */

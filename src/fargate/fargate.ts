@@ -18,6 +18,7 @@ import { AddressBook } from "./address-book.ts";
 import { Admission } from "./admission.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { CredentialsCache } from "./credentials-cache.ts";
+import { ImageCollector } from "./image-collector.ts";
 import { Limiter } from "./limiter.ts";
 import { MetadataRoutes } from "./metadata-routes.ts";
 import { createMetadataServer, type MetadataServer } from "./metadata-server.ts";
@@ -93,6 +94,8 @@ export interface Fargate {
   /** Plans a workload again now, and lets what waits for its next try (a hook that answered "not yet") try at once. */
   wake(workloadId: string): void;
   readonly metadataServer: MetadataServer;
+  /** Removes images from the runtime that no workload uses. */
+  readonly images: ImageCollector;
   /** What it holds now, for metrics. */
   figures(): FargateFigures;
   /** The id of the running container that writes a log, by the log's source id. */
@@ -235,6 +238,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     registerHook,
     wake: (id) => controller.nudge(id),
     metadataServer,
+    images: new ImageCollector({ runtime, held: () => controller.heldImages(), logger }),
     figures: () => ({ promisedMemoryMiB: admission.promisedMiB, promisableMemoryMiB: admission.limitMiB, warmSandboxes: pool.warm }),
     writerOfLog: (sourceId) => writerOf(sourceId, cache.containers()),
     async start() {

@@ -93,6 +93,13 @@ export class WorkloadController implements Controller {
     this.#sessions.get(id)?.mark(words);
   }
 
+  /** Ids of the images that workloads have pulled and have not stopped since. */
+  heldImages(): ReadonlySet<string> {
+    const held = new Set<string>();
+    for (const session of this.#sessions.values()) for (const image of session.images.values()) held.add(image.reference);
+    return held;
+  }
+
   async reconcile(id: string): Promise<ReconcileResult | void> {
     await this.#options.ready;
     const { store, clock } = this.#context;

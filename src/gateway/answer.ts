@@ -1,8 +1,9 @@
 import type { FastifyReply } from "fastify";
 import { AwsError } from "../core/aws-error.ts";
+import { isDiskFull } from "../core/disk-full.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
-import { internalFailure } from "../protocol/errors.ts";
+import { diskFullFailure, internalFailure } from "../protocol/errors.ts";
 import { awsJson1_1 } from "../protocol/json/protocol.ts";
 import { awsQuery } from "../protocol/query/protocol.ts";
 import type { WireResponse } from "../protocol/wire.ts";
@@ -14,7 +15,7 @@ import { mayBeQuery } from "./router.ts";
 export async function answerError(exchange: Exchange, error: unknown, reply: FastifyReply, logger: Logger): Promise<void> {
   const protocol = exchange.service?.protocol ?? (mayBeQuery(exchange.wire) ? "awsQuery" : "awsJson1_1");
   if (!(error instanceof AwsError)) (exchange.context?.logger ?? logger).error("request failed", { requestId: exchange.requestId, err: error });
-  const awsError = error instanceof AwsError ? error : internalFailure(protocol, exchange.requestId);
+  const awsError = error instanceof AwsError ? error : isDiskFull(error) ? diskFullFailure(error) : internalFailure(protocol, exchange.requestId);
   exchange.errorCode = awsError.code;
   exchange.response = encode(exchange, awsError);
   if (reply.sent) return;

@@ -5,14 +5,20 @@ import { dirname, join } from "node:path";
 export async function writeFileAtomically(path: string, content: string | Uint8Array, options: { readonly mode?: number } = {}): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.${(sequence++).toString(36)}.tmp`;
-  const file = await open(temporary, "w", options.mode ?? 0o644);
   try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    const file = await open(temporary, "w", options.mode ?? 0o644);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    // On a full disk what was begun would only take more of it.
+    await rm(temporary, { force: true });
+    throw error;
   }
-  await rename(temporary, path);
   await syncFolder(dirname(path));
 }
 

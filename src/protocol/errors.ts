@@ -1,5 +1,6 @@
 import type { ProtocolName, Service } from "../contracts/service.ts";
 import { AwsError } from "../core/aws-error.ts";
+import { messageOf } from "../core/problem.ts";
 import type { Refusal } from "./members.ts";
 import type { ServiceModel } from "./model.ts";
 import { wordViolations } from "./validate.ts";
@@ -74,6 +75,11 @@ function unsupportedCode(service: Service, model: ServiceModel, operation: strin
 export function internalFailure(protocol: ProtocolName, requestId: string): AwsError {
   const message = `An internal error has occurred. The details are in Tidegate's log under request id ${requestId}.`;
   return new AwsError(styleOf(protocol) === "ec2" ? "InternalError" : "InternalFailure", message, { httpStatus: 500 });
+}
+
+/** Nothing was changed; SDKs try again by themselves. The words name the disk. */
+export function diskFullFailure(error: unknown): AwsError {
+  return new AwsError("ServiceUnavailable", messageOf(error), { httpStatus: 503, cause: error });
 }
 
 /** Gives a handler's error its wire code and the HTTP status of the model, where the model has one and the handler did not choose. */

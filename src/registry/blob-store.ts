@@ -7,11 +7,19 @@ import { pipeline } from "node:stream/promises";
 import type { BlobStore } from "../contracts/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Ids } from "../core/ids.ts";
+import { DiskGuard } from "../host/disk-guard.ts";
 import { syncFolder } from "../host/files.ts";
 import { FileSink, TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { isDigest } from "./names.ts";
 import { diskProblem, RegistryProblem } from "./problems.ts";
+
+export interface BlobStoreTools {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Of the disk that the folder is on; left out, nothing is kept back. */
+  readonly disk?: DiskGuard;
+}
 
 export interface BlobInfo {
   readonly sizeBytes: number;
@@ -28,18 +36,20 @@ export class FileBlobStore implements BlobStore {
   readonly #temporary: string;
   readonly #clock: Clock;
   readonly #ids: Ids;
+  readonly #disk: DiskGuard;
   readonly #locks = new KeyedLock();
 
-  private constructor(folder: string, clock: Clock, ids: Ids) {
+  private constructor(folder: string, { clock, ids, disk }: BlobStoreTools) {
     this.#folder = join(folder, "blobs", "sha256");
     this.#temporary = join(folder, "tmp");
     this.#clock = clock;
     this.#ids = ids;
+    this.#disk = disk ?? new DiskGuard({ folder, clock, reserveBytes: 0 });
   }
 
   /** Makes the folders, and empties the temporary one of what a killed process left. */
-  static async open(folder: string, tools: { readonly clock: Clock; readonly ids: Ids }): Promise<FileBlobStore> {
-    const store = new FileBlobStore(folder, tools.clock, tools.ids);
+  static async open(folder: string, tools: BlobStoreTools): Promise<FileBlobStore> {
+    const store = new FileBlobStore(folder, tools);
     await rm(store.#temporary, { recursive: true, force: true });
     await mkdir(store.#temporary, { recursive: true });
     for (let byte = 0; byte < 256; byte++) await mkdir(join(store.#folder, byte.toString(16).padStart(2, "0")), { recursive: true });
@@ -88,7 +98,8 @@ export class FileBlobStore implements BlobStore {
     const path = join(this.#temporary, this.#ids.hex(32));
     try {
       const hash = createHash("sha256");
-      const sizeBytes = await this.#receive(path, content, hash);
+      const what = `the blob ${digest} was not stored`;
+      const sizeBytes = await this.#disk.during(what, (signal) => this.#receive(path, { content, hash, signal }));
       const actual = `sha256:${hash.digest("hex")}`;
       if (actual !== digest) throw new RegistryProblem("digest-mismatch", `the content has the digest ${actual}, not ${digest}`);
       await this.publish(digest, path);
@@ -99,11 +110,11 @@ export class FileBlobStore implements BlobStore {
     }
   }
 
-  async #receive(path: string, content: Readable, hash: Hash): Promise<number> {
+  async #receive(path: string, { content, hash, signal }: { content: Readable; hash: Hash; signal: AbortSignal }): Promise<number> {
     const file = await open(path, "wx");
     const sink = new FileSink(file, { position: 0, hash });
     try {
-      await pipeline(content, sink);
+      await pipeline(content, sink, { signal });
       await file.sync();
       return sink.position;
     } finally {

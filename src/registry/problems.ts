@@ -1,4 +1,5 @@
-import { Problem, type ProblemKind } from "../core/problem.ts";
+import { isDiskFull } from "../core/disk-full.ts";
+import { isProblem, messageOf, Problem, type ProblemKind } from "../core/problem.ts";
 
 /** What exactly went wrong in the registry, finer than a Problem's kind; the OCI API and ECR each have their own word for it. */
 export type RegistryReason =
@@ -80,8 +81,10 @@ export function isRegistryProblem(error: unknown, ...reasons: readonly RegistryR
 
 /** Turns a full disk into words; answers anything else as it is. */
 export function diskProblem(error: unknown, doing: string): unknown {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
+  // The guard's own refusal says it all.
+  if (isProblem(error, "exhausted") && !isRegistryProblem(error)) return new RegistryProblem("disk-full", error.message, { cause: error });
+  if (isRegistryProblem(error) || !isDiskFull(error)) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? messageOf(error);
   const message = `${doing} failed: the disk that holds the registry is full (${code}). Free some space, or delete images that nobody uses, and push again.`;
   return new RegistryProblem("disk-full", message, { cause: error });
 }

@@ -2,11 +2,12 @@ import { PassThrough, Readable, Transform } from "node:stream";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { messageOf } from "../core/problem.ts";
+import type { DiskGuard } from "../host/disk-guard.ts";
 import type { FileBlobStore } from "./blob-store.ts";
 import { settle, TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
 import type { Images } from "./images.ts";
 import { isDigest, splitPublicName, type RepositoryRef } from "./names.ts";
-import { RegistryProblem } from "./problems.ts";
+import { diskProblem, isRegistryProblem, RegistryProblem } from "./problems.ts";
 import type { BlobLinkRecord, ManifestRecord } from "./records.ts";
 import type { Repositories } from "./repositories.ts";
 import type { Upstream, UpstreamRepository } from "./upstream.ts";
@@ -21,6 +22,7 @@ export interface PullThroughOptions {
   readonly upstream: Upstream;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly disk: DiskGuard;
 }
 
 /** Public images: those kept here first, then their registry; what comes from there is kept. */
@@ -81,9 +83,20 @@ export class PullThrough {
    */
   async streamBlob(repository: RepositoryRef, digest: string): Promise<{ readonly content: Readable; readonly sizeBytes: number | undefined }> {
     const { body, sizeBytes } = await this.#options.upstream.blob(upstreamOf(repository), digest);
+    await this.#ensureRoom(repository, sizeBytes ?? 0);
     await this.#options.repositories.getForPush(repository);
     const content = this.#tee(Readable.from(body, { objectMode: false, highWaterMark: TRANSFER_BUFFER_BYTES }), repository, digest);
     return { content, sizeBytes };
+  }
+
+  /** Before the answer begins: a full disk is then said in words. */
+  async #ensureRoom(repository: RepositoryRef, sizeBytes: number): Promise<void> {
+    const what = `${repository.name} was not pulled`;
+    try {
+      await this.#options.disk.ensureRoom(what, sizeBytes);
+    } catch (error) {
+      throw diskProblem(error, what);
+    }
   }
 
   /** The last bytes reach the caller only when the whole is verified and kept. */

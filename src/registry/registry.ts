@@ -5,6 +5,7 @@ import type { Toolbox } from "../contracts/service.ts";
 import type { Store } from "../contracts/store.ts";
 import { messageOf } from "../core/problem.ts";
 import type { Scope } from "../core/scope.ts";
+import { DiskGuard } from "../host/disk-guard.ts";
 import { FileBlobStore } from "./blob-store.ts";
 import { collectGarbage, type GarbageReport } from "./garbage.ts";
 import { LAYER_TOKEN_PARAMETER, registryPlugin } from "./http/plugin.ts";
@@ -24,8 +25,6 @@ import { Uploads } from "./uploads.ts";
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MINUTE_MS = 60 * 1000;
 const LAYER_URL_LIFETIME_MS = 60 * MINUTE_MS;
-/** What pushes leave free on the disk. */
-export const DEFAULT_RESERVE_BYTES = 256 * 1024 * 1024;
 
 export interface RegistryConfig extends Scope {
   /** Of the listener; `localhost:<port>` names this registry. */
@@ -34,8 +33,6 @@ export interface RegistryConfig extends Scope {
   readonly garbageGraceMinutes?: number;
   /** Uploads that nothing was added to for this long end; default 24. */
   readonly uploadExpiryHours?: number;
-  /** Pushes are refused when the disk would be left with less; default 256 MiB. */
-  readonly reserveBytes?: number;
   /** Base URL (without `/v2/`) of a public registry, to go through a mirror; default HTTPS to the registry itself. */
   readonly upstreamUrlOf?: (registry: string) => string;
 }
@@ -44,6 +41,8 @@ export interface RegistryOptions extends Toolbox {
   /** Its own folder, on one filesystem. */
   readonly dataDir: string;
   readonly store: Store;
+  /** Of the disk that the folder is on; left out, nothing is kept back. */
+  readonly disk?: DiskGuard;
   readonly config: RegistryConfig;
 }
 
@@ -87,17 +86,17 @@ export interface Registry {
 /** Opens the registry in its folder: adopts uploads that a killed process left, removes what cannot be gone on with, and sets the daily collection. */
 export async function createRegistry(options: RegistryOptions): Promise<Registry> {
   const { store, clock, ids, config, dataDir } = options;
+  const disk = options.disk ?? new DiskGuard({ folder: dataDir, clock, reserveBytes: 0 });
   const logger = options.logger.child({ room: "registry" });
   const locks = new KeyedLock();
-  const blobs = await FileBlobStore.open(dataDir, { clock, ids });
-  const reserveBytes = config.reserveBytes ?? DEFAULT_RESERVE_BYTES;
-  const uploads = await Uploads.open({ folder: join(dataDir, "uploads"), store, blobs, clock, ids, reserveBytes });
+  const blobs = await FileBlobStore.open(dataDir, { clock, ids, disk });
+  const uploads = await Uploads.open({ folder: join(dataDir, "uploads"), store, blobs, clock, ids, disk });
   const endUploads = async (repository: RepositoryRef): Promise<void> => void (await uploads.sweep({ repository }));
   const repositories = new Repositories({ store, clock, locks, endUploads });
   const images = new Images({ store, blobs, clock, locks, repositories });
   const tokens = await Tokens.open({ store, clock, ids });
   const upstream = new Upstream({ clock, ...(config.upstreamUrlOf === undefined ? {} : { urlOf: config.upstreamUrlOf }) });
-  const pullThrough = new PullThrough({ images, repositories, blobs, upstream, clock, logger });
+  const pullThrough = new PullThrough({ images, repositories, blobs, upstream, clock, logger, disk });
   const { account, region, port } = config;
   const home = { account, region, port };
   const rooms: Rooms = { home, repositories, images, uploads, blobs, pullThrough, tokens, clock, logger };

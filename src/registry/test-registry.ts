@@ -8,6 +8,7 @@ import type { Store } from "../contracts/store.ts";
 import { systemClock, type Clock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
+import type { DiskGuard } from "../host/disk-guard.ts";
 import { OCI_MANIFEST } from "./manifest-document.ts";
 import { createRegistry, type Registry, type RegistryConfig } from "./registry.ts";
 
@@ -34,13 +35,22 @@ export interface TestRegistryOptions {
   readonly folder?: string;
   readonly clock?: Clock;
   readonly config?: Partial<RegistryConfig>;
+  readonly disk?: (folder: string) => DiskGuard;
 }
 
 export async function startTestRegistry(options: TestRegistryOptions): Promise<TestRegistry> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "tidegate-registry-")));
   const { store, clock = systemClock } = options;
-  const config = { account: ACCOUNT, region: REGION, port: 0, reserveBytes: 0, ...options.config };
-  const registry = await createRegistry({ dataDir: folder, store, clock, ids: randomIds, logger: silentLogger, config });
+  const config = { account: ACCOUNT, region: REGION, port: 0, ...options.config };
+  const registry = await createRegistry({
+    dataDir: folder,
+    store,
+    clock,
+    ids: randomIds,
+    logger: silentLogger,
+    config,
+    disk: options.disk?.(folder),
+  });
   const app = Fastify({ forceCloseConnections: true });
   await app.register(registry.plugin);
   await app.listen({ port: 0, host: "127.0.0.1" });

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, rm, stat, statfs, utimes } from "node:fs/promises";
+import { mkdir, open, readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -8,6 +8,7 @@ import type { Store } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Ids } from "../core/ids.ts";
 import { isProblem } from "../core/problem.ts";
+import type { DiskGuard } from "../host/disk-guard.ts";
 import { FileSink, TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import type { FileBlobStore } from "./blob-store.ts";
@@ -24,8 +25,8 @@ export interface UploadsOptions {
   readonly blobs: FileBlobStore;
   readonly clock: Clock;
   readonly ids: Ids;
-  /** Uploads are refused when the disk would be left with less. */
-  readonly reserveBytes: number;
+  /** Of the disk that the folder is on: uploads are refused, and broken off, before it is full. */
+  readonly disk: DiskGuard;
 }
 
 /** What a client said of the part it sends. */
@@ -67,12 +68,12 @@ export class Uploads {
 
   /** @throws RegistryProblem `disk-full`. */
   async start(repository: RepositoryRef): Promise<string> {
-    await this.#checkRoom(0);
+    await this.#ensureRoom(repository, 0);
     const id = this.#options.ids.uuid();
     const { account, region, name } = repository;
     const value: UploadRecord = { account, region, name, startedAtMs: this.#options.clock.nowMs() };
-    await this.#options.store.transact([{ op: "create", collection: UPLOADS, key: id, value }]);
     try {
+      await this.#options.store.transact([{ op: "create", collection: UPLOADS, key: id, value }]);
       await (await open(this.#pathOf(id), "wx")).close();
       await this.#stamp(id);
     } catch (error) {
@@ -148,13 +149,13 @@ export class Uploads {
       const message = `the upload has ${offset} bytes, and the part starts at ${claim.startByte}`;
       throw new RegistryProblem("range-invalid", message, { offsetBytes: offset });
     }
-    await this.#checkRoom(claim.lengthBytes ?? 0);
+    await this.#ensureRoom(repository, claim.lengthBytes ?? 0);
     const { hash } = await this.#hashOf(id, offset);
     this.#hashes.delete(id);
     const file = await open(this.#pathOf(id), "r+");
     const sink = new FileSink(file, { position: offset, hash });
     try {
-      await pipeline(content, sink);
+      await this.#options.disk.during(`the upload to ${repository.name} was broken off`, (signal) => pipeline(content, sink, { signal }));
       const received = sink.position - offset;
       if (claim.lengthBytes !== undefined && claim.lengthBytes !== received) {
         await file.truncate(offset);
@@ -221,14 +222,13 @@ export class Uploads {
     }
   }
 
-  async #checkRoom(neededBytes: number): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#options.folder);
-    const free = bavail * bsize;
-    if (free - neededBytes >= this.#options.reserveBytes) return;
-    const message =
-      `the upload was refused: the disk that holds the registry has ${free} bytes left, of which ${this.#options.reserveBytes} are kept back. ` +
-      "Free some space, or delete images that nobody uses, and push again.";
-    throw new RegistryProblem("disk-full", message);
+  async #ensureRoom(repository: RepositoryRef, neededBytes: number): Promise<void> {
+    const what = `the upload to ${repository.name} was refused`;
+    try {
+      await this.#options.disk.ensureRoom(what, neededBytes);
+    } catch (error) {
+      throw diskProblem(error, what);
+    }
   }
 
   #pathOf(id: string): string {

@@ -1,6 +1,9 @@
 import { pino } from "pino";
 import type { Logger, LogFields } from "../core/logger.ts";
 
+/** Lines that cannot be written wait up to this length together; then new ones are dropped. */
+const WAITING_CHARACTERS = 4 * 1024 * 1024;
+
 interface PinoLike {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -17,7 +20,10 @@ export function createLogger(level: string = process.env["TIDEGATE_LOG_LEVEL"] ?
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return wrap(pino(options, pino.destination({ dest: 1, sync: false, minLength: 0 })));
+  const destination = pino.destination({ dest: 1, sync: false, minLength: 0, maxLength: WAITING_CHARACTERS });
+  // A full disk costs log lines, not the control plane; what waits is written with the next line that can be.
+  destination.on("error", () => {});
+  return wrap(pino(options, destination));
 }
 
 function wrap(inner: PinoLike): Logger {

@@ -1,4 +1,3 @@
-import { statfs } from "node:fs/promises";
 import { Counter, Gauge, type Registry } from "prom-client";
 import { WORKLOAD_STATES } from "../contracts/engine.ts";
 import type { TargetHealth } from "../contracts/load-balancer.ts";
@@ -7,13 +6,11 @@ import type { ControllerState } from "../control/controller-runner.ts";
 import { STATUSES } from "../fargate/records.ts";
 import { targetHealths } from "../loadbalancer/records.ts";
 import { BLOB_LINKS, MANIFESTS, REPOSITORIES, TAGS } from "../registry/records.ts";
-import { DEFAULT_RESERVE_BYTES } from "../registry/registry.ts";
 import type { Rooms } from "./rooms.ts";
 
 interface Sources {
-  readonly rooms: Pick<Rooms, "store" | "supervisor" | "fargate" | "collector">;
+  readonly rooms: Pick<Rooms, "store" | "supervisor" | "fargate" | "collector" | "disk">;
   readonly controllers: () => readonly ControllerState[];
-  readonly dataDir: string;
 }
 
 type SetValue = (labels: Readonly<Record<string, string>>, value: number) => void;
@@ -90,29 +87,23 @@ function computeFamilies({ rooms }: Sources): readonly Family[] {
   ];
 }
 
-function storageFamilies({ rooms, dataDir }: Sources): readonly Family[] {
-  const { store } = rooms;
+function storageFamilies({ rooms }: Sources): readonly Family[] {
+  const { store, disk } = rooms;
   return [
     {
       name: "tidegate_disk_free_bytes",
       help: "Free space of the disk that holds the data folder",
-      collect: async (set) => {
-        const { bavail, bsize } = await statfs(dataDir);
-        set({}, bavail * bsize);
-      },
+      collect: async (set) => set({}, (await disk.space()).freeBytes),
     },
     {
       name: "tidegate_disk_size_bytes",
       help: "Size of the disk that holds the data folder",
-      collect: async (set) => {
-        const { blocks, bsize } = await statfs(dataDir);
-        set({}, blocks * bsize);
-      },
+      collect: async (set) => set({}, (await disk.space()).totalBytes),
     },
     {
       name: "tidegate_disk_reserve_bytes",
-      help: "Free space below which pushes are refused",
-      collect: (set) => set({}, DEFAULT_RESERVE_BYTES),
+      help: "Free space below which pushes and pulls are refused",
+      collect: async (set) => set({}, disk.reserveOf(await disk.space())),
     },
     {
       name: "tidegate_registry_objects",

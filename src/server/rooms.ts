@@ -10,6 +10,7 @@ import { createDaemonSupervisor } from "../daemons/supervisor.ts";
 import { createCriRuntime, type CriRuntime } from "../engines/cri/runtime.ts";
 import { createSimulatedLogCollector, createSimulatedRuntime } from "../engines/simulated/index.ts";
 import { createFargate, type Fargate } from "../fargate/fargate.ts";
+import { DiskGuard } from "../host/disk-guard.ts";
 import { createLoadBalancers, type LoadBalancers } from "../loadbalancer/load-balancers.ts";
 import { createLogCollector } from "../logstore/collector/log-collector.ts";
 import { openLogStore } from "../logstore/log-store.ts";
@@ -30,6 +31,8 @@ import { ecsPorts, imagesForTasks, logWriters, metadataOf, roleCredentials, subn
 /** Everything an instance is made of, tied together; nothing is started yet beyond what the rooms open. */
 export interface Rooms {
   readonly store: Store;
+  /** Of the disk that the data folder is on. */
+  readonly disk: DiskGuard;
   readonly supervisor: DaemonSupervisor;
   readonly runtime: ContainerRuntime;
   /** Only with the CRI engine. */
@@ -57,10 +60,11 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const { clock, ids, logger } = toolbox;
   const store = await openSqliteStore({ path: join(config.dataDir, "tidegate.db"), clock, logger, version: VERSION, ...observers });
   const supervisor = await createDaemonSupervisor({ config, clock, logger });
-  const runtimeOpening = openRuntime(config, { ...toolbox, supervisor });
+  const disk = new DiskGuard({ folder: config.dataDir, clock });
+  const runtimeOpening = openRuntime(config, { ...toolbox, supervisor, disk });
   runtimeOpening.catch(() => {});
   const network = await createNetwork({ config, store, clock, ids, logger, supervisor });
-  const registry = await createRegistry({ ...toolbox, dataDir: join(config.dataDir, "registry"), store, config });
+  const registry = await createRegistry({ ...toolbox, dataDir: join(config.dataDir, "registry"), store, config, disk });
   const logStore = await openLogStore({ ...toolbox, directory: join(config.dataDir, "logs"), store });
   const loadBalancers = await createLoadBalancers({
     config,
@@ -107,12 +111,27 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     createStsService({ issuer: credentials }),
   ];
   const controllers = [...services.flatMap((service) => service.controllers ?? []), ...fargate.controllers];
-  return { store, supervisor, ...runtime, network, registry, logStore, collector, loadBalancers, fargate, ecs, credentials, services, controllers };
+  return {
+    store,
+    disk,
+    supervisor,
+    ...runtime,
+    network,
+    registry,
+    logStore,
+    collector,
+    loadBalancers,
+    fargate,
+    ecs,
+    credentials,
+    services,
+    controllers,
+  };
 }
 
 async function openRuntime(
   config: InstanceConfig,
-  parts: Toolbox & { readonly supervisor: DaemonSupervisor },
+  parts: Toolbox & { readonly supervisor: DaemonSupervisor; readonly disk: DiskGuard },
 ): Promise<{ readonly runtime: ContainerRuntime; readonly cri?: CriRuntime }> {
   if (config.engine === "simulated") return { runtime: createSimulatedRuntime(parts) };
   const cri = await createCriRuntime({ ...parts, config, registryPort: config.port });

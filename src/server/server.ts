@@ -6,8 +6,10 @@ import type { InstanceConfig } from "../core/config.ts";
 import { ownToken } from "../core/own-token.ts";
 import { STATUSES } from "../fargate/records.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
-import { removeDrafts, writeFileAtomically } from "../host/files.ts";
+import { readTextIfAny, removeDrafts, writeFileAtomically } from "../host/files.ts";
 import { healthChecks } from "./health.ts";
+import { checkHost } from "./host-checks.ts";
+import { createHousekeeping } from "./housekeeping.ts";
 import { ownEndpoints } from "./own-endpoints.ts";
 import { createMetrics } from "./metrics.ts";
 import { watchRooms } from "./room-metrics.ts";
@@ -31,25 +33,33 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, vers
   stack.defer(() => closeRooms(rooms));
   const runner = createControllerRunner({ store: rooms.store, controllers: rooms.controllers, clock: toolbox.clock, logger: toolbox.logger });
   const states = () => [...runner.state(), ...rooms.loadBalancers.states()];
-  stack.use(await watchRooms(metrics.registry, { rooms, controllers: states, dataDir: config.dataDir }));
+  stack.use(await watchRooms(metrics.registry, { rooms, controllers: states }));
   let serving = false;
-  const checks = () => healthChecks({ supervisor: rooms.supervisor, controllers: states(), published: rooms.loadBalancers.published(), serving });
+  const checks = async () => [
+    ...healthChecks({ supervisor: rooms.supervisor, controllers: states(), published: rooms.loadBalancers.published(), serving }),
+    ...(await checkHost(rooms.disk)),
+  ];
   const gateway = createGateway({
     ...toolbox,
     config,
     services: rooms.services,
     credentials: rooms.credentials,
     metrics,
-    health: async () => ({ healthy: checks().every((check) => check.ok), details: { version, serving, checks: checks() } }),
+    health: async () => {
+      const looked = await checks();
+      return { healthy: looked.every((check) => check.ok), details: { version, serving, checks: looked } };
+    },
   });
+  const housekeeping = createHousekeeping({ rooms, dataDir: config.dataDir, clock: toolbox.clock, logger: toolbox.logger.child({ room: "server" }) });
   await gateway.fastify.register(rooms.registry.plugin);
   await gateway.fastify.register(
     ownEndpoints({
       token: async () => ownToken((await rooms.credentials.ensureRootKeys()).secretAccessKey),
       status: async () => {
-        const facts = await statusFacts(rooms, { nowMs: toolbox.clock.nowMs(), dataDir: config.dataDir });
-        return statusReport({ version, instanceId: config.instanceId, serving, checks: checks() }, judgeStatus(facts));
+        const facts = await statusFacts(rooms, toolbox.clock.nowMs());
+        return statusReport({ version, instanceId: config.instanceId, serving, checks: await checks() }, judgeStatus(facts));
       },
+      prune: () => housekeeping.prune(),
       timeline: async (id) => {
         const status = await rooms.store.get(STATUSES, id);
         return status === undefined ? undefined : { id, timeline: status.value.timeline };
@@ -59,15 +69,22 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, vers
   stack.defer(() => gateway.close());
   await gateway.listen("127.0.0.1", config.port);
   const keys = await rooms.credentials.ensureRootKeys();
-  await writeFileAtomically(join(config.dataDir, "credentials.json"), `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+  await keepCredentials(join(config.dataDir, "credentials.json"), `${JSON.stringify(keys, null, 2)}\n`);
   await rooms.network.start();
   if (config.engine === "cri") stack.use(await serveVpcs(rooms, gateway, toolbox));
   await Promise.all([rooms.loadBalancers.start(), rooms.fargate.start(), rooms.ecs.start()]);
   await runner.start();
   stack.defer(() => runner.stop());
+  housekeeping.start();
+  stack.defer(() => housekeeping.close());
   serving = true;
   const owned = stack.move();
   return { close: () => owned.disposeAsync() };
+}
+
+/** A start with a full disk writes nothing that is there already. */
+async function keepCredentials(path: string, text: string): Promise<void> {
+  if ((await readTextIfAny(path)) !== text) await writeFileAtomically(path, text, { mode: 0o600 });
 }
 
 /** Listens where the containers of each VPC reach Tidegate, as VPCs come into use. */

@@ -37,7 +37,7 @@ export async function startEcr(options: { readonly folder?: string } = {}): Prom
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "tidegate-ecr-")));
   const port = await freePort();
   const toolbox = { clock: systemClock, ids: randomIds, logger: silentLogger };
-  const config = { account: ACCOUNT, region: REGION, port, reserveBytes: 0 };
+  const config = { account: ACCOUNT, region: REGION, port };
   const registry = await createRegistry({ ...toolbox, dataDir: folder, store: createMemoryStore(), config });
   const gateway = createGateway({
     ...toolbox,

@@ -22,7 +22,7 @@ const registry = await createRegistry({
   clock: systemClock,
   ids: randomIds,
   logger: silentLogger,
-  config: { ...scope, port: 0, reserveBytes: 0 },
+  config: { ...scope, port: 0 },
 });
 for (const name of process.argv.slice(3)) await registry.repositories.create({ ...scope, name }).catch(() => {});
 const app = Fastify();

@@ -33,9 +33,9 @@ export interface TestInstance {
   remove(): Promise<void>;
 }
 
-/** Starts an instance under a new data folder, on a free port and a free CIDR. */
-export async function startInstance(flags: readonly string[] = []): Promise<TestInstance> {
-  const dataDir = await mkdtemp(join(tmpdir(), "tidegate-test-"));
+/** Starts an instance under a new data folder (or the one that is given), on a free port and a free CIDR. */
+export async function startInstance(flags: readonly string[] = [], options: { readonly dataDir?: string } = {}): Promise<TestInstance> {
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "tidegate-test-")));
   const cli: TestInstance["cli"] = (args, options = {}) =>
     run([join(ROOT, "tidegate"), "--data-dir", dataDir, ...args], { timeoutMs: options.timeoutMs ?? 300_000, okCodes: options.okCodes ?? [0] });
   const up = async (more: readonly string[] = []): Promise<void> => {

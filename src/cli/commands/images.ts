@@ -1,23 +1,26 @@
 import { join } from "node:path";
 import { seedNode } from "../../builder/seed/node-image.ts";
 import { systemClock } from "../../core/clock.ts";
-import { type Command, UsageError } from "../command.ts";
+import type { PruneReport } from "../../core/status-report.ts";
+import { inWords } from "../../host/disk-guard.ts";
+import { type Command, CommandError, UsageError } from "../command.ts";
 import { publicImages, registryAccess } from "../deploy/registry-access.ts";
 import { ago } from "../output.ts";
 import { runSteps } from "../progress.ts";
 import type { Session } from "../session.ts";
 
-/** The images of all repositories; or `images seed node`. */
+/** The images of all repositories; or `images seed node`, `images prune`. */
 export const images: Command<{ readonly json?: boolean; readonly force?: boolean }> = {
   usage: "images [action] [what]",
-  summary: "what the registry keeps; `images seed node` makes Node base images without a public registry",
+  summary: "what the registry keeps; `images seed node` makes Node base images without a public registry; `images prune` frees what nothing uses",
   options: [
     ["--json", "as JSON"],
     ["--force", "seed again even if they are there"],
   ],
   async run({ arguments: [action, what], options, session }) {
     if (action === undefined) return list(session);
-    if (action !== "seed" || what !== "node") throw new UsageError("there is `images` and `images seed node`");
+    if (action === "prune" && what === undefined) return prune(session);
+    if (action !== "seed" || what !== "node") throw new UsageError("there is `images`, `images seed node` and `images prune`");
     return seed(session, options.force === true);
   },
 };
@@ -40,6 +43,16 @@ async function seed(session: Session, force: boolean): Promise<void> {
   ]);
   for (const name of names) session.output.line(name);
   session.output.line("`FROM node:26-slim` builds now without a registry. The image has apt, adduser and certificates; no compilers, git or python.");
+}
+
+async function prune(session: Session): Promise<void> {
+  const answer = await session.own<PruneReport>("images/prune", "POST");
+  if (answer === undefined) throw new CommandError("an older Tidegate serves this instance: restart it with this version", 1);
+  if (session.json) return session.output.json(answer);
+  for (const image of answer.images) session.output.line(`unpacked ${image.name} (${inWords(image.sizeBytes)}); the registry keeps it`);
+  if (answer.registryBlobs > 0) session.output.line(`${answer.registryBlobs} blobs that no image has (${inWords(answer.registryBytes)})`);
+  session.output.line(answer.builderCache ? "the builder's cache" : "An image is being built: the builder's cache stays.");
+  session.output.line(`${inWords(answer.freedBytes)} freed. Images in use, deployed by a service or kept by the registry stay.`);
 }
 
 /** The images of public registries that this one keeps: what `FROM` finds here. */

@@ -4,7 +4,9 @@ import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import type { Clock } from "../../core/clock.ts";
+import { isDiskFull } from "../../core/disk-full.ts";
 import { Problem } from "../../core/problem.ts";
+import { DISK_ADVICE } from "../../host/disk-guard.ts";
 import type {
   ContainerConfig,
   ContainerItem,
@@ -48,6 +50,8 @@ export function decodeTaskEvent(kind: "Start" | "Exit" | "Oom", event: AnyMessag
 export interface CallOptions {
   /** From now; default 60 s. While containerd is away, a call waits for it to come back until then. */
   readonly deadlineMs?: number;
+  /** Cancels the call, which then fails as `CANCELLED`. */
+  readonly signal?: AbortSignal;
 }
 
 /** A remote call. @throws RpcError */
@@ -76,10 +80,11 @@ export function isDeadlineExceeded(error: unknown): boolean {
   return error instanceof RpcError && (error.code === status.DEADLINE_EXCEEDED || error.message.includes("context deadline exceeded"));
 }
 
-/** Turns a failed call into a Problem: `unavailable` when containerd is away or slow, `not-found`, else `otherwise`. */
+/** Turns a failed call into a Problem: `unavailable` when containerd is away or slow, `exhausted` on a full disk, `not-found`, else `otherwise`. */
 export function problemOf(error: unknown, doing: string, otherwise: "invalid" | "unavailable" = "unavailable"): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof RpcError)) return new Problem("unavailable", `${doing}: ${String(error)}`, { cause: error });
+  if (isDiskFull(error)) return new Problem("exhausted", `${doing}: ${error.message}. ${DISK_ADVICE}`, { cause: error });
   const away = error.code === status.UNAVAILABLE || error.code === status.CANCELLED || isDeadlineExceeded(error);
   const kind = away ? "unavailable" : isNotFound(error) ? "not-found" : otherwise;
   return new Problem(kind, `${doing}: ${error.message}`, { cause: error });
@@ -179,7 +184,7 @@ export class ContainerdClient {
       const deadlineMs = this.#clock.steadyMs() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
       for (;;) {
         try {
-          return (await this.#send(name, method, request, deadlineMs)) as Response;
+          return (await this.#send(name, method, request, { deadlineMs, signal: options.signal })) as Response;
         } catch (error) {
           // After a start of containerd its sockets answer a moment before CRI has looked at what runs.
           const early = error instanceof RpcError && error.message.includes("server is not initialized yet");
@@ -190,9 +195,15 @@ export class ContainerdClient {
     };
   }
 
-  #send(name: string, method: AnyMethod, request: object, deadlineMs: number): Promise<object | undefined> {
+  #send(
+    name: string,
+    method: AnyMethod,
+    request: object,
+    { deadlineMs, signal }: { readonly deadlineMs: number; readonly signal: AbortSignal | undefined },
+  ): Promise<object | undefined> {
     return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
+      const cancel = (): void => call.cancel();
+      const call = this.#client.makeUnaryRequest(
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
@@ -201,10 +212,12 @@ export class ContainerdClient {
         // gRPC wants a time of the wall clock, and makes a duration of it at once.
         { deadline: this.#clock.nowMs() + deadlineMs - this.#clock.steadyMs() },
         (error: ServiceError | null, response?: object) => {
+          signal?.removeEventListener("abort", cancel);
           if (error === null) resolve(response);
           else reject(new RpcError(name, error.code, error.details));
         },
       );
+      signal?.addEventListener("abort", cancel, { once: true });
     });
   }
 }

@@ -171,3 +171,20 @@ test("a registry that is not there is unavailable", async () => {
     await other.dispose();
   }
 });
+
+test("an image that is being pulled, or was asked for while it was listed, is not removed", async () => {
+  const runtime = harness.runtime();
+  registry.push("shop/held:v1", version("held"));
+  const image = "localhost:4566/shop/held:v1";
+  const { reference } = await runtime.pullImage({ image, policy: "always" });
+  const [, removed] = await Promise.all([runtime.pullImage({ image, policy: "always" }), runtime.removeImage(reference)]);
+  expect(removed).toBe(false);
+  expect(await runtime.pullImage({ image, policy: "never" })).toMatchObject({ reference });
+  // The other way round: who asks while it goes waits, and pulls it again.
+  const [gone, again] = await Promise.all([runtime.removeImage(reference), runtime.pullImage({ image, policy: "if-not-present" })]);
+  expect([gone, again.reference]).toEqual([expect.any(Boolean), reference]);
+  expect(await runtime.pullImage({ image, policy: "never" })).toMatchObject({ reference });
+  const found = (await runtime.listImages()).find((each) => each.id === reference);
+  expect(found?.idleMs).toBeLessThan(5_000);
+  expect(found?.digests).toEqual([again.digest]);
+});

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
-import type { ImageInfo, PullRequest } from "../../contracts/container-runtime.ts";
+import type { ImageInfo, PullRequest, RuntimeImage } from "../../contracts/container-runtime.ts";
 import type { Clock } from "../../core/clock.ts";
-import { messageOf, Problem } from "../../core/problem.ts";
+import { isDiskFull } from "../../core/disk-full.ts";
+import { isProblem, messageOf, Problem } from "../../core/problem.ts";
+import { DISK_ADVICE, type DiskGuard } from "../../host/disk-guard.ts";
 import { run } from "../../host/run.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import { isNotFound, NAMESPACE, problemOf, RpcError } from "./grpc.ts";
+import type { CriImage } from "./messages.ts";
 import { formatImageReference, parseImageReference } from "./image-reference.ts";
 
 const PULL_DEADLINE_MS = 60 * 60_000;
@@ -15,7 +18,9 @@ export interface ImagesOptions {
   readonly clock: Clock;
   /** Starts `ctr` on our containerd. */
   readonly ctr: { readonly program: string; readonly socket: string; readonly snapshotter: string };
-  /** Never removed. */
+  /** Of the disk that containerd's images are on: a pull ends before it is full. */
+  readonly disk: DiskGuard;
+  /** Never listed, never removed. */
   readonly pauseImage: string;
 }
 
@@ -37,6 +42,12 @@ export class Images {
   /** By `name@digest`; dropped whole when containerd goes away or an image is removed. */
   readonly #present = new Map<string, ImageInfo>();
   readonly #pulls = new Map<string, Promise<ImageInfo>>();
+  /** Names that callers ask for just now, and how many of them. */
+  readonly #wanted = new Map<string, number>();
+  /** By image id, on the steady clock: when it was last asked for, or first seen. */
+  readonly #usedMs = new Map<string, number>();
+  /** Removals under way: who wants an image waits for them. */
+  readonly #removals = new Set<Promise<unknown>>();
 
   constructor(options: ImagesOptions) {
     this.#options = options;
@@ -46,6 +57,20 @@ export class Images {
   /** As `ContainerRuntime.pullImage`. Callers that want the same at the same time share one pull. */
   async pull(request: PullRequest): Promise<ImageInfo> {
     const name = nameOf(request);
+    while (this.#removals.size > 0) await Promise.allSettled(this.#removals);
+    this.#wanted.set(name, (this.#wanted.get(name) ?? 0) + 1);
+    try {
+      const info = await this.#pullWanted(name, request);
+      this.#usedMs.set(info.reference, this.#options.clock.steadyMs());
+      return info;
+    } finally {
+      const others = (this.#wanted.get(name) ?? 1) - 1;
+      if (others === 0) this.#wanted.delete(name);
+      else this.#wanted.set(name, others);
+    }
+  }
+
+  async #pullWanted(name: string, request: PullRequest): Promise<ImageInfo> {
     // What is named by digest cannot have changed: `always` has nothing to ask.
     if (request.policy !== "always" || request.digest !== undefined) {
       const present = await this.#local(name);
@@ -81,37 +106,60 @@ export class Images {
     this.#present.clear();
   }
 
-  /**
-   * Removes images that are at least `olderThanMs` old (since they were pulled or re-tagged), whose id is not in use by a container, and of
-   * which no name or digest is in `keep`. Answers the names removed. containerd frees the disk behind the call.
-   */
-  async removeUnused(options: {
-    readonly keep: readonly string[];
-    readonly olderThanMs: number;
-    readonly inUse: ReadonlySet<string>;
-  }): Promise<readonly string[]> {
-    const [{ images }, names] = await Promise.all([this.#client.criImages({}), this.#client.listImageNames({})]);
-    const young = new Set(names.images.filter((image) => ageMs(image, this.#options.clock.nowMs()) < options.olderThanMs).map((image) => image.name));
-    const keep = new Set(options.keep.flatMap((name) => [name, name.startsWith("sha256:") ? name : formatImageReference(parseImageReference(name))]));
-    keep.add(this.#options.pauseImage);
-    const removed: string[] = [];
-    for (const image of images) {
-      const known = [image.id, ...image.repoTags, ...image.repoDigests];
-      const digests = image.repoDigests.map((name) => name.slice(name.indexOf("@") + 1));
-      if (options.inUse.has(image.id) || known.some((name) => young.has(name)) || [...known, ...digests].some((name) => keep.has(name))) continue;
-      await this.#client.removeImage({ image: { image: image.id } });
-      removed.push(...(image.repoTags.length > 0 ? image.repoTags : image.repoDigests));
+  /** As `ContainerRuntime.listImages`; `inUse` are the ids of the images that containers are made of. */
+  async list(inUse: ReadonlySet<string>): Promise<readonly RuntimeImage[]> {
+    const nowMs = this.#options.clock.steadyMs();
+    const { images } = await this.#client.criImages({});
+    const present = new Set(images.map((image) => image.id));
+    for (const id of this.#usedMs.keys()) if (!present.has(id)) this.#usedMs.delete(id);
+    return images
+      .filter((image) => !namesOf(image).includes(this.#options.pauseImage))
+      .map((image) => {
+        const usedMs = this.#usedMs.get(image.id) ?? nowMs;
+        this.#usedMs.set(image.id, usedMs);
+        return {
+          id: image.id,
+          names: image.repoTags.length > 0 ? image.repoTags : image.repoDigests,
+          digests: image.repoDigests.map(digestOf),
+          sizeBytes: Number(image.size),
+          inUse: inUse.has(image.id),
+          idleMs: nowMs - usedMs,
+        };
+      });
+  }
+
+  /** As `ContainerRuntime.removeImage`. CRI deletes the last name synchronously: containerd has collected what it held when the call ends. */
+  async remove(id: string, imagesInUse: () => Promise<ReadonlySet<string>>): Promise<boolean> {
+    const askedMs = this.#options.clock.steadyMs();
+    const [{ images }, inUse] = await Promise.all([this.#client.criImages({}), imagesInUse()]);
+    const image = images.find((each) => each.id === id);
+    if (image === undefined) return true;
+    const names = namesOf(image);
+    if (inUse.has(id) || names.includes(this.#options.pauseImage)) return false;
+    // Somebody was given it meanwhile, and is about to make a container of it.
+    if ((this.#usedMs.get(id) ?? 0) >= askedMs) return false;
+    // Nothing may be awaited between this look and the removal's entry: a pull that begins later waits for it.
+    const digests = new Set(image.repoDigests.map(digestOf));
+    if ([...this.#wanted.keys()].some((name) => names.includes(name) || digests.has(digestOf(name)))) return false;
+    const removal = this.#client.removeImage({ image: { image: id } });
+    this.#removals.add(removal);
+    try {
+      await removal;
+    } catch (error) {
+      throw problemOf(error, `cannot remove image ${names[1] ?? id}`);
+    } finally {
+      this.#removals.delete(removal);
+      this.forget();
     }
-    if (removed.length > 0) this.forget();
-    return removed;
+    return true;
   }
 
   async #download(name: string, request: PullRequest): Promise<ImageInfo> {
     let imageId: string;
     try {
-      const answer = await this.#client.pullImage(
-        { image: { image: name }, ...(request.credentials === undefined ? {} : { auth: request.credentials }) },
-        { deadlineMs: PULL_DEADLINE_MS },
+      const call = { image: { image: name }, ...(request.credentials === undefined ? {} : { auth: request.credentials }) };
+      const answer = await this.#options.disk.during(`the pull was stopped`, (signal) =>
+        this.#client.pullImage(call, { deadlineMs: PULL_DEADLINE_MS, signal }),
       );
       imageId = answer.imageRef;
     } catch (error) {
@@ -195,18 +243,21 @@ function nameOf(request: PullRequest): string {
   return formatImageReference(request.digest === undefined ? reference : { repository: reference.repository, digest: request.digest });
 }
 
-function ageMs(
-  image: { readonly createdAt: { readonly seconds: string } | null; readonly updatedAt: { readonly seconds: string } | null },
-  nowMs: number,
-): number {
-  const seconds = Math.max(Number(image.createdAt?.seconds ?? 0), Number(image.updatedAt?.seconds ?? 0));
-  return nowMs - seconds * 1000;
+function namesOf(image: CriImage): readonly string[] {
+  return [image.id, ...image.repoTags, ...image.repoDigests];
+}
+
+/** Of a name by digest; a name by tag answers itself. */
+function digestOf(name: string): string {
+  return name.slice(name.indexOf("@") + 1);
 }
 
 /** Keeps the registry's words and drops containerd's preamble about them. */
 function pullProblem(image: string, error: unknown): Problem {
   const words = messageOf(error).replace(/^failed to pull and unpack image "[^"]*": /, "");
   const doing = `cannot pull image ${image}: ${words}`;
+  if (isProblem(error, "exhausted")) return new Problem("exhausted", doing, { cause: error });
+  if (isDiskFull(error)) return new Problem("exhausted", `${doing}. ${DISK_ADVICE}`, { cause: error });
   if (!(error instanceof RpcError)) return new Problem("unavailable", doing, { cause: error });
   if (isNotFound(error) || /: not found|manifest unknown|name unknown/i.test(words)) return new Problem("not-found", doing, { cause: error });
   const denied = /\b40[13]\b|unauthorized|forbidden|denied|insufficient_scope|authorization failed|no basic auth credentials/i.test(words);

@@ -419,15 +419,25 @@ test("a log that was put aside is reopened", async () => {
   }
 });
 
+async function directoryBytes(folder: string): Promise<number> {
+  return Number((await run(["du", "-s", "--block-size=1", folder])).stdout.split("\t")[0]);
+}
+
 test("an image that no container uses is removed, others stay", async () => {
   const sandbox = await newSandbox();
   await start(sandbox, spec("exec sleep 1000"));
-  const unused = { keep: [], olderThanMs: 0 };
-  expect(await harness.runtime().removeUnusedImages(unused)).toEqual([]);
-  await Promise.all((await harness.runtime().listSandboxes()).map(({ id }) => harness.runtime().removeSandbox(id)));
-  expect(await harness.runtime().removeUnusedImages({ keep: [], olderThanMs: 3_600_000 })).toEqual([]);
-  expect(await harness.runtime().removeUnusedImages({ keep: [harness.shellImage], olderThanMs: 0 })).toEqual([]);
-  expect(await harness.runtime().removeUnusedImages(unused)).toEqual([harness.shellImage]);
+  const runtime = harness.runtime();
+  const [image, ...others] = await runtime.listImages();
+  expect([image, others]).toMatchObject([{ names: [harness.shellImage], inUse: true }, []]);
+  expect(await runtime.removeImage(image?.id ?? "")).toBe(false);
+  await Promise.all((await runtime.listSandboxes()).map(({ id }) => runtime.removeSandbox(id)));
+  expect(await runtime.listImages()).toMatchObject([{ inUse: false }]);
+  const before = await directoryBytes(join(harness.config.dataDir, "containerd"));
+  expect(await runtime.removeImage(image?.id ?? "")).toBe(true);
+  // Busybox is about 2 MB, as it came and unpacked.
+  expect(before - (await directoryBytes(join(harness.config.dataDir, "containerd")))).toBeGreaterThan(2_500_000);
+  expect(await runtime.removeImage(image?.id ?? "")).toBe(true);
+  expect(await runtime.listImages()).toEqual([]);
   await expect(harness.runtime().pullImage({ image: harness.shellImage, policy: "never" })).rejects.toMatchObject({ kind: "not-found" });
   // The sandbox's own image stays, or no task could start.
   await newSandbox();

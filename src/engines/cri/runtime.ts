@@ -9,6 +9,7 @@ import type {
   RuntimeContainer,
   RuntimeContainerSpec,
   RuntimeEvent,
+  RuntimeImage,
   Sandbox,
   SandboxSpec,
 } from "../../contracts/container-runtime.ts";
@@ -18,6 +19,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { InstanceConfig } from "../../core/config.ts";
 import type { Logger } from "../../core/logger.ts";
 import { messageOf } from "../../core/problem.ts";
+import { DiskGuard } from "../../host/disk-guard.ts";
 import { apparmorAvailable } from "./capabilities.ts";
 import { countsProcesses, groupsIn, refusedForks, removeGroup, setGroupLimits } from "./cgroup.ts";
 import { removeLeftovers } from "./cleanup.ts";
@@ -47,6 +49,8 @@ export interface CriRuntimeOptions {
   readonly logger: Logger;
   /** On 127.0.0.1: serves the distribution API over plain HTTP for every registry host. */
   readonly registryPort: number;
+  /** Of the disk that the data folder is on; left out, pulls may fill it. */
+  readonly disk?: DiskGuard;
 }
 
 /** A container runtime on a private containerd, with what only this engine can do. */
@@ -55,11 +59,8 @@ export interface CriRuntime extends ContainerRuntime {
   inspectSandbox(id: string): Promise<Sandbox | undefined>;
   /** Loads an OCI archive from a file, so that `reference` in it needs no registry. */
   importImage(tarPath: string, reference: string): Promise<ImageInfo>;
-  /**
-   * Removes images that no container uses, no name, id or digest of which is in `keep`, and that were pulled at least `olderThanMs` ago.
-   * Answers their names.
-   */
-  removeUnusedImages(options: { readonly keep: readonly string[]; readonly olderThanMs: number }): Promise<readonly string[]>;
+  listImages(): Promise<readonly RuntimeImage[]>;
+  removeImage(id: string): Promise<boolean>;
   /**
    * After its log file was renamed: containerd goes on in a new one; for some milliseconds it may still write lines that it had into the
    * old one, which it then closes.
@@ -82,7 +83,8 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
     const defaultRlimits = ulimits.rlimits([]);
     const containerd = await startContainerd({ config, supervisor, logger, client, registryPort, pauseImage: pause.reference, defaultRlimits });
     const ctr = { program: containerd.ctr, socket: containerd.paths.socket, snapshotter: containerd.snapshotter };
-    const images = new Images({ client, clock, ctr, pauseImage: pause.reference });
+    const disk = options.disk ?? new DiskGuard({ folder: config.dataDir, clock, reserveBytes: 0 });
+    const images = new Images({ client, clock, ctr, disk, pauseImage: pause.reference });
     const importFolder = join(config.dataDir, "pause-image");
     // Of an import that was killed.
     await rm(importFolder, { recursive: true, force: true });
@@ -160,9 +162,11 @@ class Runtime implements CriRuntime {
   importImage(tarPath: string, reference: string): Promise<ImageInfo> {
     return this.#parts.images.import(tarPath, reference);
   }
-  async removeUnusedImages(options: { readonly keep: readonly string[]; readonly olderThanMs: number }): Promise<readonly string[]> {
-    const inUse = await this.#parts.containers.imagesInUse();
-    return await this.#parts.images.removeUnused({ ...options, inUse });
+  async listImages(): Promise<readonly RuntimeImage[]> {
+    return await this.#parts.images.list(await this.#parts.containers.imagesInUse());
+  }
+  removeImage(id: string): Promise<boolean> {
+    return this.#parts.images.remove(id, () => this.#parts.containers.imagesInUse());
   }
 
   createSandbox(spec: SandboxSpec): Promise<Sandbox> {

@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyPluginAsync, FastifyReply, F
 import { messageOf } from "../../core/problem.ts";
 import type { Scope } from "../../core/scope.ts";
 import type { RepositoryRef } from "../names.ts";
-import { isRegistryProblem, RegistryProblem } from "../problems.ts";
+import { diskProblem, isRegistryProblem, RegistryProblem } from "../problems.ts";
 import type { Caller, Verification } from "../tokens.ts";
 import { isPublic, repositoryOf, routeOf, scopeOf, type Addressing, type Route } from "./address.ts";
 import { handleBlob } from "./blobs.ts";
@@ -190,7 +190,8 @@ async function answerError(
   rooms: Rooms,
   failed: { readonly error: unknown; readonly request: FastifyRequest; readonly reply: FastifyReply },
 ): Promise<FastifyReply> {
-  const { error, request, reply } = failed;
+  const { request, reply } = failed;
+  const error = diskProblem(failed.error, `${request.method} ${request.url}`);
   if (isRegistryProblem(error)) {
     const { status, code } = OCI_ERRORS[error.reason];
     if (status >= 500) rooms.logger.warn("registry request failed", { method: request.method, path: request.url, status, err: error.message });

@@ -1,9 +1,7 @@
-import { statfs } from "node:fs/promises";
 import type { TargetHealth } from "../../contracts/load-balancer.ts";
 import type { WorkloadStatus } from "../../contracts/engine.ts";
 import { STATUSES } from "../../fargate/records.ts";
 import { loadBalancerRecords, loadBalancerStatuses, targetGroupRecords, targetHealths } from "../../loadbalancer/records.ts";
-import { DEFAULT_RESERVE_BYTES } from "../../registry/registry.ts";
 import { services, tasks, type ServiceRecord, type TaskRecord } from "../../services/ecs/records.ts";
 import type { Rooms } from "../rooms.ts";
 
@@ -21,15 +19,11 @@ export interface StatusFacts {
   readonly targetGroups: readonly { readonly name: string; readonly healthPath: string; readonly targets: readonly TargetHealth[] }[];
   /** Those that the data plane could not make. */
   readonly failedLoadBalancers: readonly { readonly name: string; readonly reason: string | undefined }[];
-  readonly disk: { readonly freeBytes: number; readonly reserveBytes: number; readonly path: string };
 }
 
 /** Reads the records once. For people and their scripts, not for polling by the second: it lists what there is. */
-export async function statusFacts(
-  { store }: Pick<Rooms, "store">,
-  around: { readonly nowMs: number; readonly dataDir: string },
-): Promise<StatusFacts> {
-  const [serviceRows, taskRows, statusRows, groups, healths, balancers, balancerStatuses, { bavail, bsize }] = await Promise.all([
+export async function statusFacts({ store }: Pick<Rooms, "store">, nowMs: number): Promise<StatusFacts> {
+  const [serviceRows, taskRows, statusRows, groups, healths, balancers, balancerStatuses] = await Promise.all([
     store.list(services),
     store.list(tasks),
     store.list(STATUSES),
@@ -37,12 +31,11 @@ export async function statusFacts(
     store.list(targetHealths),
     store.list(loadBalancerRecords),
     store.list(loadBalancerStatuses),
-    statfs(around.dataDir),
   ]);
   const statusOf = new Map(statusRows.map(({ key, value }) => [key, value]));
   const nameOf = new Map(balancers.map(({ key, value }) => [key, value.name]));
   return {
-    nowMs: around.nowMs,
+    nowMs,
     services: serviceRows.map(({ value }) => value),
     tasks: taskRows.map(({ value }) => ({ record: value, status: statusOf.get(value.taskId) })),
     targetGroups: groups.map(({ value: { arn, name, healthCheck } }) => ({
@@ -53,6 +46,5 @@ export async function statusFacts(
     failedLoadBalancers: balancerStatuses.flatMap(({ key, value }) =>
       value.state === "failed" ? [{ name: nameOf.get(key) ?? key, reason: value.reason }] : [],
     ),
-    disk: { freeBytes: bavail * bsize, reserveBytes: DEFAULT_RESERVE_BYTES, path: around.dataDir },
   };
 }

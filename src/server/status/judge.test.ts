@@ -14,7 +14,6 @@ const CALM: StatusFacts = {
   tasks: [],
   targetGroups: [],
   failedLoadBalancers: [],
-  disk: { freeBytes: 10e9, reserveBytes: 1e9, path: "/data" },
 };
 
 interface ServiceShape {
@@ -144,16 +143,12 @@ it("a target group without a healthy target says why of one", () => {
   ]);
 });
 
-it("a disk below its reserve, and a load balancer that could not be made", () => {
+it("a load balancer that could not be made", () => {
   const kinds = judgeStatus({
     ...CALM,
-    disk: { freeBytes: 1e6, reserveBytes: 1e9, path: "/data" },
     failedLoadBalancers: [{ name: "front", reason: "subnet is full" }],
   }).map(({ kind, what }) => [kind, what]);
-  expect(kinds).toEqual([
-    ["disk", "0 MiB are free, less than the reserve of 953 MiB: pushes are refused"],
-    ["load-balancer", "it could not be made: subnet is full"],
-  ]);
+  expect(kinds).toEqual([["load-balancer", "it could not be made: subnet is full"]]);
 });
 
 it("the report is ok exactly when nothing is wrong; a daemon that is down, a controller that is stuck and a start under way are problems", () => {
@@ -166,6 +161,8 @@ it("the report is ok exactly when nothing is wrong; a daemon that is down, a con
     { name: "haproxy-vpc-1", ok: false, detail: "down, restarted 3 times" },
     { name: "publish 0.0.0.0:80", ok: false, detail: "there is no load balancer web" },
     { name: "ecs-service", ok: false, detail: "2 keys do not converge; k: no" },
+    { name: "disk", ok: false, detail: "1 MiB free" },
+    { name: "open files", ok: false, detail: "99 of 100" },
   ];
   const report = statusReport({ ...own, checks }, []);
   expect(report.status).toBe("unhealthy");

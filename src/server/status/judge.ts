@@ -1,4 +1,5 @@
 import type { StatusProblem, StatusReport } from "../../core/status-report.ts";
+import { DISK_ADVICE } from "../../host/disk-guard.ts";
 import type { ServiceRecord } from "../../services/ecs/records.ts";
 import type { StatusFacts, TaskFacts } from "./facts.ts";
 
@@ -8,16 +9,12 @@ const COMING_UP_MS = 60_000;
 const RECENT_MS = 10 * 60_000;
 /** So many recent ends are no accident. */
 const KEEPS_FAILING = 3;
-const MIB = 1024 * 1024;
+/** The control plane raises its own soft limit to the hard one at its start. */
+const RAISE_FILES = "Raise the hard limit (`LimitNOFILE=` of its unit, or `ulimit -Hn`) and start the control plane again: what runs is untouched.";
 
 /** What of the things that users run is not as it should be, each with what to do. Pure. */
 export function judgeStatus(facts: StatusFacts): readonly StatusProblem[] {
-  return [
-    ...judgeDisk(facts),
-    ...facts.services.flatMap((service) => judgeService(service, facts)),
-    ...judgeLooseTasks(facts),
-    ...judgeTraffic(facts),
-  ];
+  return [...facts.services.flatMap((service) => judgeService(service, facts)), ...judgeLooseTasks(facts), ...judgeTraffic(facts)];
 }
 
 /** The whole report: the instance's own checks, and what is not well of what it runs. Pure. */
@@ -28,6 +25,8 @@ export function statusReport(own: Omit<StatusReport, "status" | "problems">, pro
 
 function problemOfCheck({ name, detail }: StatusReport["checks"][number]): StatusProblem {
   if (name === "start") return { kind: "start", subject: "start", what: detail, todo: "Wait some seconds and ask again." };
+  if (name === "disk") return { kind: "disk", subject: "disk", what: detail, todo: DISK_ADVICE };
+  if (name === "open files") return { kind: "open files", subject: "open files", what: detail, todo: RAISE_FILES };
   if (name.startsWith("publish ")) {
     return { kind: "publish", subject: name, what: detail, todo: "`up --publish` says which ports lead where; the check names what is missing." };
   }
@@ -37,12 +36,6 @@ function problemOfCheck({ name, detail }: StatusReport["checks"][number]): Statu
   }
   const todo = "It is tried again every 30 s. The error names what is in the way; the control plane's log has it in full.";
   return { kind: "controller", subject: `controller ${name}`, what: detail, todo };
-}
-
-function judgeDisk({ disk }: StatusFacts): readonly StatusProblem[] {
-  if (disk.freeBytes >= disk.reserveBytes) return [];
-  const what = `${Math.floor(disk.freeBytes / MIB)} MiB are free, less than the reserve of ${Math.floor(disk.reserveBytes / MIB)} MiB: pushes are refused`;
-  return [{ kind: "disk", subject: `disk of ${disk.path}`, what, todo: "Free some space there, or delete images and log groups that nobody uses." }];
 }
 
 function judgeService(service: ServiceRecord, facts: StatusFacts): readonly StatusProblem[] {

@@ -32,6 +32,7 @@ import { listTagsForResource, tagResource, untagResource } from "./operations/ta
 import { getTaskProtection, updateTaskProtection } from "./operations/task-protection.ts";
 import { updateService } from "./operations/update-service.ts";
 import type { EcsPorts } from "./ports.ts";
+import { services } from "./records.ts";
 import type { EcsConfig, Room } from "./room.ts";
 import { TaskIndex } from "./task-index.ts";
 import { TaskLauncher } from "./task-launcher.ts";
@@ -52,6 +53,8 @@ export interface EcsService extends Service {
   readonly taskHooks: readonly TaskHook[];
   /** What the compute layer's metadata endpoint answers for ECS's workloads; `undefined` for those of others. */
   readonly metadata: TaskMetadataSource;
+  /** Digests of the images that services' deployments run, or will run once they are scaled up again. */
+  deployedDigests(): Promise<ReadonlySet<string>>;
   /** Loads tasks into memory, so that the first request does not wait for it. Optional: readers do it too. */
   start(): Promise<void>;
   /** Stops listening to store and engine. */
@@ -92,9 +95,18 @@ export function createEcsService({ store, engine, ports, toolbox, config = {} }:
     controllers: [createTaskController(room), createServiceController(room), createTaskDefinitionController(room)],
     taskHooks: [createLogGroupHook(ports.logGroups), createLoadBalancerHook(ports.targets)],
     metadata: metadataSource(room),
+    deployedDigests: () => deployedDigests(store),
     start: () => tasks.ready(),
     close: () => tasks.close(),
   };
+}
+
+async function deployedDigests(store: Store): Promise<ReadonlySet<string>> {
+  const revisions = (await store.list(services)).flatMap(({ value }) => [
+    ...value.deployments.map((deployment) => deployment.revision),
+    ...(value.status === "ACTIVE" && value.lastCompleted !== undefined ? [value.lastCompleted.revision] : []),
+  ]);
+  return new Set(revisions.flatMap(({ imageDigests = {} }) => Object.values(imageDigests)));
 }
 
 function metadataSource(room: Room): TaskMetadataSource {

@@ -3,7 +3,9 @@ import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Change, Collection, ListOptions, Store, Stored, Write } from "../../contracts/store.ts";
 import { systemClock } from "../../core/clock.ts";
+import { isDiskFull } from "../../core/disk-full.ts";
 import { messageOf, Problem } from "../../core/problem.ts";
+import { DISK_ADVICE } from "../../host/disk-guard.ts";
 import { applyWrites, type PreparedWrite, type RowTable } from "../apply-writes.ts";
 import { ChangeFeed } from "../change-feed.ts";
 import { CommitQueue, type Outcome } from "../commit-queue.ts";
@@ -32,7 +34,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     await keepPrivate(options.path);
     database = new DatabaseSync(options.path, { timeout: BUSY_TIMEOUT_MS });
   } catch (cause) {
-    throw new Problem("unavailable", `cannot open the database ${options.path}: ${messageOf(cause)}`, { cause });
+    throw unavailable(`cannot open the database ${options.path}`, options.path, cause);
   }
   try {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
@@ -41,8 +43,14 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   } catch (cause) {
     database.close();
     if (cause instanceof Problem) throw cause;
-    throw new Problem("unavailable", `cannot use the database ${options.path}: ${messageOf(cause)}`, { cause });
+    throw unavailable(`cannot use the database ${options.path}`, options.path, cause);
   }
+}
+
+/** A full disk is said in words that help; whoever gets them may repeat the write when there is room. */
+function unavailable(doing: string, path: string, cause: unknown): Problem {
+  const words = isDiskFull(cause) ? `the disk that holds ${path} is full; nothing of it was written. ${DISK_ADVICE}` : messageOf(cause);
+  return new Problem("unavailable", `${doing}: ${words}`, { cause });
 }
 
 /** SQLite gives the files beside a database (`-wal`, `-shm`) its mode; those of an earlier run may have another. */
@@ -86,6 +94,7 @@ function prepareStatements(database: DatabaseSync): Statements {
 }
 
 class SqliteStore implements Store {
+  readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
   readonly #feed: ChangeFeed;
@@ -95,7 +104,8 @@ class SqliteStore implements Store {
   #revision: number;
   #closed = false;
 
-  constructor(database: DatabaseSync, { logger, observeCommit }: SqliteStoreOptions) {
+  constructor(database: DatabaseSync, { path, logger, observeCommit }: SqliteStoreOptions) {
+    this.#path = path;
     this.#database = database;
     this.#statements = prepareStatements(database);
     const row = database.prepare("SELECT current FROM store_revision").get() as { readonly current: number };
@@ -188,7 +198,7 @@ class SqliteStore implements Store {
       return outcomes;
     } catch (cause) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw new Problem("unavailable", `the write could not be made durable: ${messageOf(cause)}`, { cause });
+      throw unavailable("the write could not be made durable", this.#path, cause);
     }
   }
 
