@@ -171,5 +171,7 @@ it("the report is ok exactly when nothing is wrong; a daemon that is down, a con
     ["daemon", "haproxy-vpc-1"],
     ["publish", "publish 0.0.0.0:80"],
     ["controller", "controller ecs-service"],
+    ["disk", "disk"],
+    ["open files", "open files"],
   ]);
 });
