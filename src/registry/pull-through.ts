@@ -7,7 +7,7 @@ import type { FileBlobStore } from "./blob-store.ts";
 import { settle, TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
 import type { Images } from "./images.ts";
 import { isDigest, splitPublicName, type RepositoryRef } from "./names.ts";
-import { diskProblem, isRegistryProblem, RegistryProblem } from "./problems.ts";
+import { diskProblem, RegistryProblem } from "./problems.ts";
 import type { BlobLinkRecord, ManifestRecord } from "./records.ts";
 import type { Repositories } from "./repositories.ts";
 import type { Upstream, UpstreamRepository } from "./upstream.ts";
