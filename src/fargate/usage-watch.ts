@@ -96,7 +96,7 @@ export class UsageWatch {
 
   async #measure(placed: readonly PlacedWorkload[]): Promise<{ readonly tight: boolean }> {
     const { runtime, folders } = this.#context;
-    const [layers, files, disk] = await Promise.all([runtime.layerUsage(), folders.usage(), folders.space()]);
+    const [layers, files, disk] = await Promise.all([runtime.layerUsage(), folders.usage(this.#context.signal), folders.space()]);
     const uses = placed.map((each) => this.#useOf(each, { layers, ...files }));
     for (const use of uses) {
       this.#history.set(use.workloadId, [...(this.#history.get(use.workloadId) ?? [use.bytesBefore]), totalOf(use).bytes].slice(-HISTORY));

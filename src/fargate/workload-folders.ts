@@ -31,7 +31,7 @@ export interface WorkloadFolders {
   removeSandbox(name: string): Promise<void>;
   list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[] }>;
   /** What the files of each workload (by id) and the logs of each sandbox (by name) take on disk. Counts every file. */
-  usage(): Promise<{ readonly workloads: ReadonlyMap<string, DiskUsage>; readonly sandboxes: ReadonlyMap<string, DiskUsage> }>;
+  usage(signal: AbortSignal): Promise<{ readonly workloads: ReadonlyMap<string, DiskUsage>; readonly sandboxes: ReadonlyMap<string, DiskUsage> }>;
   /** Of the file system that they are on. */
   space(): Promise<DiskSpace>;
 }
@@ -85,7 +85,10 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
     removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),
     removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
     list: async () => ({ workloads: await namesIn(join(dataDir, "workloads")), sandboxes: await namesIn(join(dataDir, "sandboxes")) }),
-    usage: async () => ({ workloads: await folderUsage(join(dataDir, "workloads")), sandboxes: await folderUsage(join(dataDir, "sandboxes")) }),
+    async usage(signal) {
+      const [workloads, sandboxes] = [join(dataDir, "workloads"), join(dataDir, "sandboxes")];
+      return { workloads: await folderUsage(workloads, signal), sandboxes: await folderUsage(sandboxes, signal) };
+    },
     async space() {
       const { bavail, blocks, bsize } = await statfs(dataDir);
       return { freeBytes: bavail * bsize, sizeBytes: blocks * bsize };

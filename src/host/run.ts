@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** Exit codes that are no failure; default only 0. */
   readonly okCodes?: readonly number[];
+  /** Kills it when aborted. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunResult {
@@ -31,6 +33,7 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
       stdio: ["pipe", "pipe", "pipe"],
       timeout: options.timeoutMs ?? 30_000,
       killSignal: "SIGKILL",
+      signal: options.signal,
     });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];

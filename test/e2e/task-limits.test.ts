@@ -5,21 +5,27 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, until, type TestInstance } from "../support/instance.ts";
-import { containerProcesses, taskGroup, theProcess, vpcNamespaces, type ContainerProcess } from "../support/kernel.ts";
+import { containerProcesses, isCgroup2, taskGroup, theProcess, vpcNamespaces, type ContainerProcess } from "../support/kernel.ts";
 import { startPulse, type PulseRun } from "../support/pulse-run.ts";
-import { addressOf, createStack, type Stack } from "../support/stack.ts";
+import { addressOf, createStack, taskIdOf, type Stack } from "../support/stack.ts";
 
 /** What tasks are given, as the kernel has it, and what they cannot take from their neighbours. */
 
+const shell = (script: string): { command: string[] } => ({ command: ["sh", "-c", script] });
+
 let instance: TestInstance;
 let stack: Stack;
+/** Runs beside all of it: what it has on disk is measured meanwhile. */
+let writer: string;
 beforeAll(async () => {
   instance = await startInstance();
   stack = await createStack(instance);
+  const ask = "wget -qO- $ECS_CONTAINER_METADATA_URI_V4/task | grep -o 'EphemeralStorageMetrics[^}]*'";
+  const script = `dd if=/dev/zero of=/layer bs=1M count=30; dd if=/dev/zero of=/data/volume bs=1M count=20; while :; do ${ask}; sleep 2; done`;
+  const container = { name: "app", mountPoints: [{ sourceVolume: "data", containerPath: "/data" }], ...shell(script) };
+  writer = await stack.start(await stack.define("writer", [container], { volumes: [{ name: "data" }], ephemeralStorage: { sizeInGiB: 21 } }));
 });
 afterAll(() => removeWithoutTrace(instance));
-
-const shell = (script: string): { command: string[] } => ({ command: ["sh", "-c", script] });
 
 async function stop(taskArn: string): Promise<Task> {
   await stack.ecs.send(new StopTaskCommand({ task: taskArn }));
@@ -84,6 +90,15 @@ describe("a task definition's rights", () => {
     const mounts = (await readFile(`/proc/${fenced.pid}/mounts`, "utf8")).split("\n").map((line) => line.split(" "));
     expect(mounts.find(([, path]) => path === "/")?.[3]).toMatch(/^ro,/);
     expect(mounts.find(([, path]) => path === "/scratch")?.[3]).toMatch(/^rw,/);
+
+    // Nothing of it may be swapped, and what this host cannot give is said.
+    const [group, parent] = [join("/sys/fs/cgroup", isCgroup2 ? "" : "memory", fenced.cgroup), taskGroup(fenced, "memory")];
+    const swap = isCgroup2 ? join(parent, "memory.swap.max") : join(group, "memory.swappiness");
+    expect(await readFile(swap, "utf8").catch(() => "0\n")).toBe("0\n");
+    const { stdout: steps } = await instance.cli(["ps", taskIdOf(taskArn)]);
+    expect(steps).not.toContain("fenced: ulimit");
+    const hard = Number(/^Max open files +\d+ +(\d+)/m.exec(await readFile(`/proc/${plain.pid}/limits`, "utf8"))?.[1]);
+    if (hard < 65_535) expect(steps).toContain(`plain: ulimit nofile is ${hard}, this host's hard limit, not 65535`);
 
     // A terminal of the container's own, an init between it and the pause process, and one PID namespace for the task.
     expect(await readlink(`/proc/${fenced.pid}/fd/0`)).toMatch(/^\/dev\/(pts\/\d+|console)$/);
@@ -209,6 +224,12 @@ describe("a task that takes what it can", () => {
     await judge("a task opens connections without end");
     await stop(taskArn);
   });
+});
+
+test("the metadata endpoint tells a task what it has on disk: layer and volumes, in MiB", async () => {
+  const said = await until("it is measured", async () => (await stack.lines(writer, "app")).findLast((line) => /Utilized":[1-9]/.test(line)));
+  expect(said).toMatch(/^EphemeralStorageMetrics":\{"Utilized":5[01],"Reserved":21520$/);
+  await stop(writer);
 });
 
 /** CPU time that a group has used, on either version of cgroups. */

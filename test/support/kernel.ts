@@ -49,7 +49,7 @@ export async function theProcess(instanceId: string, marker: string): Promise<Co
   return first;
 }
 
-const isCgroup2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
+export const isCgroup2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
 
 /** The limits of the task that holds a container: the cgroup above the container's own. */
 export async function taskLimits({ cgroup }: ContainerProcess): Promise<{ readonly memoryBytes: number; readonly cpuCores: number }> {
