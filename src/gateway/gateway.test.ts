@@ -302,6 +302,24 @@ describe("gateway: the listener", () => {
     expect(response.statusCode).toBe(200);
   });
 
+  it("close still answers, for a while, on a connection that was open before, and says that it is the last answer there", async () => {
+    const { port, gateway } = await start({ idleGraceMs: 10_000 });
+    const kept = connect(port, "127.0.0.1");
+    let text = "";
+    kept.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    const ended = new Promise((resolve) => kept.once("end", resolve));
+    await new Promise((resolve) => kept.once("connect", resolve));
+    // The server has the connection once it has answered on another one that came after it.
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`, { headers: { connection: "close" } })).status).toBe(200);
+    const closing = gateway.close();
+    await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow();
+    kept.write("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+    await ended;
+    expect(text).toMatch(/^HTTP\/1\.1 200 /);
+    expect(text.toLowerCase()).toContain("connection: close");
+    await closing;
+  });
+
   it("close lets a request in flight finish, takes no new one, and does not wait for idle connections", async () => {
     const entered = Promise.withResolvers<void>();
     const release = Promise.withResolvers<void>();

@@ -37,6 +37,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       else fastify.server.emit("upgrade", request, socket, head);
     },
     clock,
+    inherited: options.inherited ?? [],
+    idleGraceMs: options.idleGraceMs ?? 0,
     closeGraceMs: options.closeGraceMs ?? 25_000,
   });
   fastify.addHook("onRequest", async (_request, reply) => {

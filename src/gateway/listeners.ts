@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { RequestListener, Server } from "node:http";
+import { Server as NetServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../core/clock.ts";
@@ -14,11 +15,24 @@ export interface Listener {
   readonly host: string;
   /** The real one, when 0 was asked for. */
   readonly port: number;
+  /** Of the listening socket; `undefined` once it is closed. A process that inherits it goes on with the same queue of clients. */
+  fileDescriptor(): number | undefined;
   /** Stops listening; requests in flight end first, for at most the grace. Idempotent. */
   close(): Promise<void>;
 }
 
+/** A listening socket that another process opened and this one inherited. */
+export interface InheritedListener {
+  readonly host: string;
+  readonly port: number;
+  readonly fileDescriptor: number;
+}
+
 export interface ListenersOptions {
+  /** `listen` takes these where it is asked for their address. */
+  readonly inherited: readonly InheritedListener[];
+  /** How long idle connections are still served, once each, before they are closed. */
+  readonly idleGraceMs: number;
   readonly onRequest: RequestListener;
   readonly onUpgrade: (request: Parameters<RequestListener>[0], socket: Duplex, head: Buffer) => void;
   readonly clock: Clock;
@@ -29,6 +43,8 @@ export interface ListenersOptions {
 export class Listeners {
   readonly #options: ListenersOptions;
   readonly #open = new Map<Server, Listener>();
+  /** Servers whose idle connections are no longer served. */
+  readonly #ended = new WeakSet<Server>();
   #closing = false;
 
   constructor(options: ListenersOptions) {
@@ -44,7 +60,7 @@ export class Listeners {
     return [...this.#open.values()];
   }
 
-  /** @throws Problem `conflict` when the port is taken, `unavailable` when the address is not this host's. */
+  /** Serves the address, with the inherited socket where there is one. @throws Problem `conflict` when the port is taken, `unavailable` when the address is not this host's. */
   async listen(host: string, port: number): Promise<Listener> {
     const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: KEEP_ALIVE_MS + 5_000, requestTimeout: 0, noDelay: true });
     const sockets = new Set<Socket>();
@@ -54,15 +70,17 @@ export class Listeners {
     });
     server.on("request", (request, response) => {
       response.once("close", () => {
-        if (!server.listening) setImmediate(() => server.closeIdleConnections());
+        if (this.#ended.has(server)) setImmediate(() => server.closeIdleConnections());
       });
       this.#options.onRequest(request, response);
     });
     server.on("upgrade", this.#options.onUpgrade);
-    await bind(server, host, port);
+    const inherited = this.#options.inherited.find((candidate) => candidate.host === host && candidate.port === port);
+    await bind(server, inherited === undefined ? { host, port } : { host, port, fd: inherited.fileDescriptor });
     const listener: Listener = {
       host,
       port: (server.address() as AddressInfo).port,
+      fileDescriptor: () => descriptorOf(server),
       close: () => this.#close(server, sockets),
     };
     this.#open.set(server, listener);
@@ -79,14 +97,25 @@ export class Listeners {
     using _deadline = this.#options.clock.setTimer(this.#options.closeGraceMs, () => {
       for (const socket of sockets) socket.destroy();
     });
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeIdleConnections();
-    });
+    const end = (): void => {
+      this.#ended.add(server);
+      server.close();
+    };
+    const stopped = new Promise<void>((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
+    // A connection that has just come, or is kept, may carry a request that is not read yet: http's own close would cut it off.
+    using _idle = this.#options.idleGraceMs > 0 ? this.#options.clock.setTimer(this.#options.idleGraceMs, end) : undefined;
+    if (this.#options.idleGraceMs === 0) end();
+    await stopped;
   }
 }
 
-function bind(server: Server, host: string, port: number): Promise<void> {
+/** Node shows it nowhere else. */
+function descriptorOf(server: Server): number | undefined {
+  const { _handle: handle } = server as Server & { readonly _handle?: { readonly fd?: number } | null };
+  return handle?.fd;
+}
+
+function bind(server: Server, { host, port, fd }: { readonly host: string; readonly port: number; readonly fd?: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE") {
@@ -101,6 +130,6 @@ function bind(server: Server, host: string, port: number): Promise<void> {
         reject(new Problem("unavailable", `cannot listen on ${host}:${port}: ${error.message}`, { cause: error }));
       }
     });
-    server.listen({ host, port }, () => resolve());
+    server.listen(fd === undefined ? { host, port } : { fd }, () => resolve());
   });
 }

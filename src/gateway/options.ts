@@ -1,5 +1,6 @@
 import type { CredentialSource } from "../contracts/credentials.ts";
 import type { Service, Toolbox } from "../contracts/service.ts";
+import type { InheritedListener } from "./listeners.ts";
 import type { InstanceConfig } from "../core/config.ts";
 
 export interface GatewayOptions extends Toolbox {
@@ -13,6 +14,10 @@ export interface GatewayOptions extends Toolbox {
   readonly maxBodyBytes?: number;
   /** How long `close` waits for requests in flight; default 25 s. */
   readonly closeGraceMs?: number;
+  /** How long `close` still serves idle connections, with an answer that ends them; default 0. */
+  readonly idleGraceMs?: number;
+  /** Listening sockets of the process before this one. */
+  readonly inherited?: readonly InheritedListener[];
 }
 
 export interface Health {

@@ -62,7 +62,12 @@ export function describeHolder(inode: string): string {
   const pid = readdirSync("/proc").find((name) => /^\d+$/.test(name) && hasSocket(name, inode));
   if (pid === undefined) return "another program";
   if (Number(pid) === process.pid) return "Tidegate itself, with its API";
-  const command = readProc(`/proc/${pid}/cmdline`)?.replaceAll("\0", " ").trim() || readProc(`/proc/${pid}/comm`)?.trim() || "a program";
+  const command =
+    readProc(`/proc/${pid}/cmdline`)
+      ?.replaceAll(/[\s\0]+/g, " ")
+      .trim() ||
+    readProc(`/proc/${pid}/comm`)?.trim() ||
+    "a program";
   return `${command.slice(0, SHOWN_LENGTH)} (pid ${pid})`;
 }
 

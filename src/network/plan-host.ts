@@ -64,6 +64,8 @@ export function planHostTable(facts: HostFacts): string {
       "type filter hook prerouting priority raw; policy accept;",
       // Loopback is open to translated packets only.
       `iifname ${ours} ip daddr 127.0.0.0/8 drop`,
+      // Linux answers at any link for the addresses of all: Tidegate's own ends of the links are for the VPCs and the host alone.
+      `iifname != "lo" iifname != ${ours} ip daddr { ${facts.vpcs.map((vpc) => vpc.link.hostAddress).join(", ")} } drop`,
     ]),
     chain(PUBLISHED_CHAIN, published.map(publishedRule)),
     chain("translate", [

@@ -1,21 +1,29 @@
 import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { isProblem, messageOf } from "../core/problem.ts";
+import { readSuccession, SUCCESSION_SIGNAL, writeSuccession } from "../host/succession-file.ts";
 import { chooseCidr } from "../network/pick-cidr.ts";
 import { parseFlags } from "./flags.ts";
 import { openInstance } from "./instance.ts";
 import { createLogger } from "./logger.ts";
-import { startServer } from "./server.ts";
+import { keepFlags } from "./last-start.ts";
+import { type Server, startServer } from "./server.ts";
+import { closeUntaken, startSuccessor, succeed, takeHeritage, type Successor } from "./succession.ts";
 import { VERSION } from "./version.ts";
 
 const logger = createLogger();
 const toolbox = { clock: systemClock, ids: randomIds, logger };
 
 async function main(): Promise<void> {
-  const flags = parseFlags(process.argv.slice(2));
+  const args = process.argv.slice(2);
+  const heritage = takeHeritage();
+  const flags = parseFlags(args);
   const config = await openInstance(flags, chooseCidr);
+  if (heritage !== undefined) await succeed(heritage, systemClock);
+  await keepFlags(config.dataDir, args);
   const startedMs = systemClock.steadyMs();
-  const server = await startServer(config, toolbox, VERSION);
+  const server = await startServer(config, toolbox, { version: VERSION, inherited: heritage?.listeners });
+  if (heritage !== undefined) closeUntaken(heritage, server.listeners());
   const { instanceId, dataDir, port, account, region, vpcCidr, engine, auth } = config;
   logger.info("tidegate serves", {
     version: VERSION,
@@ -31,12 +39,17 @@ async function main(): Promise<void> {
   });
   if (auth === "iam") logger.info("until the policy engine comes, a valid key may do all");
   if (auth === "none") logger.warn("signatures are not checked (--auth none)");
+  endOnSignals(server, config.runDir);
+}
 
+/** SIGTERM and SIGINT end the control plane; {@link SUCCESSION_SIGNAL} ends it once a successor is there. */
+function endOnSignals(server: Server, runDir: string): void {
   let ending = false;
-  const end = (signal: string): void => {
+  let successor: Successor | undefined;
+  const end = (why: string): void => {
     if (ending) return;
     ending = true;
-    logger.info("tidegate ends; what runs goes on", { signal });
+    logger.info("tidegate ends; what runs goes on", { signal: why });
     server.close().then(
       () => process.exit(0),
       (error: unknown) => {
@@ -45,8 +58,30 @@ async function main(): Promise<void> {
       },
     );
   };
-  process.on("SIGTERM", () => end("SIGTERM"));
-  process.on("SIGINT", () => end("SIGINT"));
+  const endForGood = (signal: string): void => {
+    successor?.end();
+    end(signal);
+  };
+  process.on("SIGTERM", () => endForGood("SIGTERM"));
+  process.on("SIGINT", () => endForGood("SIGINT"));
+  const handOver = async (): Promise<void> => {
+    const wanted = await readSuccession(runDir);
+    if (wanted === undefined) return logger.warn("a successor was asked for, and no command named", { signal: SUCCESSION_SIGNAL });
+    try {
+      successor = startSuccessor(wanted, { listeners: server.listeners(), clock: systemClock });
+      await writeSuccession(runDir, { ...wanted, successor: successor.identity });
+      await successor.loaded;
+      end(SUCCESSION_SIGNAL);
+    } catch (error) {
+      successor = undefined;
+      await writeSuccession(runDir, { ...wanted, failed: messageOf(error) });
+      throw error;
+    }
+  };
+  process.on(SUCCESSION_SIGNAL, () => {
+    if (ending || successor !== undefined) return;
+    handOver().catch((error: unknown) => logger.error(`no successor, this process goes on: ${messageOf(error)}`, { err: error }));
+  });
 }
 
 process.on("unhandledRejection", (error) => logger.error("a promise was left alone", { err: error }));

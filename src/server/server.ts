@@ -6,6 +6,7 @@ import type { InstanceConfig } from "../core/config.ts";
 import { ownToken } from "../core/own-token.ts";
 import { STATUSES } from "../fargate/records.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
+import type { InheritedListener, Listener } from "../gateway/listeners.ts";
 import { readTextIfAny, removeDrafts, writeFileAtomically } from "../host/files.ts";
 import { healthChecks } from "./health.ts";
 import { checkHost } from "./host-checks.ts";
@@ -18,13 +19,24 @@ import { claimInstance } from "./serving.ts";
 import { statusFacts } from "./status/facts.ts";
 import { judgeStatus, statusReport } from "./status/judge.ts";
 
+/** Connections that clients keep are served once more within this when the server ends, and told to go. */
+const IDLE_GRACE_MS = 250;
+
 export interface Server {
+  /** The addresses that it serves. */
+  listeners(): readonly Listener[];
   /** Ends the control plane: requests in flight finish; what runs goes on. */
   close(): Promise<void>;
 }
 
+export interface StartOptions {
+  readonly version: string;
+  /** Sockets of the process before this one. */
+  readonly inherited?: readonly InheritedListener[];
+}
+
 /** Starts an instance: adopts what runs, sweeps what nobody owns, serves. */
-export async function startServer(config: InstanceConfig, toolbox: Toolbox, version: string): Promise<Server> {
+export async function startServer(config: InstanceConfig, toolbox: Toolbox, { version, inherited }: StartOptions): Promise<Server> {
   await using stack = new AsyncDisposableStack();
   stack.use(await claimInstance(config));
   for (const folder of [config.dataDir, config.runDir]) await removeDrafts(folder);
@@ -45,6 +57,8 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, vers
     services: rooms.services,
     credentials: rooms.credentials,
     metrics,
+    inherited,
+    idleGraceMs: config.engine === "cri" ? IDLE_GRACE_MS : 0,
     health: async () => {
       const looked = await checks();
       return { healthy: looked.every((check) => check.ok), details: { version, serving, checks: looked } };
@@ -79,7 +93,7 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, vers
   stack.defer(() => housekeeping.close());
   serving = true;
   const owned = stack.move();
-  return { close: () => owned.disposeAsync() };
+  return { listeners: () => gateway.listeners(), close: () => owned.disposeAsync() };
 }
 
 /** A start with a full disk writes nothing that is there already. */

@@ -5,6 +5,12 @@ import { Problem } from "../core/problem.ts";
 import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
 import { isAlive, type ProcessIdentity, startTimeOf } from "../host/process.ts";
 
+/** What `<runDir>/server.json` says. */
+interface ServingProcess extends ProcessIdentity {
+  /** It knows how to start its successor; versions that do not say so do not. */
+  readonly handsOver: true;
+}
+
 /**
  * Says that this process serves the instance, in `<runDir>/server.json`; one that was killed leaves a file whose process is gone.
  * @throws Problem `conflict` when another process serves it.
@@ -16,7 +22,7 @@ export async function claimInstance(config: InstanceConfig): Promise<AsyncDispos
   if (holder !== undefined && holder.pid !== process.pid && isAlive(holder)) {
     throw new Problem("conflict", `${config.dataDir} is served by process ${holder.pid} already; \`tidegate down\` ends it`);
   }
-  const file: ProcessIdentity = { pid: process.pid, startTime: startTimeOf(process.pid) ?? "" };
+  const file: ServingProcess = { pid: process.pid, startTime: startTimeOf(process.pid) ?? "", handsOver: true };
   await writeFileAtomically(path, JSON.stringify(file));
   return { [Symbol.asyncDispose]: () => rm(path, { force: true }) };
 }

@@ -37,7 +37,7 @@ export async function startSimulatedServer(clock: FakeClock): Promise<SimulatedS
     manageHosts: false,
     trustHostCa: false,
   };
-  const server: Server = await startServer(config, { clock, ids: randomIds, logger: silentLogger }, "test");
+  const server: Server = await startServer(config, { clock, ids: randomIds, logger: silentLogger }, { version: "test" });
   const url = `http://127.0.0.1:${config.port}`;
   const post = async (headers: Record<string, string>, body: string): Promise<string> => {
     const answer = await fetch(`${url}/`, { method: "POST", headers, body });

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { spawn } from "node:child_process";
 import { removeBuilderState } from "../../builder/storage.ts";
 import { systemClock } from "../../core/clock.ts";
+import type { KeptInstance } from "../../core/config.ts";
 import { type Command, CommandError } from "../command.ts";
 import { readInstance, serverPid } from "../instance-files.ts";
 
@@ -24,8 +25,7 @@ export const down: Command<{ readonly all?: boolean; readonly purge?: boolean }>
     const pid = await serverPid(instance);
     if (pid === undefined) session.output.line("The control plane does not run.");
     else {
-      process.kill(pid, "SIGTERM");
-      await waitUntilGone(() => serverPid(instance), pid);
+      await endServer(instance, pid);
       session.output.line("The control plane has ended.");
     }
     if (options.all !== true) return;
@@ -38,9 +38,11 @@ export const down: Command<{ readonly all?: boolean; readonly purge?: boolean }>
   },
 };
 
-async function waitUntilGone(find: () => Promise<number | undefined>, pid: number): Promise<void> {
+/** Ends the process that serves the instance. @throws CommandError when it does not end. */
+export async function endServer(instance: KeptInstance, pid: number): Promise<void> {
+  process.kill(pid, "SIGTERM");
   const untilMs = systemClock.steadyMs() + STOP_TIMEOUT_MS;
-  while ((await find()) !== undefined) {
+  while ((await serverPid(instance)) !== undefined) {
     if (systemClock.steadyMs() > untilMs) throw new CommandError(`process ${pid} has not ended within ${STOP_TIMEOUT_MS / 1000} s; its log says why`);
     await systemClock.sleep(100);
   }
