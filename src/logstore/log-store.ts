@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, rm } from "node:fs/promises";
+import { chmod, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type {
   FilterOptions,
@@ -17,6 +17,7 @@ import type { Ids } from "../core/ids.ts";
 import type { Logger } from "../core/logger.ts";
 import { isProblem, messageOf, Problem } from "../core/problem.ts";
 import { scopePrefix } from "../core/scope.ts";
+import { makeFolder } from "../host/files.ts";
 import { compileFilterPattern } from "./filter-pattern.ts";
 import { EVENT_OVERHEAD_BYTES } from "./frames.ts";
 import { Gate } from "./gate.ts";
@@ -77,7 +78,7 @@ class FileLogStore implements LogStore {
   }
 
   async start(): Promise<void> {
-    await mkdir(this.#options.directory, { recursive: true });
+    await makeFolder(this.#options.directory);
     await chmod(this.#options.directory, 0o700);
     await this.#sweepOrphans();
     this.#scheduleSweep();
@@ -169,8 +170,8 @@ class FileLogStore implements LogStore {
   async position(sourceId: string): Promise<{ readonly at: SourcePosition; readonly lastEventMs?: number } | undefined> {
     const [source] = await this.#sourceRecords(sourceId);
     if (source === undefined) return undefined;
-    return this.#files.use(source.value.streamId, (file) => {
-      const at = file.position(sourceId);
+    return this.#files.use(source.value.streamId, async (file) => {
+      const at = await file.position(sourceId);
       return at && { at, lastEventMs: file.entries().at(-1)?.maxMs };
     });
   }

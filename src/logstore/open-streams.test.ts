@@ -35,12 +35,12 @@ afterEach(async () => {
 /** A container's output: a batch from where its source stands to one byte more. */
 function write(streamId: string): Promise<void> {
   return streams.use(streamId, async (file) => {
-    const from = file.position("task");
+    const from = await file.position("task");
     const source = { id: "task", from, to: { file: "", offset: (from?.offset ?? 0) + 1 } };
     await file.append({ stream: streamId, events: [{ timestampMs: 1, message: "x" }], source }, clock.nowMs());
   });
 }
-const position = (streamId: string): Promise<number> => streams.use(streamId, (file) => file.position("task")?.offset ?? 0);
+const position = (streamId: string): Promise<number> => streams.use(streamId, async (file) => (await file.position("task"))?.offset ?? 0);
 
 /** Files are closed for real: time stands still until the look that began has ended. */
 const emptied = (size: number): Promise<void> => expect.poll(() => streams.size).toBe(size);

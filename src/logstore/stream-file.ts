@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
-import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { open, readdir, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { LogBatch, SourcePosition } from "../contracts/log-store.ts";
 import { messageOf, Problem } from "../core/problem.ts";
-import { syncFolder } from "../host/files.ts";
+import { makeFolder, syncFolder } from "../host/files.ts";
 import { encodeBatch, encodeHead, type BatchHead } from "./frames.ts";
 import { Gate } from "./gate.ts";
 import {
@@ -51,6 +51,8 @@ export class StreamFile {
   /** Held by whoever changes the segments. */
   readonly #exclusive = new Gate(1);
   #sidecarLength = 0;
+  /** What was read at load may be of a process that was killed before it had synced it. */
+  #settled = false;
   /** A write failed: bytes past the segment's length may be there. */
   #tornTail = false;
   #deleted = false;
@@ -77,7 +79,13 @@ export class StreamFile {
     return stream;
   }
 
-  position(sourceId: string): SourcePosition | undefined {
+  /** Up to where the source's lines are stored, for good: what it was read from may be removed up to there. */
+  async position(sourceId: string): Promise<SourcePosition | undefined> {
+    await this.#exclusive.run(() => this.#options.syncGate.run(() => this.#settle()));
+    return this.#standing(sourceId);
+  }
+
+  #standing(sourceId: string): SourcePosition | undefined {
     return this.#position.positions.get(sourceId);
   }
 
@@ -172,6 +180,7 @@ export class StreamFile {
     }
     if (taken.length === 0) return;
     try {
+      await this.#settle();
       await this.#store(frames);
       for (const each of taken) each.resolve();
     } catch (cause) {
@@ -184,7 +193,7 @@ export class StreamFile {
   #refusal({ source, stream }: LogBatch, positions: ReadonlyMap<string, SourcePosition>): Problem | undefined {
     if (this.#deleted) return new Problem("not-found", `log stream ${stream} has been deleted`);
     if (source === undefined) return undefined;
-    const at = positions.get(source.id) ?? this.position(source.id);
+    const at = positions.get(source.id) ?? this.#standing(source.id);
     if (at?.file === source.from?.file && at?.offset === source.from?.offset) return undefined;
     return new Problem("conflict", `source ${source.id} stands at ${words(at)}, the batch begins at ${words(source.from)}`);
   }
@@ -213,7 +222,7 @@ export class StreamFile {
     if (last !== undefined) await writeSidecar(last, this.#position);
     const number = last === undefined ? 1 : Number.parseInt(basename(last.path, ".seg"), 10) + 1;
     const segment: Segment = { path: segmentPath(this.#options.folder, number), length: 0, entries: [] };
-    if ((await mkdir(this.#options.folder, { recursive: true })) !== undefined) await syncFolder(dirname(this.#options.folder));
+    if (last === undefined) await makeFolder(this.#options.folder);
     const positions = positionsToStore(this.#position);
     const head = { kind: "head", firstSequence: this.#position.nextSequence, positions } as const;
     const bytes = encodeHead(head);
@@ -223,6 +232,22 @@ export class StreamFile {
     this.#segments.push(segment);
     this.#sidecarLength = segment.length;
     return segment;
+  }
+
+  /** Makes durable what was found at load, once: the next segment and the positions that are given out build on it. */
+  async #settle(): Promise<void> {
+    const last = this.#segments.at(-1);
+    if (!this.#settled && last !== undefined) {
+      const file = await open(last.path, "r");
+      try {
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+      await syncFolder(this.#options.folder);
+      await syncFolder(dirname(this.#options.folder));
+    }
+    this.#settled = true;
   }
 
   async #writeDurably(segment: Segment, parts: readonly Buffer[]): Promise<void> {

@@ -1,7 +1,8 @@
 /** The marked block in the host's /etc/hosts. */
-import { chmod, chown, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { exclusively } from "../host/exclusively.ts";
+import { replaceFile } from "../host/files.ts";
 import { Serial } from "./shell.ts";
 
 export interface HostName {
@@ -72,15 +73,16 @@ export class HostsFile {
     const { mode, uid, gid } = await stat(this.#path);
     const temporary = this.#temporary;
     try {
-      await writeFile(temporary, text, { mode: mode & 0o777 });
+      // On disk before it takes the host's file's place: a power cut must not leave the host an empty one.
+      await writeFile(temporary, text, { mode: mode & 0o777, flush: true });
       await chmod(temporary, mode & 0o777);
       await chown(temporary, uid, gid);
-      await rename(temporary, this.#path);
+      await replaceFile(temporary, this.#path);
     } catch (error) {
       await rm(temporary, { force: true });
       // A file that is mounted by itself, as in a container, cannot be replaced.
       if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
-      await writeFile(this.#path, text);
+      await writeFile(this.#path, text, { flush: true });
     }
   }
 }

@@ -1,14 +1,14 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat, unlink, utimes, type FileHandle } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { BlobStore } from "../contracts/blob-store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Ids } from "../core/ids.ts";
 import { DiskGuard } from "../host/disk-guard.ts";
-import { syncFolder } from "../host/files.ts";
+import { makeFolder, syncFolder } from "../host/files.ts";
 import { FileSink, TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { isDigest } from "./names.ts";
@@ -52,6 +52,7 @@ export class FileBlobStore implements BlobStore {
     const store = new FileBlobStore(folder, tools);
     await rm(store.#temporary, { recursive: true, force: true });
     await mkdir(store.#temporary, { recursive: true });
+    for (const above of [folder, dirname(store.#folder), store.#folder]) await makeFolder(above);
     for (let byte = 0; byte < 256; byte++) await mkdir(join(store.#folder, byte.toString(16).padStart(2, "0")), { recursive: true });
     await syncFolder(store.#folder);
     return store;
@@ -127,11 +128,14 @@ export class FileBlobStore implements BlobStore {
   async publish(digest: string, path: string): Promise<void> {
     const target = this.#pathOf(digest);
     await this.exclusively(digest, async () => {
-      if (await this.touch(digest)) return unlink(path);
-      const nowSeconds = this.#clock.nowMs() / 1000;
-      await utimes(path, nowSeconds, nowSeconds);
-      await rename(path, target);
-      await syncFolder(join(target, ".."));
+      if (await this.touch(digest)) await unlink(path);
+      else {
+        const nowSeconds = this.#clock.nowMs() / 1000;
+        await utimes(path, nowSeconds, nowSeconds);
+        await rename(path, target);
+      }
+      // One that is there too: whoever put it there may have been killed before this.
+      await syncFolder(dirname(target));
     });
   }
 

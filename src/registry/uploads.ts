@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, rm, stat, utimes } from "node:fs/promises";
+import { open, readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -9,6 +9,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Ids } from "../core/ids.ts";
 import { isProblem } from "../core/problem.ts";
 import type { DiskGuard } from "../host/disk-guard.ts";
+import { makeFolder } from "../host/files.ts";
 import { FileSink, TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import type { FileBlobStore } from "./blob-store.ts";
@@ -57,7 +58,7 @@ export class Uploads {
 
   /** Makes the folder, and forgets files without a record and records without a file: what a killed process left half made. */
   static async open(options: UploadsOptions): Promise<Uploads> {
-    await mkdir(options.folder, { recursive: true });
+    await makeFolder(options.folder);
     const uploads = new Uploads(options);
     const records = new Set((await options.store.list(UPLOADS)).map((record) => record.key));
     const files = new Set(await readdir(options.folder));

@@ -1,10 +1,10 @@
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Daemon, DaemonSupervisor } from "../../contracts/daemon.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { messageOf, Problem } from "../../core/problem.ts";
-import { readTextIfAny, removeDrafts, writeFileAtomically } from "../../host/files.ts";
+import { readTextIfAny, removeDrafts, replaceFile, writeFileAtomically } from "../../host/files.ts";
 import { run } from "../../host/run.ts";
 import { watchHealthEvents } from "./health-events.ts";
 import { createMasterClient, createRuntimeClient, workerThroughMaster, type RuntimeClient } from "./runtime-client.ts";
@@ -139,7 +139,7 @@ export class ProxyProcess {
     } catch (error) {
       throw new Problem("invalid", `HAProxy refuses the configuration in ${draft}: ${messageOf(error)}`, { cause: error });
     }
-    await rename(draft, path);
+    await replaceFile(draft, path);
     this.#written.set(path, text);
   }
 

@@ -1,4 +1,4 @@
-import { chmod, mkdir, open } from "node:fs/promises";
+import { chmod, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Change, Collection, ListOptions, Store, Stored, Write } from "../../contracts/store.ts";
@@ -6,6 +6,7 @@ import { systemClock } from "../../core/clock.ts";
 import { isDiskFull } from "../../core/disk-full.ts";
 import { messageOf, Problem } from "../../core/problem.ts";
 import { DISK_ADVICE } from "../../host/disk-guard.ts";
+import { makeFolder, syncFolder } from "../../host/files.ts";
 import { applyWrites, type PreparedWrite, type RowTable } from "../apply-writes.ts";
 import { ChangeFeed } from "../change-feed.ts";
 import { CommitQueue, type Outcome } from "../commit-queue.ts";
@@ -28,7 +29,7 @@ export interface SqliteStoreOptions extends Pick<MigrateOptions, "path" | "logge
  * @throws Problem `unsupported` when a newer Tidegate wrote the file; `unavailable` when it cannot be opened or migrated.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  await mkdir(dirname(options.path), { recursive: true });
+  await makeFolder(dirname(options.path));
   let database: DatabaseSync;
   try {
     await keepPrivate(options.path);
@@ -39,6 +40,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   try {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
     await migrate(database, { clock: systemClock, version: "unknown", ...options });
+    await settle(options.path);
     return new SqliteStore(database, options);
   } catch (cause) {
     database.close();
@@ -61,6 +63,20 @@ async function keepPrivate(path: string): Promise<void> {
       if (error.code !== "ENOENT") throw error;
     });
   }
+}
+
+/**
+ * Makes durable what is found. SQLite does so with what it makes and writes itself; a process that was killed may have left files whose
+ * names, and a commit whose content, no sync has reached, and from here on they are read and built upon.
+ */
+async function settle(path: string): Promise<void> {
+  const log = await open(`${path}-wal`, "r");
+  try {
+    await log.sync();
+  } finally {
+    await log.close();
+  }
+  await syncFolder(dirname(path));
 }
 
 interface SqlRow {
