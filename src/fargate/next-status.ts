@@ -24,7 +24,10 @@ export interface StatusFacts {
 
 const TIMELINE_LENGTH = 64;
 
-/** The status that follows from the facts; `undefined` when it says nothing new (marks alone are no news, they wait for the next). Pure. */
+/**
+ * The status that follows from the facts; `undefined` when it says nothing new. Marks alone are news only while it runs: before and after,
+ * the next step is near, and they wait for it. Pure.
+ */
 export function nextStatus(before: WorkloadStatus, facts: StatusFacts): WorkloadStatus | undefined {
   const { record, nowMs } = facts;
   const state = laterState(before.state, facts.state);
@@ -48,7 +51,8 @@ export function nextStatus(before: WorkloadStatus, facts: StatusFacts): Workload
     stoppedAtMs: before.stoppedAtMs ?? (state === "STOPPED" ? nowMs : undefined),
   };
   const { version, timeline, ...said } = before;
-  if (same(said, draft)) return undefined;
+  const news = before.state === "RUNNING" && facts.marks.length > 0;
+  if (same(said, draft) && !news) return undefined;
   const entered = state === before.state ? [] : [{ phase: state, atMs: nowMs }];
   return { ...draft, version: version + 1, timeline: [...timeline, ...facts.marks, ...entered].slice(0, TIMELINE_LENGTH) };
 }

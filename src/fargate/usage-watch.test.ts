@@ -129,8 +129,6 @@ test("a task that hits its limit of processes finds it in its timeline, once", a
   expect(group?.[1]).toEqual({ memoryBytes: 512 * 2 ** 20, cpuUnits: 256, processes: 4096 });
   runtime.refuseForks(group?.[0] ?? "", 3);
   await clock.advance(30_000);
-  await fargate.engine.stop(id, { code: "UserInitiated", reason: "enough" });
-  await clock.advance(60_000);
   const told = (await status(id))?.timeline.filter(({ phase }) => phase.includes("limit of 4096 processes"));
   expect(told).toHaveLength(1);
 });

@@ -91,6 +91,7 @@ export class WorkloadController implements Controller {
   /** Notes in the workload's timeline what happened to it. */
   note(id: string, words: string): void {
     this.#sessions.get(id)?.mark(words);
+    this.#wake(id);
   }
 
   /** Ids of the images that workloads have pulled and have not stopped since. */
