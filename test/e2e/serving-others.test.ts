@@ -12,7 +12,7 @@ import { askCommand, asks, reportOf } from "../support/ask-run.ts";
 import { until } from "../support/instance.ts";
 import { type Machine, MACHINE_ADDRESS, OUTSIDE_ADDRESS, startMachine } from "../support/machine.ts";
 import { type MachineInstance, startInMachine } from "../support/machine-instance.ts";
-import { createStack, type Stack } from "../support/stack.ts";
+import { createStack, ecrLogin, type Stack } from "../support/stack.ts";
 
 /**
  * A host that serves others, as they see it: what is open, who they are to the load balancer, and that they notice nothing of what happens
@@ -187,6 +187,34 @@ test(
     expect([...ended.written, ...apiReport.written].filter((name) => !there.has(name))).toEqual([]);
   },
 );
+
+test("a push in flight ends in the process that it began with, and its blob is published by the next", { timeout: 60_000 }, async () => {
+  const login = await ecrLogin(stack.ecr);
+  const registry = `http://127.0.0.1:${instance.port}`;
+  const curl = ["curl", "--silent", "--show-error", "--fail", "--user", login];
+  const started = await machine.exec([...curl, "--include", "--request", "POST", `${registry}/v2/tiny/blobs/uploads/`]);
+  const location = /^location: (\S+)/im.exec(started.stdout)?.[1] ?? "";
+  const upload = location.startsWith("/") ? `${registry}${location}` : location;
+  await machine.exec(["dd", "if=/dev/urandom", "of=/var/lib/layer", "bs=1M", "count=4"]);
+  const pid = await serverPid();
+  let isSent = false;
+  const sending = machine
+    .exec([...curl, "--limit-rate", "1M", "--request", "PATCH", "--upload-file", "/var/lib/layer", upload])
+    .finally(() => (isSent = true));
+  await until("some of it has arrived", async () => {
+    const { stdout } = await machine.exec(["sh", "-c", `cat ${instance.dataDir}/registry/uploads/* | head -c 1 | wc -c`]);
+    return stdout.trim() === "1";
+  });
+  expect(isSent).toBe(false);
+  await instance.cli(["restart"]);
+  await sending;
+  expect(await serverPid()).not.toBe(pid);
+  const [digest = ""] = (await machine.exec(["sha256sum", "/var/lib/layer"])).stdout.split(" ");
+  const there = upload.includes("?") ? "&" : "?";
+  await machine.exec([...curl, "--request", "PUT", `${upload}${there}digest=sha256:${digest}`]);
+  const { stdout } = await machine.exec([...curl, "--head", `${registry}/v2/tiny/blobs/sha256:${digest}`]);
+  expect(stdout).toMatch(/content-length: 4194304/i);
+});
 
 test("a successor that cannot start leaves the one that serves; with other flags the ports of before close", { timeout: 120_000 }, async () => {
   const pid = await serverPid();
