@@ -7,7 +7,7 @@ export interface DaemonSpec {
   /** Runs inside this network namespace. */
   readonly netnsPath?: string;
   readonly environment?: Readonly<Record<string, string>>;
-  /** stdout and stderr are appended here; rotated at start when over 10 MiB. */
+  /** stdout and stderr are appended here; beyond 10 MiB the file is put aside as `.1`, at a start or, once a minute, beneath the running daemon. */
   readonly logFile: string;
   /** Resolves true when it serves; polled while starting, and to tell whether an adopted one is well. */
   ready(): Promise<boolean>;

@@ -5,11 +5,11 @@ import { dirname } from "node:path";
 import type { DaemonSpec } from "../contracts/daemon.ts";
 import { Problem } from "../core/problem.ts";
 import { makeDaemonCgroup } from "./daemon-cgroup.ts";
+import { MAX_LOG_BYTES } from "../host/bounded-log.ts";
 import { startTimeOf } from "../host/process.ts";
 import { isInNetns, isMarkedRoot, MARKS } from "./proc.ts";
 import type { ProcessIdentity } from "../host/process.ts";
 
-const MAX_LOG_BYTES = 10 * 1024 * 1024;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** A daemon that this process started. */

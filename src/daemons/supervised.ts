@@ -52,6 +52,9 @@ export class SupervisedDaemon {
   get restarts(): number {
     return this.#restarts;
   }
+  get logFile(): string {
+    return this.#spec.logFile;
+  }
   get lastExit(): string | undefined {
     return this.#lastExit;
   }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DaemonSpec, DaemonSupervisor } from "../contracts/daemon.ts";
-import { systemClock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
 import { run } from "../host/run.ts";
@@ -269,6 +269,31 @@ test("a daemon runs inside a network namespace under its own pid, and is not ado
   } finally {
     await run(["ip", "netns", "delete", namespace]);
   }
+});
+
+test("the log of a running daemon is cut beneath it, and it goes on at its new end", async () => {
+  const minute = Promise.withResolvers<() => void>();
+  const clock: Clock = {
+    ...systemClock,
+    setTimer(delayMs, run) {
+      if (delayMs !== 60_000) return systemClock.setTimer(delayMs, run);
+      minute.resolve(run);
+      return { [Symbol.dispose]() {} };
+    },
+  };
+  const logFile = join(folder, "long.log");
+  const spec = server("long", { logFile, command: ["/bin/sh", "-c", "while :; do echo again; /bin/sleep 0.01; done"], ready: async () => true });
+  const supervisor = await createDaemonSupervisor({ config: { instanceId, runDir: folder }, clock, logger: silentLogger });
+  supervisors.push(supervisor);
+  const daemon = await supervisor.ensure(spec);
+  // As though it had been written by the daemon; what it appends comes after.
+  truncateSync(logFile, 11 * 1024 * 1024);
+  await until("it went on", () => statSync(logFile).size > 11 * 1024 * 1024);
+  (await minute.promise)();
+  await until("it is cut", () => statSync(logFile).size < 1024 * 1024 && statSync(logFile).size > 0);
+  expect(readFileSync(logFile, "utf8")).toMatch(/^(again\n)+$/);
+  expect(statSync(`${logFile}.1`).size).toBeGreaterThan(11 * 1024 * 1024);
+  await (await newSupervisor()).stop(daemon.name);
 });
 
 test("a log over 10 MiB is put aside at the start", async () => {

@@ -2,7 +2,8 @@ import type { Daemon, DaemonSpec, DaemonSupervisor } from "../contracts/daemon.t
 import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import type { Logger } from "../core/logger.ts";
-import { Problem } from "../core/problem.ts";
+import { messageOf, Problem } from "../core/problem.ts";
+import { boundLog } from "../host/bounded-log.ts";
 import { removeDaemonCgroup, removeEmptyDaemonCgroups } from "./daemon-cgroup.ts";
 import type { MarkedProcess } from "./proc.ts";
 import { isAlive } from "../host/process.ts";
@@ -16,6 +17,9 @@ export interface DaemonSupervisorOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** How often the daemons' logs are looked at: none grows by much in a minute. */
+const LOOK_AT_LOGS_MS = 60_000;
 
 /**
  * The instance's daemons. Finds at once what an earlier run left running, recorded or not; `list` shows these with `restarts: 0` until
@@ -33,6 +37,7 @@ class Supervisor implements DaemonSupervisor {
   readonly #daemons = new Map<string, SupervisedDaemon>();
   /** Left by an earlier run and not asked for yet. */
   #leftBehind: readonly MarkedProcess[];
+  #logs: Disposable | undefined;
   /** One change at a time for each name. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
@@ -70,6 +75,8 @@ class Supervisor implements DaemonSupervisor {
   }
 
   release(): void {
+    this.#logs?.[Symbol.dispose]();
+    this.#logs = undefined;
     for (const daemon of this.#daemons.values()) daemon.release();
     this.#daemons.clear();
   }
@@ -93,7 +100,27 @@ class Supervisor implements DaemonSupervisor {
     this.#daemons.delete(spec.name);
     await daemon.begin(this.#takeLeftBehind(spec.name));
     this.#daemons.set(spec.name, daemon);
+    this.#logs ??= this.#scheduleLogs();
     return this.#handle(daemon);
+  }
+
+  #scheduleLogs(): Disposable {
+    return this.#around.clock.setTimer(LOOK_AT_LOGS_MS, () => {
+      void this.#boundLogs();
+      this.#logs = this.#daemons.size > 0 ? this.#scheduleLogs() : undefined;
+    });
+  }
+
+  /** What an adopted daemon writes goes on into the same file: it is cut beneath it. */
+  async #boundLogs(): Promise<void> {
+    for (const { name, logFile } of [...this.#daemons.values()]) {
+      try {
+        if (await boundLog(logFile))
+          this.#around.logger.info("a daemon's log was cut; what it was is beside it, as .1", { daemon: name, path: logFile });
+      } catch (error) {
+        this.#around.logger.warn("a daemon's log cannot be cut", { daemon: name, path: logFile, err: messageOf(error) });
+      }
+    }
   }
 
   #takeLeftBehind(name: string): readonly MarkedProcess[] {

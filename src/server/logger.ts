@@ -12,8 +12,12 @@ interface PinoLike {
   child(fields: object): PinoLike;
 }
 
-/** JSON lines on stdout, each with `time` (ISO), `level` and `msg`. The level comes from TIDEGATE_LOG_LEVEL (default `info`). */
-export function createLogger(level: string = process.env["TIDEGATE_LOG_LEVEL"] ?? "info"): Logger {
+/**
+ * JSON lines on stdout, each with `time` (ISO), `level` and `msg`. The level comes from TIDEGATE_LOG_LEVEL (default `info`). `onWritten` is
+ * told how much went out.
+ */
+export function createLogger({ onWritten }: { readonly onWritten: (bytes: number) => void }): Logger {
+  const level = process.env["TIDEGATE_LOG_LEVEL"] ?? "info";
   const options = {
     level,
     base: undefined,
@@ -23,7 +27,11 @@ export function createLogger(level: string = process.env["TIDEGATE_LOG_LEVEL"] ?
   const destination = pino.destination({ dest: 1, sync: false, minLength: 0, maxLength: WAITING_CHARACTERS });
   // A full disk costs log lines, not the control plane; what waits is written with the next line that can be.
   destination.on("error", () => {});
-  return wrap(pino(options, destination));
+  const write = (line: string): void => {
+    destination.write(line);
+    onWritten(line.length);
+  };
+  return wrap(pino(options, { write }));
 }
 
 function wrap(inner: PinoLike): Logger {

@@ -7,11 +7,13 @@ import { parseFlags } from "./flags.ts";
 import { openInstance } from "./instance.ts";
 import { createLogger } from "./logger.ts";
 import { keepFlags } from "./last-start.ts";
+import { OwnLog } from "./own-log.ts";
 import { type Server, startServer } from "./server.ts";
 import { closeUntaken, startSuccessor, succeed, takeHeritage, type Successor } from "./succession.ts";
 import { VERSION } from "./version.ts";
 
-const logger = createLogger();
+let ownLog: OwnLog | undefined;
+const logger = createLogger({ onWritten: (bytes) => ownLog?.wrote(bytes) });
 const toolbox = { clock: systemClock, ids: randomIds, logger };
 
 async function main(): Promise<void> {
@@ -21,6 +23,8 @@ async function main(): Promise<void> {
   const config = await openInstance(flags, chooseCidr);
   if (heritage !== undefined) await succeed(heritage, systemClock);
   await keepFlags(config.dataDir, args);
+  ownLog = new OwnLog({ dataDir: config.dataDir, logger });
+  await ownLog.look();
   const startedMs = systemClock.steadyMs();
   const server = await startServer(config, toolbox, { version: VERSION, inherited: heritage?.listeners });
   if (heritage !== undefined) closeUntaken(heritage, server.listeners());
