@@ -12,7 +12,18 @@ export interface StatusReport {
 }
 
 export interface StatusProblem {
-  readonly kind: "start" | "daemon" | "publish" | "controller" | "disk" | "open files" | "service" | "tasks" | "target-group" | "load-balancer";
+  readonly kind:
+    | "start"
+    | "daemon"
+    | "publish"
+    | "controller"
+    | "disk"
+    | "logs"
+    | "open files"
+    | "service"
+    | "tasks"
+    | "target-group"
+    | "load-balancer";
   /** e.g. `service web (cluster default)`. */
   readonly subject: string;
   /** What is wrong and, as far as it is known, why. */

@@ -216,6 +216,28 @@ describe("positions of sources", () => {
 });
 
 describe("retention and caps", () => {
+  it("keep all groups together within the cap at the cost of the largest; positions stay known", async () => {
+    const capped = await fixture.reopen({ segmentBytes: 4096, maxStoreBytes: 40_000 });
+    await capped.createGroup({ ...scope, group: "quiet" }, { tags: {} });
+    await capped.createStream({ ...scope, group: "quiet" }, "q");
+    await capped.append({ ...scope, group: "quiet" }, { stream: "q", events: [at(1, "old but not much")] });
+    for (let index = 0; index < 200; index++) {
+      const from = index === 0 ? undefined : { file: "1", offset: index };
+      const source = { id: "task/web", from, to: { file: "1", offset: index + 1 } };
+      await capped.append(scope, { stream: "s", events: [at(index + 10, `${index} `.padEnd(1_000, "."))], source });
+    }
+    expect((await segments()).length).toBeGreaterThan(40);
+    await fixture.clock.advance(10_000);
+    const sizes = async () => Promise.all((await segments()).map(async (path) => (await readFile(join(fixture.directory, path))).length));
+    await expect.poll(async () => (await sizes()).reduce((sum, size) => sum + size, 0)).toBeLessThan(40_500);
+    const left = messages(await readAll(capped, "s"));
+    expect(left.length).toBeGreaterThan(20);
+    expect(left.map((text) => Number(text.split(" ")[0]))).toEqual(Array.from(left, (_, index) => 200 - left.length + index));
+    const quiet = await capped.read({ ...scope, group: "quiet" }, "q", { limit: 10, fromHead: true });
+    expect(messages(quiet.events)).toEqual(["old but not much"]);
+    expect((await (await fixture.reopenAfterCrash()).position("task/web"))?.at).toEqual({ file: "1", offset: 200 });
+  });
+
   it("hides expired events at once and removes their segments by and by", async () => {
     const nowMs = fixture.clock.nowMs();
     for (let age = 10; age > 0; age--) {

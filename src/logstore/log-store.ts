@@ -1,4 +1,4 @@
-import { chmod, readdir, rm } from "node:fs/promises";
+import { chmod, readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type {
   FilterOptions,
@@ -25,8 +25,10 @@ import { mergeEvents, type MergeOptions, type Place, type PlacedEvent, type Run 
 import { OpenStreams } from "./open-streams.ts";
 import { formatEventId, formatFilterToken, formatReadToken, parseFilterToken, parseReadToken } from "./places.ts";
 import { groupKey, groupKeyOfStream, groups, sources, streamKey, streamPrefix, streams, type GroupRecord, type StreamRecord } from "./records.ts";
+import { planCap } from "./plan-cap.ts";
 import { readEntry } from "./segment.ts";
 import { StreamFile } from "./stream-file.ts";
+import { measureSegments } from "./usage.ts";
 
 export interface LogStoreOptions {
   /** Holds a folder for each stream. */
@@ -39,10 +41,15 @@ export interface LogStoreOptions {
   readonly segmentBytes?: number;
   /** A stream's oldest segments go beyond this; default 1 GiB. */
   readonly maxStreamBytes?: number;
+  /** Beyond this the largest group's oldest segments go; default a tenth of the disk, 32 GiB at most. */
+  readonly maxStoreBytes?: number;
 }
 
 const DAY_MS = 86_400_000;
 const SWEEP_EVERY_MS = 3_600_000;
+/** After the store has grown by a segment, until it is measured: one look for much growth. */
+const MEASURE_AFTER_MS = 10_000;
+const MOST_BYTES = 32 * 1024 ** 3;
 /** A page of events is at most about this large. */
 const PAGE_BYTES = 1024 * 1024;
 /** A filter looks at no more than this for one page, so that a rare pattern does not hold a request for ever. */
@@ -50,7 +57,7 @@ const SCAN_EVENTS = 200_000;
 
 /**
  * Opens the log store, sweeps what a crash left of deleted groups and streams, and starts the hourly retention sweep.
- * Differs: a stream keeps at most `maxStreamBytes`; CloudWatch keeps all.
+ * Differs: a stream keeps at most `maxStreamBytes`, all together `maxStoreBytes`; CloudWatch keeps all.
  */
 export async function openLogStore(options: LogStoreOptions): Promise<LogStore & { close(): Promise<void> }> {
   const logStore = new FileLogStore(options);
@@ -67,7 +74,9 @@ class FileLogStore implements LogStore {
   /** Syncs share four threads with all other file work of the process: they get half. */
   readonly #syncGate = new Gate(2);
   #sweepTimer: Disposable | undefined;
+  #measureTimer: Disposable | undefined;
   #sweeping: Promise<void> = Promise.resolve();
+  #closed = false;
 
   constructor(options: LogStoreOptions) {
     this.#options = options;
@@ -85,7 +94,9 @@ class FileLogStore implements LogStore {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#sweepTimer?.[Symbol.dispose]();
+    this.#measureTimer?.[Symbol.dispose]();
     await this.#sweeping;
     await this.#files.close();
   }
@@ -274,6 +285,7 @@ class FileLogStore implements LogStore {
       segmentBytes: this.#options.segmentBytes ?? 8 * 1024 * 1024,
       maxStreamBytes: this.#options.maxStreamBytes ?? 1024 * 1024 * 1024,
       syncGate: this.#syncGate,
+      onGrown: () => this.#measureSoon(),
       onCut: (removedBytes) => this.#logger.warn("a log stream reached its cap; its oldest events were removed", { key: streamId, removedBytes }),
     });
   }
@@ -307,9 +319,37 @@ class FileLogStore implements LogStore {
 
   #scheduleSweep(): void {
     this.#sweepTimer = this.#clock.setTimer(SWEEP_EVERY_MS, () => {
-      this.#sweeping = this.#sweepExpired().catch((error: unknown) => this.#logger.error("the retention sweep failed", { err: messageOf(error) }));
+      this.#sweep(() => this.#sweepExpired());
+      this.#sweep(() => this.#cutToCap());
       this.#scheduleSweep();
     });
+  }
+
+  #measureSoon(): void {
+    if (this.#closed) return;
+    this.#measureTimer ??= this.#clock.setTimer(MEASURE_AFTER_MS, () => {
+      this.#measureTimer = undefined;
+      this.#sweep(() => this.#cutToCap());
+    });
+  }
+
+  /** One after the other. */
+  #sweep(task: () => Promise<void>): void {
+    this.#sweeping = this.#sweeping
+      .then(task)
+      .catch((error: unknown) => this.#logger.error("a sweep of the log store failed", { err: messageOf(error) }));
+  }
+
+  async #cutToCap(): Promise<void> {
+    const { directory } = this.#options;
+    const maxBytes = this.#options.maxStoreBytes ?? Math.min(MOST_BYTES, (await sizeOfDisk(directory)) / 10);
+    const doomed = planCap(await measureSegments(directory, await this.#store.list(streams)), maxBytes);
+    for (const [streamId, segments] of Map.groupBy(doomed, (segment) => segment.streamId)) {
+      const paths = new Set(segments.map((segment) => segment.path));
+      const removedBytes = await this.#files.visit(streamId, (file) => file.removeSegments(paths));
+      const group = segments[0]?.group;
+      this.#logger.warn("the log store reached its cap; the oldest events of its largest group were removed", { key: group, streamId, removedBytes });
+    }
   }
 
   async #sweepExpired(): Promise<void> {
@@ -344,4 +384,9 @@ function sizeOf(event: PlacedEvent): number {
 
 function toLogEvent({ timestampMs, ingestionMs, message, streamId, sequence }: PlacedEvent): LogEvent {
   return { timestampMs, ingestionMs, message, eventId: formatEventId(streamId, sequence) };
+}
+
+async function sizeOfDisk(path: string): Promise<number> {
+  const { blocks, bsize } = await statfs(path);
+  return blocks * bsize;
 }

@@ -27,6 +27,8 @@ export interface StreamFileOptions {
   /** Bounds how many syncs run at once, over all streams. */
   readonly syncGate: Gate;
   onCut(removedBytes: number): void;
+  /** A new segment begins: the store has grown by about one. */
+  onGrown?(): void;
 }
 
 interface Pending {
@@ -135,9 +137,17 @@ export class StreamFile {
 
   /** Removes the segments whose events are all older than `beforeMs`; positions stay known. Answers the bytes that went. */
   removeBefore(beforeMs: number): Promise<number> {
+    return this.#removeWhere((segment) => segment.entries.length > 0 && segment.entries.every((entry) => entry.maxMs < beforeMs));
+  }
+
+  /** Removes segments by their paths, with the events in them; positions stay known. Answers the bytes that went. */
+  removeSegments(paths: ReadonlySet<string>): Promise<number> {
+    return this.#removeWhere((segment) => segment.entries.length > 0 && paths.has(segment.path));
+  }
+
+  #removeWhere(condition: (segment: Segment) => boolean): Promise<number> {
     return this.#exclusive.run(async () => {
-      const expired = (segment: Segment): boolean => segment.entries.length > 0 && segment.entries.every((entry) => entry.maxMs < beforeMs);
-      const doomed = this.#segments.filter(expired);
+      const doomed = this.#segments.filter(condition);
       if (doomed.length === 0 || this.#deleted) return 0;
       // The last segment carries the positions: its successor takes them over first.
       if (doomed.at(-1) === this.#segments.at(-1)) await this.#startSegment();
@@ -231,6 +241,7 @@ export class StreamFile {
     segment.length = bytes.length;
     this.#segments.push(segment);
     this.#sidecarLength = segment.length;
+    this.#options.onGrown?.();
     return segment;
   }
 

@@ -84,6 +84,16 @@ function computeFamilies({ rooms }: Sources): readonly Family[] {
       help: "What containers have written and the log store does not hold yet",
       collect: async (set) => set({}, await collector.lagBytes()),
     },
+    {
+      name: "tidegate_log_dropped_bytes_total",
+      help: "Bytes of container logs that were dropped because they came faster than they could be stored",
+      collect: (set) => set({}, collector.health().droppedBytes),
+    },
+    {
+      name: "tidegate_log_sources_failing",
+      help: "Container logs that cannot be read or stored at the moment",
+      collect: (set) => set({}, collector.health().failing.length),
+    },
   ];
 }
 

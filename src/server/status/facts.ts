@@ -1,4 +1,5 @@
 import type { TargetHealth } from "../../contracts/load-balancer.ts";
+import type { LogCollectorHealth } from "../../contracts/log-store.ts";
 import type { WorkloadStatus } from "../../contracts/engine.ts";
 import { STATUSES } from "../../fargate/records.ts";
 import { loadBalancerRecords, loadBalancerStatuses, targetGroupRecords, targetHealths } from "../../loadbalancer/records.ts";
@@ -19,10 +20,11 @@ export interface StatusFacts {
   readonly targetGroups: readonly { readonly name: string; readonly healthPath: string; readonly targets: readonly TargetHealth[] }[];
   /** Those that the data plane could not make. */
   readonly failedLoadBalancers: readonly { readonly name: string; readonly reason: string | undefined }[];
+  readonly logs: LogCollectorHealth;
 }
 
 /** Reads the records once. For people and their scripts, not for polling by the second: it lists what there is. */
-export async function statusFacts({ store }: Pick<Rooms, "store">, nowMs: number): Promise<StatusFacts> {
+export async function statusFacts({ store, collector }: Pick<Rooms, "store" | "collector">, nowMs: number): Promise<StatusFacts> {
   const [serviceRows, taskRows, statusRows, groups, healths, balancers, balancerStatuses] = await Promise.all([
     store.list(services),
     store.list(tasks),
@@ -46,5 +48,6 @@ export async function statusFacts({ store }: Pick<Rooms, "store">, nowMs: number
     failedLoadBalancers: balancerStatuses.flatMap(({ key, value }) =>
       value.state === "failed" ? [{ name: nameOf.get(key) ?? key, reason: value.reason }] : [],
     ),
+    logs: collector.health(),
   };
 }

@@ -14,6 +14,7 @@ const CALM: StatusFacts = {
   tasks: [],
   targetGroups: [],
   failedLoadBalancers: [],
+  logs: { droppedBytes: 0, failing: [] },
 };
 
 interface ServiceShape {
@@ -149,6 +150,17 @@ it("a load balancer that could not be made", () => {
     failedLoadBalancers: [{ name: "front", reason: "subnet is full" }],
   }).map(({ kind, what }) => [kind, what]);
   expect(kinds).toEqual([["load-balancer", "it could not be made: subnet is full"]]);
+});
+
+it("logs that cannot be stored, and lines that were dropped lately", () => {
+  const failing = [{ stream: "/web:w/1", sinceMs: NOW_MS - MINUTE_MS, error: "no space left on device" }];
+  const logs = { failing, droppedBytes: 3e6, lastDrop: { atMs: NOW_MS - MINUTE_MS, stream: "/web:w/2" } };
+  expect(judgeStatus({ ...CALM, logs }).map(({ kind, subject, what }) => [kind, subject, what])).toEqual([
+    ["logs", "logs", "the logs of 1 containers cannot be stored, that of stream /web:w/1 since 2026-01-01T11:59:00.000Z: no space left on device"],
+    ["logs", "logs of /web:w/2", "log lines were dropped, 3 MiB since the start, the last of stream /web:w/2"],
+  ]);
+  const longAgo = { atMs: NOW_MS - 11 * MINUTE_MS, stream: "/web:w/2" };
+  expect(judgeStatus({ ...CALM, logs: { failing: [], droppedBytes: 3e6, lastDrop: longAgo } })).toEqual([]);
 });
 
 it("the report is ok exactly when nothing is wrong; a daemon that is down, a controller that is stuck and a start under way are problems", () => {

@@ -7,6 +7,7 @@ import type { StatusFacts, TaskFacts } from "./facts.ts";
 const COMING_UP_MS = 60_000;
 /** Ends within this time count as recent. */
 const RECENT_MS = 10 * 60_000;
+const MIB = 1024 * 1024;
 /** So many recent ends are no accident. */
 const KEEPS_FAILING = 3;
 /** The control plane raises its own soft limit to the hard one at its start. */
@@ -14,7 +15,12 @@ const RAISE_FILES = "Raise the hard limit (`LimitNOFILE=` of its unit, or `ulimi
 
 /** What of the things that users run is not as it should be, each with what to do. Pure. */
 export function judgeStatus(facts: StatusFacts): readonly StatusProblem[] {
-  return [...facts.services.flatMap((service) => judgeService(service, facts)), ...judgeLooseTasks(facts), ...judgeTraffic(facts)];
+  return [
+    ...judgeLogs(facts),
+    ...facts.services.flatMap((service) => judgeService(service, facts)),
+    ...judgeLooseTasks(facts),
+    ...judgeTraffic(facts),
+  ];
 }
 
 /** The whole report: the instance's own checks, and what is not well of what it runs. Pure. */
@@ -36,6 +42,25 @@ function problemOfCheck({ name, detail }: StatusReport["checks"][number]): Statu
   }
   const todo = "It is tried again every 30 s. The error names what is in the way; the control plane's log has it in full.";
   return { kind: "controller", subject: `controller ${name}`, what: detail, todo };
+}
+
+/** Containers are not held up by either: what they write waits in files, as much as there is room for. */
+function judgeLogs({ logs, nowMs }: StatusFacts): readonly StatusProblem[] {
+  const problems: StatusProblem[] = [];
+  const [first] = logs.failing;
+  if (first !== undefined) {
+    const since = new Date(first.sinceMs).toISOString();
+    const what = `the logs of ${logs.failing.length} containers cannot be stored, that of stream ${first.stream} since ${since}: ${first.error}`;
+    const todo = "They are tried again; up to 128 MiB of each container's lines wait. Where the disk is full, free some space.";
+    problems.push({ kind: "logs", subject: "logs", what, todo });
+  }
+  if (logs.lastDrop !== undefined && nowMs - logs.lastDrop.atMs < RECENT_MS) {
+    const what = `log lines were dropped, ${Math.ceil(logs.droppedBytes / MIB)} MiB since the start, the last of stream ${logs.lastDrop.stream}`;
+    const todo =
+      "A container writes faster than its log can be stored, or nothing could be stored for long. The stream says where lines are missing.";
+    problems.push({ kind: "logs", subject: `logs of ${logs.lastDrop.stream}`, what, todo });
+  }
+  return problems;
 }
 
 function judgeService(service: ServiceRecord, facts: StatusFacts): readonly StatusProblem[] {
