@@ -1,7 +1,11 @@
 import type { LogConfiguration } from "@aws-sdk/client-ecs";
 import { clientError, notBuilt } from "./errors.ts";
 
-/** Options of the awslogs driver that are acted on. `mode` and `max-buffer-size` are accepted: output goes to a file first, so a container never waits and nothing is lost from memory. */
+/**
+ * Options of the awslogs driver that are acted on. `mode` and `max-buffer-size` are accepted without effect: output goes to a file first, so
+ * that a container never waits, and more may wait there than in any buffer.
+ * Differs: nor does one wait with `mode=blocking`; see docs/adr/0011-logs-wait-in-files.md.
+ */
 const AWSLOGS_OPTIONS: ReadonlySet<string> = new Set([
   "awslogs-group",
   "awslogs-region",
