@@ -113,7 +113,7 @@ class Supervisor implements DaemonSupervisor {
 
   /** What an adopted daemon writes goes on into the same file: it is cut beneath it. */
   async #boundLogs(): Promise<void> {
-    for (const { name, logFile } of [...this.#daemons.values()]) {
+    for (const { name, logFile } of this.#daemons.values()) {
       try {
         if (await boundLog(logFile))
           this.#around.logger.info("a daemon's log was cut; what it was is beside it, as .1", { daemon: name, path: logFile });
