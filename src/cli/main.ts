@@ -6,16 +6,18 @@ import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
 import { env } from "./commands/env.ts";
 import { images } from "./commands/images.ts";
+import { install } from "./commands/install.ts";
 import { logs } from "./commands/logs.ts";
 import { ps } from "./commands/ps.ts";
 import { restart } from "./commands/restart.ts";
 import { status } from "./commands/status.ts";
+import { uninstall } from "./commands/uninstall.ts";
 import { up } from "./commands/up.ts";
 import { createOutput } from "./output.ts";
 import { createSession, DEFAULT_DATA_DIR } from "./session.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- variance: each command has its own options
-const COMMANDS: readonly Command<any>[] = [up, down, restart, status, env, doctor, deploy, ps, logs, images];
+const COMMANDS: readonly Command<any>[] = [up, down, restart, status, env, doctor, deploy, ps, logs, images, install, uninstall];
 
 const output = createOutput();
 

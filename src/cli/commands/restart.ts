@@ -18,6 +18,8 @@ import {
   serves,
   startDetached,
 } from "../start-server.ts";
+import { startUnit } from "../start-unit.ts";
+import { activeUnit } from "../systemd.ts";
 import { endServer } from "./down.ts";
 
 const TIMEOUT_MS = 120_000;
@@ -34,6 +36,8 @@ export const restart: Command<ServerOptions> = {
     const pid = await serverPid(instance);
     if (pid === undefined) {
       session.output.note("The control plane did not run.");
+      const installed = await activeUnit(session.dataDir);
+      if (installed !== undefined && given.length === 0) return startUnit(installed, session).then(() => 0 as const);
       return startDetached(session, command);
     }
     const startedMs = systemClock.steadyMs();
@@ -70,7 +74,8 @@ async function restartUnit(
   session: Session,
   { instance, unit, pid, given }: Served & { readonly unit: string; readonly given: readonly string[] },
 ): Promise<void> {
-  if (given.length > 0) throw new CommandError(`Tidegate is run by ${unit}, which has its flags: change them there, then \`tidegate restart\`.`);
+  if (given.length > 0)
+    throw new CommandError(`Tidegate is run by ${unit}, which has its flags: \`tidegate install\` with the new ones changes them.`);
   session.output.note(`restarting ${unit} …`);
   await runProgram(["systemctl", "restart", unit], { timeoutMs: TIMEOUT_MS });
   await waitForOther(session, { instance, pid, unit });

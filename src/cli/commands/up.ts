@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { holderOfPort } from "../../host/listeners.ts";
-import type { Command } from "../command.ts";
+import { type Command, CommandError } from "../command.ts";
 import { readInstance, serverPid } from "../instance-files.ts";
 import { flagsOf, lastFlags, SERVER_OPTIONS, serverCommand, type ServerOptions, startDetached } from "../start-server.ts";
+import { startUnit } from "../start-unit.ts";
+import { activeUnit } from "../systemd.ts";
 
 const DEFAULT_PORT = 4566;
 
@@ -19,6 +21,13 @@ export const up: Command<ServerOptions & { readonly detach?: boolean }> = {
       return 0;
     }
     const flags = flagsOf(options);
+    const unit = await activeUnit(session.dataDir);
+    if (unit !== undefined) {
+      if (options.detach !== true || flags.length > 0)
+        throw new CommandError(`systemd runs this instance (${unit.name}): \`up --detach\` starts it, \`install\` changes its flags.`, 2);
+      await startUnit(unit, session);
+      return 0;
+    }
     const before = await lastFlags(session.dataDir);
     if (flags.length === 0 && before.length > 0)
       session.output.note(`note: the start before had ${before.join(" ")}; this one has not. \`tidegate restart\` starts as before.`);
