@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { findBuilder } from "../../builder/find-builder.ts";
+import { DEFAULT_CACHE_FOLDER, describeSource, lookForKubernetes } from "../../builder/kubernetes/look.ts";
 import { run as runProgram } from "../../host/run.ts";
 import type { Command } from "../command.ts";
 
@@ -63,6 +64,8 @@ async function examine(): Promise<readonly Finding[]> {
     findings.push({ ...found, ok: true, detail: found.ok ? found.detail : `missing; ${why}` });
   }
   findings.push(await builder());
+  // Only `images seed kubernetes` needs it.
+  findings.push({ name: "kubernetes", ok: true, detail: describeSource(await lookForKubernetes({ cacheFolder: DEFAULT_CACHE_FOLDER })) });
   return findings;
 }
 

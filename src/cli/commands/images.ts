@@ -1,31 +1,62 @@
 import { join } from "node:path";
+import { controlPlaneReference, pushControlPlane } from "../../builder/kubernetes/image.ts";
+import { DEFAULT_CACHE_FOLDER, KUBERNETES_VERSION } from "../../builder/kubernetes/look.ts";
+import { obtainKubernetes } from "../../builder/kubernetes/obtain.ts";
 import { seedNode } from "../../builder/seed/node-image.ts";
 import { systemClock } from "../../core/clock.ts";
 import type { PruneReport } from "../../core/status-report.ts";
 import { inWords } from "../../host/disk-guard.ts";
 import { type Command, CommandError, UsageError } from "../command.ts";
-import { publicImages, registryAccess } from "../deploy/registry-access.ts";
+import { hasManifest, publicImages, registryAccess } from "../deploy/registry-access.ts";
 import { ago } from "../output.ts";
 import { runSteps } from "../progress.ts";
 import type { Session } from "../session.ts";
 
-/** The images of all repositories; or `images seed node`, `images prune`. */
-export const images: Command<{ readonly json?: boolean; readonly force?: boolean }> = {
+interface ImagesOptions {
+  readonly json?: boolean;
+  readonly force?: boolean;
+  readonly kubernetesDir?: string;
+}
+
+/** The images of all repositories; or `images seed node`, `images seed kubernetes`, `images prune`. */
+export const images: Command<ImagesOptions> = {
   usage: "images [action] [what]",
-  summary: "what the registry keeps; `images seed node` makes Node base images without a public registry; `images prune` frees what nothing uses",
+  summary:
+    "what the registry keeps; `images seed node` makes Node base images without a public registry, `images seed kubernetes` the control plane of clusters; `images prune` frees what nothing uses",
   options: [
     ["--json", "as JSON"],
     ["--force", "seed again even if they are there"],
+    ["--kubernetes-dir <folder>", "with `seed kubernetes`: take etcd, kube-apiserver, kube-controller-manager and kube-scheduler from there"],
   ],
   async run({ arguments: [action, what], options, session }) {
     if (action === undefined) return list(session);
     if (action === "prune" && what === undefined) return prune(session);
-    if (action !== "seed" || what !== "node") throw new UsageError("there is `images`, `images seed node` and `images prune`");
-    return seed(session, options.force === true);
+    if (action === "seed" && what === "node") return seedNodeImages(session, options.force === true);
+    if (action === "seed" && what === "kubernetes") return seedKubernetes(session, options);
+    throw new UsageError("there is `images`, `images seed node`, `images seed kubernetes` and `images prune`");
   },
 };
 
-async function seed(session: Session, force: boolean): Promise<void> {
+async function seedKubernetes(session: Session, { force = false, kubernetesDir }: ImagesOptions): Promise<void> {
+  const registry = await registryAccess(session);
+  const wanted = controlPlaneReference(KUBERNETES_VERSION);
+  if (!force && kubernetesDir === undefined && (await hasManifest(registry, wanted)))
+    return session.output.line(`${wanted} is there already (--force makes it anew).`);
+  await runSteps(session.output, [
+    {
+      title: `Kubernetes ${KUBERNETES_VERSION}: etcd and the control plane`,
+      async run(say) {
+        const programs = await obtainKubernetes({ folder: kubernetesDir, cacheFolder: DEFAULT_CACHE_FOLDER, onStep: say });
+        say("pack and push");
+        const createdAt = new Date(systemClock.nowMs()).toISOString();
+        const { reference, digest } = await pushControlPlane(programs, { registry, stateFolder: join(session.dataDir, "builder"), createdAt });
+        return `${reference} (${digest.slice(0, 19)})`;
+      },
+    },
+  ]);
+}
+
+async function seedNodeImages(session: Session, force: boolean): Promise<void> {
   const registry = await registryAccess(session);
   const wanted = `docker.io/library/node:${process.versions.node}-slim`;
   if (!force && (await publicImages(registry)).includes(wanted)) return session.output.line(`${wanted} is there already (--force makes it anew).`);

@@ -22,6 +22,12 @@ export async function publicImages(registry: RegistryAccess): Promise<readonly s
   return names;
 }
 
+/** Whether the registry has this image, named as `<repository>:<tag>`. */
+export async function hasManifest(registry: RegistryAccess, image: string): Promise<boolean> {
+  const colon = image.lastIndexOf(":");
+  return (await get(registry, `${image.slice(0, colon)}/manifests/${image.slice(colon + 1)}`)) !== undefined;
+}
+
 /** The ports an image EXPOSEs, TCP only, in order. */
 export async function exposedPorts(
   registry: RegistryAccess,

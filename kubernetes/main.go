@@ -1,0 +1,47 @@
+// Command tidegate-kubernetes is the upstream Kubernetes control plane and etcd in one binary, unmodified. The name that it is called by, or
+// else its first argument, says which program it is; all other arguments are that program's own. No logic of Tidegate's is in it.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	_ "time/tzdata" // time zones of CronJobs
+
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"          // JSON logs
+	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client-go's metrics
+	_ "k8s.io/component-base/metrics/prometheus/version"  // the version's metric
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+)
+
+var programs = map[string]func(){
+	"etcd":                    func() { etcdmain.Main(os.Args) },
+	"kube-apiserver":          func() { run(apiserver.NewAPIServerCommand()) },
+	"kube-controller-manager": func() { run(controllermanager.NewControllerManagerCommand()) },
+	"kube-scheduler":          func() { run(scheduler.NewSchedulerCommand()) },
+}
+
+func main() {
+	if program, ok := programs[filepath.Base(os.Args[0])]; ok {
+		program()
+		return
+	}
+	if len(os.Args) > 1 {
+		if program, ok := programs[os.Args[1]]; ok {
+			os.Args = os.Args[1:]
+			program()
+			return
+		}
+	}
+	fmt.Fprintln(os.Stderr, "usage: tidegate-kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler [argument...]")
+	os.Exit(2)
+}
+
+func run(command *cobra.Command) {
+	os.Exit(cli.Run(command))
+}

