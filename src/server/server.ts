@@ -8,6 +8,7 @@ import { STATUSES } from "../fargate/records.ts";
 import { createGateway, type Gateway } from "../gateway/gateway.ts";
 import type { InheritedListener, Listener } from "../gateway/listeners.ts";
 import { readTextIfAny, removeDrafts, writeFileAtomically } from "../host/files.ts";
+import { CommitWatch } from "./commit-watch.ts";
 import { healthChecks } from "./health.ts";
 import { checkHost } from "./host-checks.ts";
 import { createHousekeeping } from "./housekeeping.ts";
@@ -41,7 +42,12 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, { ve
   stack.use(await claimInstance(config));
   for (const folder of [config.dataDir, config.runDir]) await removeDrafts(folder);
   const metrics = createMetrics();
-  const rooms = await openRooms(config, toolbox, metrics);
+  const commits = new CommitWatch(toolbox.clock);
+  const observeCommit = (seconds: number): void => {
+    metrics.observeCommit(seconds);
+    commits.observe(seconds);
+  };
+  const rooms = await openRooms(config, toolbox, { observeCommit });
   stack.defer(() => closeRooms(rooms));
   const runner = createControllerRunner({ store: rooms.store, controllers: rooms.controllers, clock: toolbox.clock, logger: toolbox.logger });
   const states = () => [...runner.state(), ...rooms.loadBalancers.states()];
@@ -50,6 +56,7 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, { ve
   const checks = async () => [
     ...healthChecks({ supervisor: rooms.supervisor, controllers: states(), published: rooms.loadBalancers.published(), serving }),
     ...(await checkHost(rooms.disk)),
+    commits.check(),
   ];
   const gateway = createGateway({
     ...toolbox,

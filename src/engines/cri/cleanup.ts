@@ -46,12 +46,18 @@ async function shimSocketsOf(state: string): Promise<readonly string[]> {
   return await Promise.all(addresses.map(async (file) => (await readFile(join(tasks, file), "utf8")).trim().replace(/^unix:\/\//, "")));
 }
 
-/** Our shims are those that report to our containerd's socket. */
-async function killShims(paths: ContainerdPaths, clock: Clock): Promise<void> {
+/** Process ids of our shims: those that report to our containerd's socket. */
+export async function findShims(paths: Pick<ContainerdPaths, "socket">): Promise<readonly number[]> {
+  const found: number[] = [];
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const command = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
-    if (command.some((part) => part.includes("containerd-shim")) && command.includes(paths.socket)) kill(Number(pid));
+    if (command.some((part) => part.includes("containerd-shim")) && command.includes(paths.socket)) found.push(Number(pid));
   }
+  return found;
+}
+
+async function killShims(paths: ContainerdPaths, clock: Clock): Promise<void> {
+  for (const pid of await findShims(paths)) kill(pid);
   await clock.sleep(0);
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { chmod, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, delimiter, dirname, join } from "node:path";
-import type { Daemon, DaemonSupervisor } from "../../contracts/daemon.ts";
+import type { Daemon, DaemonSpec, DaemonSupervisor } from "../../contracts/daemon.ts";
 import type { InstanceConfig } from "../../core/config.ts";
 import type { Logger } from "../../core/logger.ts";
 import { Problem } from "../../core/problem.ts";
@@ -10,6 +10,7 @@ import { run } from "../../host/run.ts";
 import { hasSysResource } from "./capabilities.ts";
 import { CNI_CONFLIST, CNI_LOOPBACK, CNI_STUB, containerdConfig, containerdPaths, registryHostsToml } from "./containerd-config.ts";
 import type { ContainerdPaths, RuntimeHandler } from "./containerd-config.ts";
+import { renewIfDamaged } from "./damaged-metadata.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import type { Rlimit } from "./ulimits.ts";
 
@@ -36,7 +37,7 @@ export interface RunningContainerd {
 
 /**
  * Writes containerd's files and starts it, or adopts the one that runs; restarts it when its configuration changed, which no container
- * notices. @throws Problem `unavailable` when a program is missing or it does not come up.
+ * notices. One whose own database did not survive a power cut begins anew. @throws Problem `unavailable` when a program is missing or it does not come up.
  */
 export async function startContainerd(options: ContainerdOptions): Promise<RunningContainerd> {
   const paths = containerdPaths(options.config);
@@ -49,14 +50,15 @@ export async function startContainerd(options: ContainerdOptions): Promise<Runni
   const mayLowerOomScore = hasSysResource();
   const toml = containerdConfig({ paths, pauseImage: options.pauseImage, mayLowerOomScore, snapshotter, runtimes, baseSpecFile });
   await writeContainerdFiles(paths, toml, options.registryPort);
-  const daemon = await options.supervisor.ensure({
+  const spec: DaemonSpec = {
     name: "containerd",
     command: [containerd, "--config", paths.configFile],
     environment: { TIDEGATE_CONFIG_HASH: createHash("sha256").update(toml).digest("hex").slice(0, 16) },
     logFile: paths.logFile,
     ready: () => answers(options.client),
     readyTimeoutMs: READY_TIMEOUT_MS,
-  });
+  };
+  const daemon = await renewIfDamaged({ paths, logger: options.logger }, () => options.supervisor.ensure(spec));
   return { daemon, paths, runtimeHandlers: runtimes.map((runtime) => runtime.name), snapshotter, ctr };
 }
 

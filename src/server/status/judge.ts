@@ -13,6 +13,9 @@ const KEEPS_FAILING = 3;
 /** The control plane raises its own soft limit to the hard one at its start. */
 const RAISE_FILES = "Raise the hard limit (`LimitNOFILE=` of its unit, or `ulimit -Hn`) and start the control plane again: what runs is untouched.";
 
+const QUICKER_DISK =
+  "What runs is untouched and nothing is lost. See what else writes to the disk that holds the data directory (`iostat -x 1`), or move it to a quicker one.";
+
 /** What of the things that users run is not as it should be, each with what to do. Pure. */
 export function judgeStatus(facts: StatusFacts): readonly StatusProblem[] {
   return [
@@ -32,6 +35,7 @@ export function statusReport(own: Omit<StatusReport, "status" | "problems">, pro
 function problemOfCheck({ name, detail }: StatusReport["checks"][number]): StatusProblem {
   if (name === "start") return { kind: "start", subject: "start", what: detail, todo: "Wait some seconds and ask again." };
   if (name === "disk") return { kind: "disk", subject: "disk", what: detail, todo: DISK_ADVICE };
+  if (name === "database") return { kind: "disk", subject: "database", what: detail, todo: QUICKER_DISK };
   if (name === "open files") return { kind: "open files", subject: "open files", what: detail, todo: RAISE_FILES };
   if (name.startsWith("publish ")) {
     return { kind: "publish", subject: name, what: detail, todo: "`up --publish` says which ports lead where; the check names what is missing." };

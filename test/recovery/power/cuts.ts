@@ -29,7 +29,7 @@ interface Cut {
   readonly lines: readonly string[];
 }
 
-/** Drawn survivals for each moment. */
+/** Drawn survivals for each sync. */
 const DRAWN = full ? 6 : 2;
 /** After so many the picture is clear. */
 const VIOLATIONS = 5;
@@ -101,7 +101,7 @@ function whatHappened(recording: Recording): (cutOff: number) => boolean {
 function survivalsAt(moment: Moment, number: number, position: number): readonly Survival[] {
   const draw = (count: number): readonly Survival[] =>
     Array.from({ length: count }, (_, index) => drawn(randomOf(`cut ${number}`, seed + index), `row ${index}`));
-  if (moment === "after an acknowledgement") return [NOTHING, ...draw(1)];
+  if (moment === "after an acknowledgement" || (moment === "after a sync" && !full)) return [NOTHING, ...draw(1)];
   if (moment === "after a change") return [NOTHING, ...draw(2)];
   return [NOTHING, EVERYTHING, NAMES_ONLY, LENGTHS_ONLY, DATA_ONLY, before(position - 1), ...draw(DRAWN)];
 }
