@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { access, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { full, randomOf, seed } from "../matrix.ts";
+import { randomOf, seed } from "../matrix.ts";
 import { before, DATA_ONLY, drawn, EVERYTHING, LENGTHS_ONLY, NAMES_ONLY, NOTHING, type Disk, type Image, type Survival } from "./disk.ts";
 import { Ledger } from "./ledger.ts";
 import type { Recording } from "./record.ts";
@@ -29,13 +29,14 @@ interface Cut {
   readonly lines: readonly string[];
 }
 
-/** Drawn survivals for each sync. */
-const DRAWN = full ? 6 : 2;
+/** Drawn survivals for each sync: quickly, and thoroughly. */
+const DRAWN = { quick: 2, thorough: 6 };
 /** After so many the picture is clear. */
 const VIOLATIONS = 5;
 
-export async function cutEverywhere(recording: Recording, check: Check): Promise<CutReport> {
-  const { cuts, moments, syncs } = cutsOf(recording);
+/** At each sync and acknowledgement; `thorough`, also after each change, and with more draws. */
+export async function cutEverywhere(recording: Recording, check: Check, { thorough = false } = {}): Promise<CutReport> {
+  const { cuts, moments, syncs } = cutsOf(recording, thorough);
   const work = await mkdtemp(join(await memoryFolder(), "tidegate-power-"));
   const violations: string[] = [];
   let images = 0;
@@ -61,16 +62,16 @@ async function checked(check: Check, folder: string, ledger: Ledger): Promise<re
   }
 }
 
-function cutsOf(recording: Recording): { readonly cuts: readonly Cut[]; readonly moments: number; readonly syncs: number } {
+function cutsOf(recording: Recording, thorough: boolean): { readonly cuts: readonly Cut[]; readonly moments: number; readonly syncs: number } {
   const cuts: Cut[] = [];
   const seen = new Set<string>();
   let moments = 0;
   let syncs = 0;
   const onMoment = (moment: Moment, disk: Disk, lines: readonly string[]): void => {
-    if (moment === "after a change" && !full) return;
+    if (moment === "after a change" && !thorough) return;
     moments++;
     if (moment === "before a sync") syncs++;
-    for (const survival of survivalsAt(moment, moments, disk.position)) {
+    for (const survival of survivalsAt({ moment, number: moments, position: disk.position }, thorough)) {
       const image = disk.image(survival);
       const key = `${lines.length} ${fingerprint(image)}`;
       if (seen.has(key)) continue;
@@ -98,12 +99,15 @@ function whatHappened(recording: Recording): (cutOff: number) => boolean {
 }
 
 /** Around a sync everything that may survive is tried; after an acknowledgement, what must. */
-function survivalsAt(moment: Moment, number: number, position: number): readonly Survival[] {
+function survivalsAt(
+  { moment, number, position }: { readonly moment: Moment; readonly number: number; readonly position: number },
+  thorough: boolean,
+): readonly Survival[] {
   const draw = (count: number): readonly Survival[] =>
     Array.from({ length: count }, (_, index) => drawn(randomOf(`cut ${number}`, seed + index), `row ${index}`));
-  if (moment === "after an acknowledgement" || (moment === "after a sync" && !full)) return [NOTHING, ...draw(1)];
+  if (moment === "after an acknowledgement" || (moment === "after a sync" && !thorough)) return [NOTHING, ...draw(1)];
   if (moment === "after a change") return [NOTHING, ...draw(2)];
-  return [NOTHING, EVERYTHING, NAMES_ONLY, LENGTHS_ONLY, DATA_ONLY, before(position - 1), ...draw(DRAWN)];
+  return [NOTHING, EVERYTHING, NAMES_ONLY, LENGTHS_ONLY, DATA_ONLY, before(position - 1), ...draw(thorough ? DRAWN.thorough : DRAWN.quick)];
 }
 
 function fingerprint(image: Image): string {
