@@ -1,11 +1,11 @@
 /** Starting the server as a process: what `up` and `restart` share. */
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../core/clock.ts";
 import type { KeptInstance } from "../core/config.ts";
-import { readTextIfAny } from "../host/files.ts";
+import { makeFolder, readTextIfAny } from "../host/files.ts";
 import { CommandError } from "./command.ts";
 import { readHealth } from "./health-answer.ts";
 import { readInstance, serverPid } from "./instance-files.ts";
@@ -81,7 +81,7 @@ export function logPathOf(session: Session): string {
 
 /** Starts the server in the background and says where it serves. @throws CommandError with its last words. */
 export async function startDetached(session: Session, [program = "", ...args]: readonly string[]): Promise<0> {
-  mkdirSync(session.dataDir, { recursive: true });
+  await makeFolder(session.dataDir);
   const logPath = logPathOf(session);
   const log = openSync(logPath, "a");
   const child = spawn(program, args, { detached: true, stdio: ["ignore", log, log] });

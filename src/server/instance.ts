@@ -1,10 +1,10 @@
 import { createServer } from "node:net";
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { InstanceConfig, KeptInstance } from "../core/config.ts";
 import { Problem } from "../core/problem.ts";
 import { randomIds } from "../core/ids.ts";
-import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
+import { makeFolder, readTextIfAny, writeFileAtomically } from "../host/files.ts";
 import { announceInstance, oneAtATime, otherInstances, RUN_ROOT } from "./first-start.ts";
 import type { ServerFlags } from "./flags.ts";
 import { INSTANCE_FORMAT, readInstanceFile } from "./instance-file.ts";
@@ -26,7 +26,7 @@ const DEFAULT_REGION = "us-east-1";
  *   a newer Tidegate made it.
  */
 export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Promise<InstanceConfig> {
-  await mkdir(flags.dataDir, { recursive: true, mode: 0o755 });
+  await makeFolder(flags.dataDir, { mode: 0o755 });
   const path = join(flags.dataDir, "instance.json");
   const before = await readKept(path);
   const keep = async (decided: KeptInstance): Promise<KeptInstance> => {
