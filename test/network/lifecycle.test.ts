@@ -139,7 +139,7 @@ test("egress works where the host's firewall drops what is forwarded, and the fi
   // Once only, however often it starts.
   await world.newNetwork();
   await world.network.start();
-  expect((await host("iptables-nft", "-S")).split(`tidegate-${world.instanceId}`).length - 1).toBe(3);
+  expect((await host("iptables-nft", "-S")).split(`tidegate-${world.instanceId}`).length - 1).toBe(4);
   await world.supervisor.stopAll();
   await world.network.removeEverything();
   expect(await host("iptables-nft", "-S")).toBe(firewall);
