@@ -13,6 +13,8 @@ import { randomOf, rounds, seed } from "./matrix.ts";
 
 const MIB = 1024 * 1024;
 const LINES = 100_000;
+/** A third of what is stored of the writer's lines, or a little less. */
+const THIRD = 5.5 * MIB;
 /** 100,000 numbered lines at full speed, lines longer than an event, and one that is written in two halves. */
 const WRITER = [
   `busybox awk 'BEGIN { pad = sprintf("%0150d", 0); for (i = 1; i <= ${LINES}; i++) print "line", i, pad }'`,
@@ -65,6 +67,17 @@ async function bytesUnder(folder: string, part: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
+/** Resolves with the size of the log store as soon as it has so much; looks often, to catch it in the middle. */
+async function stored(atLeastBytes: number): Promise<number> {
+  const untilMs = systemClock.steadyMs() + 60_000;
+  for (;;) {
+    const bytes = await bytesUnder("logs", ".seg");
+    if (bytes >= atLeastBytes) return bytes;
+    if (systemClock.steadyMs() > untilMs) throw new Error(`waited 60 s in vain until ${atLeastBytes} bytes were stored; there are ${bytes}`);
+    await systemClock.sleep(2);
+  }
+}
+
 /** Of the processes that serve this instance: the control plane. */
 async function serverPid(): Promise<number> {
   return (JSON.parse(await readFile(join(instance.runDir, "server.json"), "utf8")) as { pid: number }).pid;
@@ -86,9 +99,7 @@ describe("100,000 lines at full speed, lines of 300 KiB and a line in halves", (
       const taskArn = await stack.start(await stack.define(name, [{ name, command: ["sh", "-c", WRITER] }]));
       const kills: number[] = [];
       for (let kill = 0; kill < 3; kill++) {
-        const atBytes = before + kill * 6 * MIB + random.between(0, 6 * MIB);
-        while ((await bytesUnder("logs", ".seg")) < atBytes) await systemClock.sleep(2);
-        kills.push((await bytesUnder("logs", ".seg")) - before);
+        kills.push((await stored(before + kill * THIRD + random.between(0, THIRD))) - before);
         await instance.kill();
         await instance.up();
       }

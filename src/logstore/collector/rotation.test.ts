@@ -136,6 +136,50 @@ it("goes on with a rotation that was left after the rename, and with files that 
   await expect.poll(files).toEqual(["0.log"]);
 });
 
+it("waits for the lines that the writer still has for the old file when it goes on in a new one", async () => {
+  writeLines(0, 100);
+  writer.holdBack(numbered(100, 103).map((text) => writer.line(text)));
+  const collector = collect(fixture.logStore);
+  await collector.follow(source);
+  await expect.poll(files).toEqual(["0.log", "0.log.00000001"]);
+  writeLines(103, 110);
+  await expect.poll(stored).toHaveLength(110);
+  expect(await stored()).toEqual(numbered(0, 110));
+});
+
+it("does not read again what is stored when it died between storing the first lines of a new file and removing the old one", async () => {
+  writeLines(0, 20);
+  await rename(source.path, `${source.path}.00000001`);
+  await writer.reopen();
+  const { logStore } = fixture;
+  const crossed = Promise.withResolvers<void>();
+  const dying = Object.create(logStore, {
+    createStream: { value: logStore.createStream.bind(logStore) },
+    position: { value: logStore.position.bind(logStore) },
+    append: {
+      value: async (to: typeof scope, batch: LogBatch) => {
+        await logStore.append(to, batch);
+        if (batch.source?.from === undefined || batch.source.from.file === batch.source.to.file) return;
+        crossed.resolve();
+        throw new Problem("unavailable", "died");
+      },
+    },
+  }) as LogStore;
+  const first = collect(dying);
+  await first.follow(source);
+  await expect.poll(stored).toEqual(numbered(0, 20));
+  writeLines(20, 30);
+  await crossed.promise;
+  await first.close();
+  expect(await files()).toEqual(["0.log", "0.log.00000001"]);
+  const second = collect(logStore);
+  await second.follow(source);
+  await expect.poll(files).toEqual(["0.log"]);
+  writeLines(30, 31);
+  await expect.poll(async () => (await stored()).at(-1)).toBe("line 30");
+  expect(await stored()).toEqual(numbered(0, 31));
+});
+
 it("loses and repeats nothing whenever it dies, while lines are cut in pieces and files are rotated beneath", { timeout: 120_000 }, async () => {
   const piece = fc.record({
     text: fc.oneof({ weight: 8, arbitrary: fc.string({ maxLength: 30 }) }, { weight: 1, arbitrary: fc.constant("long".repeat(400)) }),
@@ -165,6 +209,7 @@ it("loses and repeats nothing whenever it dies, while lines are cut in pieces an
           for (let at = 0; at < bytes.length; at += pauseEvery) {
             const chunk = bytes.slice(at, at + pauseEvery);
             writer.write(chunk.slice(0, chunk.length - late).join(""));
+            await systemClock.sleep(2);
             writer.holdBack(chunk.slice(chunk.length - late));
             await systemClock.sleep(3);
           }
