@@ -42,7 +42,7 @@ export interface RunningContainerd {
 export async function startContainerd(options: ContainerdOptions): Promise<RunningContainerd> {
   const paths = containerdPaths(options.config);
   const [containerd, ctr, runtimes] = await Promise.all([program("containerd"), program("ctr"), findRuntimes()]);
-  const snapshotter = (await overlayWorks(options.config.dataDir)) ? "overlayfs" : "native";
+  const snapshotter = (await keptSnapshotter(paths)) ?? ((await overlayWorks(options.config.dataDir)) ? "overlayfs" : "native");
   if (snapshotter === "native") {
     options.logger.warn("overlayfs does not work here: image layers are copied, which costs time and disk", { dataDir: options.config.dataDir });
   }
@@ -130,6 +130,12 @@ async function findProgram(name: string): Promise<string | undefined> {
     if ((await stat(path).catch(() => undefined))?.isFile()) return path;
   }
   return undefined;
+}
+
+/** What images were unpacked with stays: a trial on a full disk would fail, and another snapshotter would not find them. */
+async function keptSnapshotter({ configFile }: ContainerdPaths): Promise<"overlayfs" | "native" | undefined> {
+  const kept = /^snapshotter = "(overlayfs|native)"$/m.exec((await readTextIfAny(configFile)) ?? "")?.[1];
+  return kept === "overlayfs" || kept === "native" ? kept : undefined;
 }
 
 /** Tries one: the data folder's file system may be an overlay itself, or lack what overlayfs needs of an upper layer. */

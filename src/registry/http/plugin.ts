@@ -7,7 +7,7 @@ import type { Caller, Verification } from "../tokens.ts";
 import { isPublic, repositoryOf, routeOf, scopeOf, type Addressing, type Route } from "./address.ts";
 import { handleBlob } from "./blobs.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./discovery.ts";
-import { errorBody, OCI_ERRORS } from "./errors.ts";
+import { errorBody, OCI_ERRORS, type OciError } from "./errors.ts";
 import type { Exchange, Rooms } from "./exchange.ts";
 import { handleManifest } from "./manifests.ts";
 import { handleUpload, handleUploads, uploadHeaders } from "./uploads.ts";
@@ -186,6 +186,11 @@ function decodePath(path: string): string {
   }
 }
 
+/** Clients show the words of 4xx answers alone (distribution, containers/image): who pushes to a full disk is denied, so as to read why. */
+function answerOf({ reason }: RegistryProblem, method: string): OciError {
+  return reason === "disk-full" && !isRead(method) ? { status: 403, code: "DENIED" } : OCI_ERRORS[reason];
+}
+
 async function answerError(
   rooms: Rooms,
   failed: { readonly error: unknown; readonly request: FastifyRequest; readonly reply: FastifyReply },
@@ -193,7 +198,7 @@ async function answerError(
   const { request, reply } = failed;
   const error = diskProblem(failed.error, `${request.method} ${request.url}`);
   if (isRegistryProblem(error)) {
-    const { status, code } = OCI_ERRORS[error.reason];
+    const { status, code } = answerOf(error, request.method);
     if (status >= 500) rooms.logger.warn("registry request failed", { method: request.method, path: request.url, status, err: error.message });
     const detail = error.digests.length === 0 ? undefined : { digests: error.digests };
     return sendJson(reply, status, errorBody(code, error.message, detail));
