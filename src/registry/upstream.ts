@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/problem.ts";
 import { MANIFEST_LIMIT_BYTES, MANIFEST_MEDIA_TYPES } from "./manifest-document.ts";
-import { RegistryProblem } from "./problems.ts";
+import { isRegistryProblem, RegistryProblem } from "./problems.ts";
 
 /** A repository of a public registry. */
 export interface UpstreamRepository {
@@ -23,6 +23,17 @@ interface KeptToken {
 
 const ANSWER_TIMEOUT_MS = 30_000;
 const DEFAULT_TOKEN_SECONDS = 60;
+/** Waits before a blob is gone on with, as long as no byte of it comes. */
+const RESUME_DELAYS_MS = [200, 500, 1000, 2000];
+
+interface Resumable {
+  readonly what: string;
+  readonly registry: string;
+  readonly response: Response;
+  readonly sizeBytes: number | undefined;
+  /** Asks for the blob again, or for a range of it. */
+  readonly get: (range: string) => Promise<Response>;
+}
 
 /** Reads from public registries, anonymously: the Bearer token flow of the distribution specification. */
 export class Upstream {
@@ -51,31 +62,74 @@ export class Upstream {
     return { bytes: Buffer.concat(chunks), mediaType };
   }
 
-  /** A blob as it comes. @throws RegistryProblem `blob-unknown`, `upstream-unreachable`. */
+  /**
+   * A blob as it comes. Where the connection breaks off, the rest is asked for, with back-off as long as nothing comes; the body then ends
+   * with the error. @throws RegistryProblem `blob-unknown`, `upstream-unreachable`.
+   */
   async blob(
     from: UpstreamRepository,
     digest: string,
   ): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly sizeBytes: number | undefined }> {
     const what = `${from.registry}/${from.repository}@${digest}`;
-    const response = await this.#get(from, { path: `blobs/${digest}`, what, unknown: "blob-unknown" });
+    const get = (range?: string): Promise<Response> => this.#get(from, { path: `blobs/${digest}`, what, unknown: "blob-unknown", range });
+    const response = await get();
     const length = response.headers.get("content-length");
-    return {
-      body: response.body ?? emptyBody(),
-      sizeBytes: length === null || response.headers.has("content-encoding") ? undefined : Number(length),
-    };
+    const sizeBytes = length === null || response.headers.has("content-encoding") ? undefined : Number(length);
+    return { body: this.#resumed({ what, registry: from.registry, response, sizeBytes, get }), sizeBytes };
+  }
+
+  async *#resumed({ what, registry, response, sizeBytes, get }: Resumable): AsyncGenerator<Uint8Array> {
+    let received = 0;
+    let failures = 0;
+    let skip = 0;
+    let chunks = chunksOf(response);
+    try {
+      for (;;) {
+        const next = await chunks.next().catch((error: unknown) => error as Error);
+        if (next instanceof Error || (next.done === true && received < (sizeBytes ?? received))) {
+          const words = next instanceof Error ? messageOf(next.cause ?? next) : "it ended early";
+          if (++failures > RESUME_DELAYS_MS.length) throw brokenOff({ what, registry, received, sizeBytes, words });
+          await this.#clock.sleep(RESUME_DELAYS_MS[failures - 1] ?? 0);
+          const rest = await get(`bytes=${received}-`).catch((error: unknown) => {
+            if (!isRegistryProblem(error, "upstream-unreachable")) throw error;
+            return undefined;
+          });
+          // Who does not know ranges sends all again.
+          skip = rest?.status === 206 ? 0 : received;
+          chunks = rest === undefined ? failing(words) : chunksOf(rest);
+          continue;
+        }
+        if (next.done === true) return;
+        const fresh = next.value.subarray(Math.min(skip, next.value.length));
+        skip -= next.value.length - fresh.length;
+        if (fresh.length === 0) continue;
+        received += fresh.length;
+        failures = 0;
+        yield fresh;
+      }
+    } finally {
+      await chunks.return(undefined).catch(() => {});
+    }
   }
 
   async #get(
     from: UpstreamRepository,
-    request: { readonly path: string; readonly what: string; readonly unknown: "manifest-unknown" | "blob-unknown" },
+    request: {
+      readonly path: string;
+      readonly what: string;
+      readonly unknown: "manifest-unknown" | "blob-unknown";
+      readonly range?: string | undefined;
+    },
   ): Promise<Response> {
     const url = `${this.#urlOf(from.registry)}/v2/${from.repository}/${request.path}`;
     const context = `cannot pull ${request.what} from the registry ${from.registry}`;
-    let response = await this.#fetch(url, { ...this.#authorization(from), accept: MANIFEST_MEDIA_TYPES.join(", ") }, context);
+    const range: Readonly<Record<string, string>> = request.range === undefined ? {} : { range: request.range };
+    const headers = { accept: MANIFEST_MEDIA_TYPES.join(", "), ...range };
+    let response = await this.#fetch(url, { ...this.#authorization(from), ...headers }, context);
     if (response.status === 401) {
       await response.body?.cancel();
       await this.#login(from, response.headers.get("www-authenticate") ?? "", context);
-      response = await this.#fetch(url, { ...this.#authorization(from), accept: MANIFEST_MEDIA_TYPES.join(", ") }, context);
+      response = await this.#fetch(url, { ...this.#authorization(from), ...headers }, context);
     }
     if (response.ok) return response;
     const words = (await response.text().catch(() => "")).slice(0, 300).trim();
@@ -128,4 +182,23 @@ function keyOf(from: UpstreamRepository): string {
   return `${from.registry}/${from.repository}`;
 }
 
-async function* emptyBody(): AsyncGenerator<Uint8Array> {}
+async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+  yield* response.body ?? [];
+}
+
+async function* failing(words: string): AsyncGenerator<Uint8Array> {
+  yield await Promise.reject(new Error(words));
+}
+
+function brokenOff(how: {
+  readonly what: string;
+  readonly registry: string;
+  readonly received: number;
+  readonly sizeBytes: number | undefined;
+  readonly words: string;
+}): RegistryProblem {
+  const message =
+    `cannot pull ${how.what} from the registry ${how.registry}: the connection broke off after ${how.received} of ${how.sizeBytes ?? "unknown"} bytes, ` +
+    `and ${RESUME_DELAYS_MS.length} tries to go on from there brought nothing (${how.words}). Nothing of it was kept; the next pull begins anew.`;
+  return new RegistryProblem("upstream-unreachable", message);
+}

@@ -78,11 +78,12 @@ test("a pull that would fill the disk is broken off in words, its space comes ba
 
 test("below the reserve pushes and pulls are refused and status says so, but what is there runs", async () => {
   const unpulled = await defineBig("unpulled", await pushBig("2"));
+  const present = await defineBig("present", stack.image);
   await disk.fill(40 * MIB);
   await expect(pushBig("3")).rejects.toThrow(/the upload to big was refused: the disk that holds .* MiB of .* free/s);
   const task = await stopped(await stack.start(unpulled));
   expect(task.stoppedReason).toMatch(/^CannotPullContainerError: .*the disk that holds/s);
-  await stack.reach(await stack.start("bystander"), "RUNNING");
+  await stack.reach(await stack.start(present), "RUNNING");
   const status = await instance.cli(["status"], { okCodes: [1] });
   expect(status.stdout).toMatch(/BAD +disk +pushes, pulls and builds are refused: the disk that holds .* MiB of 1\.1 GiB free/);
   expect(status.stdout).toContain("tidegate images prune");
