@@ -23,6 +23,7 @@ import { Limiter } from "./limiter.ts";
 import { MetadataRoutes } from "./metadata-routes.ts";
 import { createMetadataServer, type MetadataServer } from "./metadata-server.ts";
 import type { ImageResolver, MetadataRenderer, RoleCredentials } from "./ports.ts";
+import { hostAvailableMiB, SpotReclaim } from "./spot-reclaim.ts";
 import { Prober } from "./prober.ts";
 import { hostProcesses } from "./process-limit.ts";
 import { TAKEN_DOWN } from "./reasons.ts";
@@ -57,8 +58,10 @@ export interface FargateOptions {
   readonly hostMemoryMiB?: number;
   /** How often the host's memory may be promised; default 2. */
   readonly memoryOvercommit?: number;
-  /** Kept for the daemons; default 512. */
+  /** Kept for the daemons; default 512. When less of the host's memory is available, Spot workloads end. */
   readonly reserveMiB?: number;
+  /** MiB; default: the host's, and nothing for the simulated engine, whose workloads take none. */
+  readonly hostMemoryAvailable?: () => Promise<number>;
   /** Ready sandboxes kept for each runtime handler; default 3. */
   readonly warmSandboxes?: number;
   /** Handlers to keep warm before any workload asks; default the runtime's first. */
@@ -123,10 +126,11 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
   const owners = new Map<string, string>();
   const addresses = new AddressBook();
   const limiter = new Limiter(options.launchConcurrency ?? 8);
+  const reserveMiB = options.reserveMiB ?? 512;
   const admission = new Admission({
     hostMemoryMiB: options.hostMemoryMiB ?? Math.floor(totalmem() / 1024 / 1024),
     overcommit: options.memoryOvercommit ?? 2,
-    reserveMiB: options.reserveMiB ?? 512,
+    reserveMiB,
   });
   const { config, runtime, clock, ids, store, network } = options;
   const cache = new RuntimeCache({
@@ -229,6 +233,8 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
       if (source !== undefined) hookSources.push(source);
     }
     pool.start(options.warmHandlers ?? runtimeHandlers.slice(0, 1));
+    const availableMiB = options.hostMemoryAvailable ?? (simulated ? undefined : hostAvailableMiB);
+    if (availableMiB !== undefined) hookSources.push(new SpotReclaim({ store, clock, logger, availableMiB, reserveMiB }));
     return active.map((status) => status.id);
   }
 

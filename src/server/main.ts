@@ -1,6 +1,7 @@
 import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { isProblem, messageOf } from "../core/problem.ts";
+import { protectFromOomKiller } from "../host/oom-score.ts";
 import { readSuccession, SUCCESSION_SIGNAL, writeSuccession } from "../host/succession-file.ts";
 import { chooseCidr } from "../network/pick-cidr.ts";
 import { parseFlags } from "./flags.ts";
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
   ownLog = new OwnLog({ dataDir: config.dataDir, logger });
   await ownLog.look();
   const startedMs = systemClock.steadyMs();
+  const oomScore = protectFromOomKiller();
   const server = await startServer(config, toolbox, { version: VERSION, inherited: heritage?.listeners });
   if (heritage !== undefined) closeUntaken(heritage, server.listeners());
   const { instanceId, dataDir, port, account, region, vpcCidr, engine, auth } = config;
@@ -39,6 +41,7 @@ async function main(): Promise<void> {
     vpcCidr,
     engine,
     auth,
+    oomScore,
     durationMs: Math.round(systemClock.steadyMs() - startedMs),
   });
   if (auth === "iam") logger.info("until the policy engine comes, a valid key may do all");

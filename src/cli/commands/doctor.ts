@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { findBuilder } from "../../builder/find-builder.ts";
 import { DEFAULT_CACHE_FOLDER, describeSource, lookForKubernetes } from "../../builder/kubernetes/look.ts";
+import { mayLowerOomScore } from "../../host/oom-score.ts";
 import { run as runProgram } from "../../host/run.ts";
 import type { Command } from "../command.ts";
 
@@ -54,6 +55,7 @@ async function examine(): Promise<readonly Finding[]> {
     root(),
     await kernel(),
     cgroups(),
+    outOfMemory(),
     await inotify(),
     await openFiles(),
     { name: "node", ok: true, detail: process.version },
@@ -121,6 +123,14 @@ async function openFiles(): Promise<Finding> {
   const hard = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(await readFile("/proc/self/limits", "utf8"))?.[1] ?? Infinity);
   if (hard >= FARGATE_OPEN_FILES) return { name: "open files", ok: true, detail: `up to ${hard}` };
   return { name: "open files", ok: true, detail: `up to ${hard}; containers get no more where Tidegate may not raise it (CAP_SYS_RESOURCE)` };
+}
+
+/** Not having it is no fault: containers go first all the same. */
+function outOfMemory(): Finding {
+  const detail = mayLowerOomScore()
+    ? "containers go first, Tidegate and its daemons last"
+    : "containers go first; Tidegate and its daemons cannot be put last without CAP_SYS_RESOURCE";
+  return { name: "out of memory", ok: true, detail };
 }
 
 async function program(command: string, flag: string, debianPackage: string): Promise<Finding> {

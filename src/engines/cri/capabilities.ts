@@ -1,3 +1,4 @@
+import { mayLowerOomScore } from "../../host/oom-score.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { Problem } from "../../core/problem.ts";
 
@@ -63,10 +64,5 @@ export function apparmorAvailable(): boolean {
   }
 }
 
-const CAP_SYS_RESOURCE = 24n;
-
-/** True when this process may raise hard limits and lower oom scores. */
-export function hasSysResource(): boolean {
-  const line = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"));
-  return line !== null && (BigInt(`0x${line[1]}`) & (1n << CAP_SYS_RESOURCE)) !== 0n;
-}
+/** True when this process may raise hard limits and lower oom scores: one capability allows both. */
+export const hasSysResource = mayLowerOomScore;
