@@ -34,10 +34,12 @@ export interface StartOptions {
   readonly version: string;
   /** Sockets of the process before this one. */
   readonly inherited?: readonly InheritedListener[];
+  /** Told what the server is made of, for tests that reach behind the API. */
+  readonly onRooms?: (rooms: Rooms) => void;
 }
 
 /** Starts an instance: adopts what runs, sweeps what nobody owns, serves. */
-export async function startServer(config: InstanceConfig, toolbox: Toolbox, { version, inherited }: StartOptions): Promise<Server> {
+export async function startServer(config: InstanceConfig, toolbox: Toolbox, { version, inherited, onRooms }: StartOptions): Promise<Server> {
   await using stack = new AsyncDisposableStack();
   stack.use(await claimInstance(config));
   for (const folder of [config.dataDir, config.runDir]) await removeDrafts(folder);
@@ -49,6 +51,7 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, { ve
   };
   const rooms = await openRooms(config, toolbox, { observeCommit });
   stack.defer(() => closeRooms(rooms));
+  onRooms?.(rooms);
   const runner = createControllerRunner({ store: rooms.store, controllers: rooms.controllers, clock: toolbox.clock, logger: toolbox.logger });
   const states = () => [...runner.state(), ...rooms.loadBalancers.states()];
   stack.use(await watchRooms(metrics.registry, { rooms, controllers: states }));

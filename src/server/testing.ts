@@ -3,10 +3,11 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { FakeClock } from "../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import { randomIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
+import type { Rooms } from "./rooms.ts";
 import { startServer, type Server } from "./server.ts";
 
 /** All rooms as `server` ties them, over the simulated engine, in a time that the test moves. Signatures are not checked. */
@@ -20,7 +21,7 @@ export interface SimulatedServer extends AsyncDisposable {
   prepareWeb(): Promise<object>;
 }
 
-export async function startSimulatedServer(clock: FakeClock): Promise<SimulatedServer> {
+export async function startSimulatedServer(clock: Clock, onRooms?: (rooms: Rooms) => void): Promise<SimulatedServer> {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-server-"));
   const config: InstanceConfig = {
     instanceId: randomIds.hex(6),
@@ -37,7 +38,11 @@ export async function startSimulatedServer(clock: FakeClock): Promise<SimulatedS
     manageHosts: false,
     trustHostCa: false,
   };
-  const server: Server = await startServer(config, { clock, ids: randomIds, logger: silentLogger }, { version: "test" });
+  const server: Server = await startServer(
+    config,
+    { clock, ids: randomIds, logger: silentLogger },
+    { version: "test", ...(onRooms !== undefined && { onRooms }) },
+  );
   const url = `http://127.0.0.1:${config.port}`;
   const post = async (headers: Record<string, string>, body: string): Promise<string> => {
     const answer = await fetch(`${url}/`, { method: "POST", headers, body });

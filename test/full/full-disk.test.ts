@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { CreateClusterCommand, DeleteClusterCommand, DescribeServicesCommand, UpdateServiceCommand, CreateServiceCommand } from "@aws-sdk/client-ecs";
 import { CreateRepositoryCommand } from "@aws-sdk/client-ecr";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { startInstance, until, type TestInstance } from "../support/instance.ts";
 import { theProcess } from "../support/kernel.ts";
 import { smallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { createStack, ecrLogin, pushTiny, type Stack } from "../support/stack.ts";
+
+vi.setConfig({ testTimeout: 180_000 });
 
 const MIB = 1024 * 1024;
 const LAYER_MIB = 40;
