@@ -25,8 +25,8 @@ async function brokenRegistry(blob: TestBlob): Promise<BrokenRegistry> {
     const body = blob.bytes.subarray(start);
     response.writeHead(start > 0 ? 206 : 200, { "content-length": body.length });
     const cut = broken.cuts.shift();
-    if (cut === undefined || cut >= body.length) return void response.end(body);
-    response.write(body.subarray(0, cut), () => setImmediate(() => request.socket.resetAndDestroy()));
+    if (cut === undefined || cut >= body.length) response.end(body);
+    else response.write(body.subarray(0, cut), () => setImmediate(() => request.socket.resetAndDestroy()));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   broken.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
