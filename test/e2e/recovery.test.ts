@@ -1,9 +1,4 @@
-import {
-  CreateListenerCommand,
-  CreateLoadBalancerCommand,
-  CreateTargetGroupCommand,
-  DescribeLoadBalancersCommand,
-} from "@aws-sdk/client-elastic-load-balancing-v2";
+import { DescribeLoadBalancersCommand } from "@aws-sdk/client-elastic-load-balancing-v2";
 import {
   CreateServiceCommand,
   DescribeServicesCommand,
@@ -16,10 +11,12 @@ import {
 } from "@aws-sdk/client-ecs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../src/host/run.ts";
+import { constantLoad, more } from "../support/constant-load.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, until, type TestInstance } from "../support/instance.ts";
 import { firstProcesses, nftList, vpcNamespaces } from "../support/kernel.ts";
 import { addressOf, createStack, type Stack } from "../support/stack.ts";
+import { webLoadBalancer } from "../support/web-service.ts";
 
 /** kill -9 of the control plane. What is read: processes with their start times, nftables' sets, the answers that a client got. */
 
@@ -32,53 +29,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => removeWithoutTrace(instance));
-
-interface Load extends AsyncDisposable {
-  readonly failures: readonly string[];
-  answered(): number;
-  /** The distinct answers since the last call. */
-  answers(): ReadonlySet<string>;
-}
-
-/** Four clients that ask without pause, each request on a connection of its own. */
-function constantLoad(url: string): Load {
-  const failures: string[] = [];
-  let answered = 0;
-  let seen = new Set<string>();
-  const ending = new AbortController();
-  const client = async (): Promise<void> => {
-    while (!ending.signal.aborted) {
-      try {
-        const response = await fetch(url, { headers: { connection: "close" }, signal: AbortSignal.timeout(10_000) });
-        const text = await response.text();
-        if (response.status === 200) seen.add(text.trim());
-        else failures.push(`${response.status} ${text.slice(0, 100)}`);
-      } catch (error) {
-        failures.push(`${(error as Error).message}: ${String((error as Error).cause)}`);
-      }
-      answered += 1;
-    }
-  };
-  const clients = Promise.all([client(), client(), client(), client()]);
-  return {
-    failures,
-    answered: () => answered,
-    answers() {
-      const answers = seen;
-      seen = new Set();
-      return answers;
-    },
-    async [Symbol.asyncDispose]() {
-      ending.abort();
-      await clients;
-    },
-  };
-}
-
-async function more(load: Load, count: number): Promise<void> {
-  const before = load.answered();
-  await until(`${count} more requests are answered`, async () => load.answered() >= before + count);
-}
 
 async function tasksOf(options: { readonly serviceName?: string; readonly startedBy?: string }) {
   const { taskArns = [] } = await stack.ecs.send(new ListTasksCommand(options));
@@ -99,29 +49,6 @@ async function lookUpIn(pid: number, name: string): Promise<string> {
   return (await run([...inside, "/bin/busybox", "nslookup", "-type=a", name])).stdout;
 }
 
-async function loadBalancer(group: string): Promise<{ readonly dnsName: string; readonly targetGroupArn: string }> {
-  const { LoadBalancers } = await stack.elb.send(
-    new CreateLoadBalancerCommand({ Name: "web", Subnets: [...stack.subnets], SecurityGroups: [group] }),
-  );
-  const { LoadBalancerArn, DNSName: dnsName = "" } = LoadBalancers?.[0] ?? {};
-  const { TargetGroups } = await stack.elb.send(
-    new CreateTargetGroupCommand({
-      Name: "web",
-      Protocol: "HTTP",
-      Port: 8080,
-      VpcId: stack.vpcId,
-      TargetType: "ip",
-      HealthCheckIntervalSeconds: 5,
-      HealthCheckTimeoutSeconds: 2,
-    }),
-  );
-  const targetGroupArn = TargetGroups?.[0]?.TargetGroupArn ?? "";
-  await stack.elb.send(
-    new CreateListenerCommand({ LoadBalancerArn, Protocol: "HTTP", Port: 80, DefaultActions: [{ Type: "forward", TargetGroupArn: targetGroupArn }] }),
-  );
-  return { dnsName, targetGroupArn };
-}
-
 function servicesStable() {
   return waitUntilServicesStable({ client: stack.ecs, maxWaitTime: 90, minDelay: 1, maxDelay: 2 }, { cluster: "default", services: ["web"] });
 }
@@ -133,7 +60,7 @@ describe("a service behind a load balancer under constant load", () => {
     async () => {
       const group = await stack.group("web", [{ port: 80, fromCidr: "0.0.0.0/0" }]);
       const targets = await stack.group("web-targets", [{ port: 8080, fromGroup: group }]);
-      const { dnsName, targetGroupArn } = await loadBalancer(group);
+      const { dnsName, targetGroupArn } = await webLoadBalancer(stack, group);
       const script =
         "mkdir -p /www; hostname > /www/index.html; (i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done) & exec httpd -f -p 8080 -h /www";
       const taskDefinition = await stack.define("web", [{ name: "web", command: ["sh", "-c", script], portMappings: [{ containerPort: 8080 }] }]);

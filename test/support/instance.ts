@@ -33,11 +33,19 @@ export interface TestInstance {
   remove(): Promise<void>;
 }
 
-/** Starts an instance under a new data folder (or the one that is given), on a free port and a free CIDR. */
-export async function startInstance(flags: readonly string[] = [], options: { readonly dataDir?: string } = {}): Promise<TestInstance> {
-  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "tidegate-test-")));
+export interface WhichInstance {
+  /** The checkout whose Tidegate it is; default this one. */
+  readonly root?: string;
+  /** Default a new one. */
+  readonly dataDir?: string;
+}
+
+/** Starts an instance, under a new data folder unless told, on a free port and a free CIDR. */
+export async function startInstance(flags: readonly string[] = [], which: WhichInstance = {}): Promise<TestInstance> {
+  const root = which.root ?? ROOT;
+  const dataDir = which.dataDir ?? (await mkdtemp(join(tmpdir(), "tidegate-test-")));
   const cli: TestInstance["cli"] = (args, options = {}) =>
-    run([join(ROOT, "tidegate"), "--data-dir", dataDir, ...args], { timeoutMs: options.timeoutMs ?? 300_000, okCodes: options.okCodes ?? [0] });
+    run([join(root, "tidegate"), "--data-dir", dataDir, ...args], { timeoutMs: options.timeoutMs ?? 300_000, okCodes: options.okCodes ?? [0] });
   const up = async (more: readonly string[] = []): Promise<void> => {
     await cli(["up", "--detach", ...flags, ...more]);
   };
