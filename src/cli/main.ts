@@ -1,6 +1,7 @@
 import { Command as Parser, CommanderError } from "commander";
 import { messageOf } from "../core/problem.ts";
 import { type Command, CommandError, UsageError } from "./command.ts";
+import { backup } from "./commands/backup.ts";
 import { deploy } from "./commands/deploy.ts";
 import { doctor } from "./commands/doctor.ts";
 import { down } from "./commands/down.ts";
@@ -10,6 +11,7 @@ import { install } from "./commands/install.ts";
 import { logs } from "./commands/logs.ts";
 import { ps } from "./commands/ps.ts";
 import { restart } from "./commands/restart.ts";
+import { restore } from "./commands/restore.ts";
 import { status } from "./commands/status.ts";
 import { uninstall } from "./commands/uninstall.ts";
 import { up } from "./commands/up.ts";
@@ -17,7 +19,7 @@ import { createOutput } from "./output.ts";
 import { createSession, DEFAULT_DATA_DIR } from "./session.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- variance: each command has its own options
-const COMMANDS: readonly Command<any>[] = [up, down, restart, status, env, doctor, deploy, ps, logs, images, install, uninstall];
+const COMMANDS: readonly Command<any>[] = [up, down, restart, status, env, doctor, deploy, ps, logs, images, install, uninstall, backup, restore];
 
 const output = createOutput();
 

@@ -1,5 +1,7 @@
 /** What is decided at an instance's first start and kept in `<dataDir>/instance.json`. */
 export interface KeptInstance extends Pick<InstanceConfig, "instanceId" | "port" | "account" | "region" | "vpcCidr" | "runDir" | "engine"> {
+  /** Ports that it had before: images named `localhost:<port>/…` then are its own still. */
+  readonly earlierPorts?: readonly number[];
   /** Of the file; a newer one than is known is refused. */
   readonly format: number;
   /** Of the Tidegate that started it last. */
@@ -25,6 +27,8 @@ export interface InstanceConfig {
   readonly runDir: string;
   /** Of the one listener, on 127.0.0.1 and on the VPCs' endpoint addresses. */
   readonly port: number;
+  /** As in {@link KeptInstance}. */
+  readonly earlierPorts?: readonly number[];
   /** Twelve digits. */
   readonly account: string;
   /** Where requests without a region, and the default VPC made at first start, belong. */

@@ -133,18 +133,42 @@ export async function loadSegment(path: string, position: StreamPosition): Promi
       position.nextSequence = sidecar.nextSequence;
       position.lastIngestionMs = sidecar.lastIngestionMs ?? position.lastIngestionMs;
     }
-    for (let wanted = SCAN_BYTES; segment.length < size;) {
-      const length = Math.min(wanted, size - segment.length);
-      const before = segment.length;
-      for (const frame of framesIn(await readExactly(file, before, length), before)) indexFrame(segment, position, frame);
-      if (segment.length > before) wanted = SCAN_BYTES;
-      else if (length === size - before) break;
-      else wanted *= 4;
-    }
+    await scan(file, { size, segment, position });
   } finally {
     await file.close();
   }
   return segment;
+}
+
+/** How many bytes of a segment's file are whole and sound frames, each read and checked, whatever a sidecar says. */
+export async function soundBytes(path: string): Promise<number> {
+  const segment: Segment = { path, length: 0, entries: [] };
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    await scan(file, { size, segment, position: { positions: new Map(), nextSequence: 1, lastIngestionMs: undefined } });
+  } finally {
+    await file.close();
+  }
+  return segment.length;
+}
+
+interface Scan {
+  readonly size: number;
+  readonly segment: Segment;
+  readonly position: StreamPosition;
+}
+
+/** Takes in the frames from the segment's length on, up to the first that is torn. */
+async function scan(file: Readable, { size, segment, position }: Scan): Promise<void> {
+  for (let wanted = SCAN_BYTES; segment.length < size;) {
+    const length = Math.min(wanted, size - segment.length);
+    const before = segment.length;
+    for (const frame of framesIn(await readExactly(file, before, length), before)) indexFrame(segment, position, frame);
+    if (segment.length > before) wanted = SCAN_BYTES;
+    else if (length === size - before) break;
+    else wanted *= 4;
+  }
 }
 
 interface Readable {

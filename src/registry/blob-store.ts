@@ -10,6 +10,7 @@ import type { Ids } from "../core/ids.ts";
 import { DiskGuard } from "../host/disk-guard.ts";
 import { makeFolder, syncFolder } from "../host/files.ts";
 import { FileSink, TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
+import { blobPath } from "./blob-path.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { isDigest } from "./names.ts";
 import { diskProblem, RegistryProblem } from "./problems.ts";
@@ -32,6 +33,7 @@ export interface BlobInfo {
  * its modification time says when it was last touched, which garbage collection goes by.
  */
 export class FileBlobStore implements BlobStore {
+  readonly #root: string;
   readonly #folder: string;
   readonly #temporary: string;
   readonly #clock: Clock;
@@ -40,6 +42,7 @@ export class FileBlobStore implements BlobStore {
   readonly #locks = new KeyedLock();
 
   private constructor(folder: string, { clock, ids, disk }: BlobStoreTools) {
+    this.#root = folder;
     this.#folder = join(folder, "blobs", "sha256");
     this.#temporary = join(folder, "tmp");
     this.#clock = clock;
@@ -167,8 +170,7 @@ export class FileBlobStore implements BlobStore {
 
   #pathOf(digest: string): string {
     if (!isDigest(digest)) throw new RegistryProblem("digest-invalid", `${digest} is not a sha256 digest`);
-    const hex = digest.slice("sha256:".length);
-    return join(this.#folder, hex.slice(0, 2), hex);
+    return join(this.#root, blobPath(digest));
   }
 }
 

@@ -29,6 +29,8 @@ const LAYER_URL_LIFETIME_MS = 60 * MINUTE_MS;
 export interface RegistryConfig extends Scope {
   /** Of the listener; `localhost:<port>` names this registry. */
   readonly port: number;
+  /** `localhost:<port>` of these names it too. */
+  readonly earlierPorts?: readonly number[];
   /** What was written, looked up or mounted within this time is not collected; default 60. */
   readonly garbageGraceMinutes?: number;
   /** Uploads that nothing was added to for this long end; default 24. */
@@ -97,8 +99,8 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
   const tokens = await Tokens.open({ store, clock, ids });
   const upstream = new Upstream({ clock, ...(config.upstreamUrlOf === undefined ? {} : { urlOf: config.upstreamUrlOf }) });
   const pullThrough = new PullThrough({ images, repositories, blobs, upstream, clock, logger, disk });
-  const { account, region, port } = config;
-  const home = { account, region, port };
+  const { account, region, port, earlierPorts = [] } = config;
+  const home = { account, region, port, earlierPorts };
   const rooms: Rooms = { home, repositories, images, uploads, blobs, pullThrough, tokens, clock, logger };
 
   const collector = dailyCollector({

@@ -34,7 +34,10 @@ it("keeps what was decided at the first start, and refuses a flag that contradic
     message: expect.stringContaining("made with engine simulated") as string,
   });
   await expect(start("--region", "eu-west-2")).rejects.toMatchObject({ kind: "conflict" });
-  expect((await start("--port", "4999")).port).toBe(4999);
+  expect(await start("--port", "4999")).toMatchObject({ port: 4999, earlierPorts: [first.port] });
+  expect(await start("--port", "4998")).toMatchObject({ port: 4998, earlierPorts: [first.port, 4999] });
+  expect(await start("--port", "4999")).toMatchObject({ port: 4999, earlierPorts: [first.port, 4998] });
+  expect(await start()).toMatchObject({ port: 4999, earlierPorts: [first.port, 4998] });
 });
 
 it("reads what an older Tidegate kept, says who wrote it last, and refuses what a newer one wrote", async () => {

@@ -47,8 +47,19 @@ export async function openInstance(flags: ServerFlags, pickCidr: PickCidr): Prom
   };
 }
 
+/**
+ * An instance for records that come from another one, which may still be on this host: its own id, and a port that nobody here has; what is
+ * in the records (account, region, network, engine) stays.
+ */
+export async function movedInstance(from: KeptInstance, { port }: { readonly port?: number }): Promise<KeptInstance> {
+  const instanceId = randomIds.hex(6);
+  const taken = new Set((await otherInstances()).map((other) => other.port));
+  const moved = withPort(from, port ?? (await firstFreePort(from.port, taken)));
+  return { ...moved, instanceId, runDir: join(RUN_ROOT, instanceId), format: INSTANCE_FORMAT, tidegateVersion: VERSION };
+}
+
 /** The instance that was made there before, for a teardown; `undefined` when there is none. */
-export async function findInstance(dataDir: string): Promise<InstanceConfig | undefined> {
+export async function findInstance(dataDir: string): Promise<(InstanceConfig & KeptInstance) | undefined> {
   const kept = await readKept(join(dataDir, "instance.json"));
   if (kept === undefined) return undefined;
   return { ...kept, dataDir, auth: "iam", hostPorts: [], publish: [], manageHosts: true, trustHostCa: false };
@@ -98,7 +109,14 @@ function checkAgainst(kept: KeptInstance, flags: ServerFlags): KeptInstance {
       throw new Problem("conflict", `this instance was made with ${name} ${before}; ${value} needs another data directory (--data-dir)`);
     }
   }
-  return flags.port === undefined ? kept : { ...kept, port: flags.port };
+  return withPort(kept, flags.port ?? kept.port);
+}
+
+function withPort(kept: KeptInstance, port: number): KeptInstance {
+  if (port === kept.port) return kept;
+  const earlierPorts = new Set([...(kept.earlierPorts ?? []), kept.port]);
+  earlierPorts.delete(port);
+  return { ...kept, port, earlierPorts: [...earlierPorts] };
 }
 
 async function firstFreePort(from: number, taken: ReadonlySet<number>): Promise<number> {

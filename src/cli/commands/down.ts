@@ -1,11 +1,10 @@
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { spawn } from "node:child_process";
 import { removeBuilderState } from "../../builder/storage.ts";
 import { systemClock } from "../../core/clock.ts";
 import type { KeptInstance } from "../../core/config.ts";
 import { type Command, CommandError } from "../command.ts";
 import { readInstance, serverPid } from "../instance-files.ts";
+import { runServerProgram } from "../server-program.ts";
 import { installedUnit, removeUnit, runsSystemd, systemctl } from "../systemd.ts";
 
 const STOP_TIMEOUT_MS = 60_000;
@@ -40,7 +39,11 @@ export const down: Command<{ readonly all?: boolean; readonly purge?: boolean }>
     if (options.all !== true) return;
     session.output.line("Ending tasks, load balancers, networks and daemons …");
     if (options.purge === true) await removeBuilderState(join(session.dataDir, "builder"));
-    await tearDown(session.dataDir, options.purge === true);
+    await runServerProgram(
+      "teardown",
+      ["--data-dir", session.dataDir, ...(options.purge === true ? ["--purge"] : [])],
+      "the teardown did not come to its end; run it again, it goes on where it stopped",
+    );
     if (options.purge === true && unit !== undefined) await removeUnit(unit);
     session.output.line(
       options.purge === true ? `All is gone, ${session.dataDir} too.` : `All has ended. ${session.dataDir} keeps images, records and logs.`,
@@ -56,16 +59,4 @@ export async function endServer(instance: KeptInstance, pid: number): Promise<vo
     if (systemClock.steadyMs() > untilMs) throw new CommandError(`process ${pid} has not ended within ${STOP_TIMEOUT_MS / 1000} s; its log says why`);
     await systemClock.sleep(100);
   }
-}
-
-function tearDown(dataDir: string, purge: boolean): Promise<void> {
-  const program = fileURLToPath(new URL("../../server/teardown.ts", import.meta.url));
-  const args = [program, "--data-dir", dataDir, ...(purge ? ["--purge"] : [])];
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
-    child.on("error", reject);
-    child.on("close", (code) =>
-      code === 0 ? resolve() : reject(new CommandError(`the teardown ended with ${code}; run it again, it goes on where it stopped`)),
-    );
-  });
 }

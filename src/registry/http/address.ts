@@ -46,6 +46,12 @@ export function routeOf(path: string): Route | undefined {
   }
 }
 
+/** Of this instance: its default account and region, and the ports of `localhost` that mean it. */
+export interface RegistryHome extends Scope {
+  readonly port: number;
+  readonly earlierPorts: readonly number[];
+}
+
 /** How a request named the registry. */
 export interface Addressing {
   /** The Host header. */
@@ -53,8 +59,7 @@ export interface Addressing {
   /** containerd's `?ns=`: the registry host of the image's name, when this instance stands in for it. */
   readonly ns: string | undefined;
   readonly caller: Caller | undefined;
-  /** Of this instance, and its default account and region. */
-  readonly home: Scope & { readonly port: number };
+  readonly home: RegistryHome;
 }
 
 /** The account and region whose repositories the request means; PUBLIC_SCOPE for public registries. */
@@ -64,7 +69,9 @@ export function scopeOf(addressing: Addressing): { readonly scope: Scope; readon
   if (ns === undefined) return { scope: scopeOfEcrHost(host) ?? own };
   const ecr = scopeOfEcrHost(ns);
   if (ecr !== undefined) return { scope: ecr };
-  if (isOwnHost(ns) && (home.port === 0 || !/:\d+$/.test(ns) || ns.endsWith(`:${home.port}`))) return { scope: own };
+  const port = /:(\d+)$/.exec(ns)?.[1];
+  const isHome = home.port === 0 || port === undefined || [home.port, ...home.earlierPorts].includes(Number(port));
+  if (isOwnHost(ns) && isHome) return { scope: own };
   const registry = publicRegistryOf(ns);
   if (registry !== undefined) return { scope: PUBLIC_SCOPE, registry };
   throw new RegistryProblem(

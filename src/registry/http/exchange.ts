@@ -10,11 +10,11 @@ import type { RepositoryRef } from "../names.ts";
 import type { Repositories } from "../repositories.ts";
 import type { Caller, Tokens } from "../tokens.ts";
 import type { Uploads } from "../uploads.ts";
-import type { Addressing } from "./address.ts";
+import type { Addressing, RegistryHome } from "./address.ts";
 
 /** What the handlers work with. */
 export interface Rooms {
-  readonly home: Scope & { readonly port: number };
+  readonly home: RegistryHome;
   readonly repositories: Repositories;
   readonly images: Images;
   readonly uploads: Uploads;

@@ -53,6 +53,19 @@ export function checkDatabase(path: string): DatabaseFacts {
   }
 }
 
+/** Every record, as it is stored. For copies, which nobody changes meanwhile. */
+export function* readRecords(path: string): Generator<{ readonly collection: string; readonly key: string; readonly value: unknown }> {
+  const database = new DatabaseSync(path, { readOnly: true });
+  try {
+    for (const row of database.prepare("SELECT collection, key, value FROM record ORDER BY collection, key").iterate()) {
+      const { collection, key, value } = row as { readonly collection: string; readonly key: string; readonly value: string };
+      yield { collection, key, value: JSON.parse(value) as unknown };
+    }
+  } finally {
+    database.close();
+  }
+}
+
 function using<T>(path: string, work: (database: DatabaseSync) => T): T {
   const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS });
   try {
