@@ -13,13 +13,14 @@ import { ps } from "./commands/ps.ts";
 import { restart } from "./commands/restart.ts";
 import { restore } from "./commands/restore.ts";
 import { status } from "./commands/status.ts";
+import { supportBundle } from "./commands/support-bundle.ts";
 import { uninstall } from "./commands/uninstall.ts";
 import { up } from "./commands/up.ts";
 import { createOutput } from "./output.ts";
 import { createSession, DEFAULT_DATA_DIR } from "./session.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- variance: each command has its own options
-const COMMANDS: readonly Command<any>[] = [up, down, restart, status, env, doctor, deploy, ps, logs, images, install, uninstall, backup, restore];
+const COMMANDS: readonly Command<any>[] = [up, down, restart, status, env, doctor, deploy, ps, logs, images, install, uninstall, backup, restore, supportBundle];
 
 const output = createOutput();
 

@@ -6,6 +6,7 @@ const PROGRAMS = {
   teardown: new URL("../server/teardown.ts", import.meta.url),
   backup: new URL("../server/backup.ts", import.meta.url),
   restore: new URL("../server/restore.ts", import.meta.url),
+  "support-bundle": new URL("../server/support-bundle.ts", import.meta.url),
 };
 
 /** Runs one of `server`'s programs to its end, its output being the command's. @throws CommandError when it fails; it has said why. */

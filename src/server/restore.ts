@@ -4,7 +4,6 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "../core/clock.ts";
 import type { KeptInstance } from "../core/config.ts";
-import { randomIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
 import { messageOf, Problem } from "../core/problem.ts";
 import { writeFileAtomically } from "../host/files.ts";

@@ -1,9 +1,12 @@
-import { copyFile, mkdir, mkdtemp, open, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { DatabaseSync } from "node:sqlite";
+import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CreateLogStreamCommand, GetLogEventsCommand, PutLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
+import { CreateLogStreamCommand, FilterLogEventsCommand, GetLogEventsCommand, PutLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import { DescribeImagesCommand, ECRClient } from "@aws-sdk/client-ecr";
 import { DescribeTasksCommand, ECSClient, ListTasksCommand } from "@aws-sdk/client-ecs";
+import { CreateAccessKeyCommand, CreateUserCommand } from "@aws-sdk/client-iam";
+import { AssumeRoleCommand } from "@aws-sdk/client-sts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
@@ -20,6 +23,8 @@ let restored: TestInstance | undefined;
 let stack: Stack;
 let web: WebService;
 let archive: string;
+/** What a user would not want to send to anybody. */
+const MARKS = { environment: "marked-environment-1f7c", command: "marked-command-90aa", line: "marked-42-line", layer: "marked-layer-77e2" };
 /** The sequence numbers of log events that were acknowledged when the backup began. */
 let acknowledged = 0;
 
@@ -27,7 +32,12 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tidegate-backup-"));
   original = await startInstance();
   stack = await createStack(original);
-  web = await startWebService(stack, { desiredCount: 2 });
+  web = await startWebService(stack, {
+    desiredCount: 2,
+    environment: { PASSWORD: MARKS.environment },
+    // The line is put together only as it is written.
+    script: `: ${MARKS.command}; echo "marked-$((40 + 2))-line";`,
+  });
 });
 
 afterAll(async () => {
@@ -42,10 +52,10 @@ const place = { logGroupName: LOG_GROUP, logStreamName: STREAM };
 /** Writes of every kind, without pause: log events in order, images that share no layer, tags that move. */
 function writes(): AsyncDisposable & { readonly counts: { events: number; images: number } } {
   const counts = { events: 0, images: 0 };
-  let ending = false;
+  const ending = new AbortController();
   const logging = async (): Promise<void> => {
     await stack.logs.send(new CreateLogStreamCommand(place));
-    while (!ending) {
+    while (!ending.signal.aborted) {
       const logEvents = [{ timestamp: Date.now(), message: `number ${counts.events}` }];
       await stack.logs.send(new PutLogEventsCommand({ ...place, logEvents }));
       counts.events++;
@@ -53,7 +63,7 @@ function writes(): AsyncDisposable & { readonly counts: { events: number; images
   };
   const pushing = async (): Promise<void> => {
     const login = await ecrLogin(stack.ecr);
-    while (!ending) {
+    while (!ending.signal.aborted) {
       await pushTiny(`localhost:${original.port}/tiny:moving`, login, { files: { "number.txt": String(counts.images) } });
       counts.images++;
     }
@@ -62,7 +72,7 @@ function writes(): AsyncDisposable & { readonly counts: { events: number; images
   return {
     counts,
     async [Symbol.asyncDispose]() {
-      ending = true;
+      ending.abort();
       await all;
     },
   };
@@ -85,6 +95,58 @@ test("is made while the instance runs and writes go on, and leaves nothing but i
   expect(stdout).toMatch(/: \d+ files, .* MiB, checked\.$/m);
   expect((await stat(archive)).mode & 0o777).toBe(0o600);
   expect(await readdir(join(original.dataDir, "backup-staging"))).toEqual([]);
+});
+
+test("a support bundle holds what a fault is found by, and nothing that was planted as a secret", { timeout: 60_000 }, async () => {
+  await pushTiny(`localhost:${original.port}/tiny:marked`, await ecrLogin(stack.ecr), { files: { "secret.txt": MARKS.layer } });
+  await stack.iam.send(new CreateUserCommand({ UserName: "somebody" }));
+  const { AccessKey } = await stack.iam.send(new CreateAccessKeyCommand({ UserName: "somebody" }));
+  const { Credentials } = await stack.sts.send(new AssumeRoleCommand({ RoleArn: stack.roleArn, RoleSessionName: "session" }));
+  using database = new DatabaseSync(join(original.dataDir, "tidegate.db"), { readOnly: true });
+  const stored = database.prepare("SELECT value FROM record WHERE collection = 'registry.secret'").get() as { value: string };
+  const secrets = {
+    ...MARKS,
+    rootKey: original.environment["AWS_SECRET_ACCESS_KEY"],
+    userKey: AccessKey?.SecretAccessKey,
+    sessionKey: Credentials?.SecretAccessKey,
+    sessionToken: Credentials?.SessionToken,
+    registrySecret: (JSON.parse(stored.value) as { key: string }).key,
+  };
+  const written = await until("the marked line is stored", async () => {
+    const { events } = await stack.logs.send(new FilterLogEventsCommand({ logGroupName: LOG_GROUP, filterPattern: `"${MARKS.line}"` }));
+    return (events ?? []).length > 0 && events;
+  });
+  expect(written[0]?.message).toBe(MARKS.line);
+
+  const file = join(folder, "support.tar.gz");
+  await original.cli(["support-bundle", file]);
+  const into = join(folder, "support");
+  await mkdir(into);
+  await run(["tar", "--extract", "--file", file, "--directory", into, "--strip-components=1"]);
+  const paths = (await readdir(into, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  const texts = new Map(await Promise.all(paths.map(async (path) => [path.slice(into.length + 1), await readFile(path, "utf8")] as const)));
+  const raw = await readFile(file);
+  for (const [what, secret = ""] of Object.entries(secrets)) {
+    expect(secret.length, what).toBeGreaterThan(8);
+    const holders = [...texts].filter(([, text]) => text.includes(secret)).map(([path]) => path);
+    expect(holders, what).toEqual([]);
+    expect(raw.includes(secret), what).toBe(false);
+  }
+  const of = (path: string): string => [...texts].find(([each]) => each.startsWith(path))?.[1] ?? "";
+  expect(of("versions.txt")).toMatch(/^tidegate \d/);
+  expect(JSON.parse(of("status.json"))).toMatchObject({ status: "ok" });
+  expect(of("doctor.json")).toContain("containerd");
+  expect(of("records/ecs.task-definition.jsonl")).toMatch(/"name":"PASSWORD","value":"\(\d+ characters left out\)"/);
+  expect(of("records/ecs.service.jsonl")).toContain("has reached a steady state");
+  expect(of("records/iam.access-key.jsonl")).toMatch(/^\(a record that is left out\)/);
+  expect(of("logs/tidegate.log")).toContain("tidegate serves");
+  expect(of("kernel/vpc-nft.txt")).toContain("table inet tidegate");
+  expect(of("kernel/cgroups.txt")).toContain(`tidegate-${original.instanceId}`);
+  expect(of("haproxy/vpc-")).toContain("frontend");
+  expect(of(`haproxy/${stack.vpcId}-stat.csv`)).toContain("BACKEND");
+  expect(of("metrics.txt")).toContain("tidegate_workloads");
 });
 
 describe("is refused, and nothing is left behind,", () => {
@@ -197,7 +259,7 @@ test("brings back images, logs, services and load balancers; tasks of then are S
   expect(events).toEqual(events.map((_, index) => `number ${index}`));
   const { imageDetails = [] } = await new ECRClient(options).send(new DescribeImagesCommand({ repositoryName: "tiny" }));
   expect(imageDetails.flatMap(({ imageTags }) => imageTags ?? []).toSorted()).toEqual(["1", "moving"]);
-  const login = `${await ecrLogin(new ECRClient(options))}`;
+  const login = await ecrLogin(new ECRClient(options));
   await run([
     "skopeo",
     "copy",

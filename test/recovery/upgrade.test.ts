@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -20,7 +21,9 @@ let stack: Stack;
 
 beforeAll(async () => {
   older = await checkOutOlder();
-  before = instance = await startInstance([], { root: older.root });
+  // Said, since an older one does not see what newer ones that start at the same moment have chosen.
+  const block = `10.${randomInt(100, 200)}.0.0/16`;
+  before = instance = await startInstance(["--port", String(randomInt(20_000, 30_000)), "--vpc-cidr", block], { root: older.root });
   stack = await createStack(instance);
 });
 
