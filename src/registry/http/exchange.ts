@@ -2,7 +2,6 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
-import type { Scope } from "../../core/scope.ts";
 import type { FileBlobStore } from "../blob-store.ts";
 import type { Images } from "../images.ts";
 import type { PullThrough } from "../pull-through.ts";

@@ -4,28 +4,14 @@
 const SECRET_COLLECTIONS = new Set(["iam.access-key", "iam.root-key", "iam.session", "registry.secret", "ecs.run-task-token"]);
 
 /** Members whose text is an identifier, a state, a time, or words of Tidegate's own. */
-const KEPT = new Set([
-  ...[
-    "account",
-    "region",
-    "name",
-    "family",
-    "cluster",
-    "service",
-    "group",
-    "groupName",
-    "arn",
-    "owner",
-    "description",
-    "launchType",
-    "platformVersion",
-  ],
-  ...["status", "state", "desired", "desiredStatus", "health", "phase", "code", "reason", "message", "rolloutState", "rolloutStateReason"],
-  ...["type", "kind", "policy", "protocol", "protocolVersion", "scheme", "targetType", "condition", "origin", "target", "networkMode"],
-  ...["cidr", "cidrIpv4", "ip", "privateIpv4", "publicIpv4", "hostAddress", "vpcAddress", "gatewayIpv4", "macAddress", "dnsName", "privateDnsName"],
-  ...["availabilityZone", "defaultForAz", "destinationCidr", "subnetCidr", "netnsPath", "sandboxName", "cgroupParent", "runtimeHandler"],
-  ...["image", "digest", "imageDigest", "mediaType", "tag", "repository", "cpu", "memory", "containerName", "path", "matcher"],
-]);
+const KEPT = new Set(
+  `account region name family cluster service group groupName arn owner description launchType platformVersion
+   status state desired desiredStatus health phase code reason message rolloutState rolloutStateReason
+   type kind policy protocol protocolVersion scheme targetType condition origin target networkMode
+   cidr cidrIpv4 ip privateIpv4 publicIpv4 hostAddress vpcAddress gatewayIpv4 macAddress dnsName privateDnsName
+   availabilityZone defaultForAz destinationCidr subnetCidr netnsPath sandboxName cgroupParent runtimeHandler
+   image digest imageDigest mediaType tag repository cpu memory containerName path matcher`.split(/\s+/),
+);
 /** Identifiers that open something. */
 const OPENING = new Set(["credentialsId", "accessKeyId"]);
 const IDENTIFIER = /(?:Ids?|Arns?)$/;
