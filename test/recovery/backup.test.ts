@@ -144,7 +144,7 @@ test("a support bundle holds what a fault is found by, and nothing that was plan
   expect(of("logs/tidegate.log")).toContain("tidegate serves");
   expect(of("kernel/vpc-nft.txt")).toContain("table inet tidegate");
   expect(of("kernel/cgroups.txt")).toContain(`tidegate-${original.instanceId}`);
-  expect(of("haproxy/vpc-")).toContain("frontend");
+  expect(of(`haproxy/${stack.vpcId}.cfg`)).toContain("frontend");
   expect(of(`haproxy/${stack.vpcId}-stat.csv`)).toContain("BACKEND");
   expect(of("metrics.txt")).toContain("tidegate_workloads");
 });

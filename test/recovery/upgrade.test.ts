@@ -93,7 +93,11 @@ test(
   "the older one refuses what the newer one wrote, and what runs goes on; its own database lies beside it, whole",
   { timeout: 120_000 },
   async () => {
-    const processes = await firstProcesses(instance.instanceId, "httpd -f");
+    // The one that was stopped has drained by then.
+    const processes = await until("only the service's tasks run", async () => {
+      const found = await firstProcesses(instance.instanceId, "httpd -f");
+      return found.length === 3 && found;
+    });
     await instance.cli(["down"]);
     const refused = await before.cli(["up", "--detach"], { okCodes: [1] });
     expect(refused.stderr).toMatch(/has schema version \d+; this Tidegate knows versions up to 1\. A newer Tidegate wrote it/);
