@@ -1,4 +1,4 @@
-import { copyFile, link, mkdir, readdir, stat, truncate, unlink } from "node:fs/promises";
+import { access, copyFile, link, mkdir, readdir, stat, truncate, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { KeptInstance } from "../../core/config.ts";
 import { Problem } from "../../core/problem.ts";
@@ -18,6 +18,8 @@ export interface StageOptions {
   readonly nowMs: number;
   /** Told what is being done, for people. */
   readonly say: (text: string) => void;
+  /** For tests: what happens between the links and the copy. */
+  readonly beforeCopy?: () => Promise<void>;
 }
 
 const TRIES = 3;
@@ -32,6 +34,7 @@ export async function stageBackup(options: StageOptions): Promise<BackupManifest
   const { staging, instance, nowMs, say } = options;
   await linkAllBlobs(options);
   say("copying the database");
+  await options.beforeCopy?.();
   const facts = await copyDatabaseAndBlobs(options);
   say("copying logs");
   await stageLogs(options);
@@ -88,7 +91,12 @@ async function linkBlob({ dataDir, staging }: StageOptions, digest: string): Pro
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") return true;
-    if (code === "ENOENT") return false;
+    // Collected meanwhile; linked before that, it is there still.
+    if (code === "ENOENT")
+      return access(to).then(
+        () => true,
+        () => false,
+      );
     if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EMLINK") throw error;
     await copyFile(from, to);
     return true;
