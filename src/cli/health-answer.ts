@@ -4,6 +4,7 @@ import type { KeptInstance } from "../core/config.ts";
 export interface HealthAnswer {
   readonly status: "ok" | "unhealthy";
   readonly version: string;
+  readonly instanceId: string;
   /** False while it starts. */
   readonly serving: boolean;
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];

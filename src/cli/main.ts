@@ -20,7 +20,23 @@ import { createOutput } from "./output.ts";
 import { createSession, DEFAULT_DATA_DIR } from "./session.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- variance: each command has its own options
-const COMMANDS: readonly Command<any>[] = [up, down, restart, status, env, doctor, deploy, ps, logs, images, install, uninstall, backup, restore, supportBundle];
+const COMMANDS: readonly Command<any>[] = [
+  up,
+  down,
+  restart,
+  status,
+  env,
+  doctor,
+  deploy,
+  ps,
+  logs,
+  images,
+  install,
+  uninstall,
+  backup,
+  restore,
+  supportBundle,
+];
 
 const output = createOutput();
 

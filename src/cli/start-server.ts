@@ -126,7 +126,9 @@ async function waitUntilServing(session: Session, child: { readonly ended: Promi
 export async function serves(dataDir: string): Promise<boolean> {
   const instance = await readInstance(dataDir);
   if (instance === undefined || (await serverPid(instance)) === undefined) return false;
-  return (await readHealth(instance).catch(() => undefined))?.serving === true;
+  // Another instance may have the port: then ours ends, and says so.
+  const health = await readHealth(instance).catch(() => undefined);
+  return health?.serving === true && health.instanceId === instance.instanceId;
 }
 
 /** How the ports stand that `--publish` named; one that waits for its load balancer is no failure of the start. */

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -46,6 +47,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** Said, so that no other instance takes it between a restore and its start. */
+const port = String(randomInt(20_000, 30_000));
 const STREAM = "numbers";
 const place = { logGroupName: LOG_GROUP, logStreamName: STREAM };
 
@@ -223,10 +226,11 @@ async function flipByte(archivePath: string, member: string): Promise<void> {
 test("becomes a new instance beside the original, which it does not touch", { timeout: 120_000 }, async () => {
   const processes = await firstProcesses(original.instanceId, "httpd -f");
   expect(processes).toHaveLength(2);
-  const dataDir = join(folder, "restored");
+  const dataDir = join(folder, "beside");
   const { stdout } = await restoreInto(dataDir, archive);
   expect(stdout).toMatch(/It is a new instance, [0-9a-f]{6}, on port \d+ \(\d+ is taken here\)/);
   expect(stdout).toMatch(/2 tasks that ran then will be STOPPED/);
+  await restoreInto(dataDir, archive, [0], ["--replace", "--port", port]);
   // The network's block is the original's as long as that is there.
   const up = await run([join(import.meta.dirname, "../../tidegate"), "--data-dir", dataDir, "up", "--detach"], { okCodes: [1], timeoutMs: 120_000 });
   expect(up.stderr).toMatch(new RegExp(`tidegate cannot start: .*${original.vpcCidr.replaceAll(".", "\\.")}`));
@@ -237,6 +241,7 @@ test("becomes a new instance beside the original, which it does not touch", { ti
 test("brings back images, logs, services and load balancers; tasks of then are STOPPED with a reason", { timeout: 180_000 }, async () => {
   const { taskArns: before = [] } = await stack.ecs.send(new ListTasksCommand({ serviceName: "web" }));
   await original.cli(["down", "--all", "--purge"]);
+  await restoreInto(join(folder, "restored"), archive, [0], ["--port", port]);
   restored = await startInstance([], { dataDir: join(folder, "restored") });
   expect(restored.instanceId).not.toBe(original.instanceId);
   const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "", AWS_REGION: region = "" } = restored.environment;
