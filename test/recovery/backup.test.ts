@@ -226,7 +226,7 @@ async function flipByte(archivePath: string, member: string): Promise<void> {
 test("becomes a new instance beside the original, which it does not touch", { timeout: 120_000 }, async () => {
   const processes = await firstProcesses(original.instanceId, "httpd -f");
   expect(processes).toHaveLength(2);
-  const dataDir = join(folder, "beside");
+  const dataDir = join(folder, "restored");
   const { stdout } = await restoreInto(dataDir, archive);
   expect(stdout).toMatch(/It is a new instance, [0-9a-f]{6}, on port \d+ \(\d+ is taken here\)/);
   expect(stdout).toMatch(/2 tasks that ran then will be STOPPED/);
@@ -241,7 +241,6 @@ test("becomes a new instance beside the original, which it does not touch", { ti
 test("brings back images, logs, services and load balancers; tasks of then are STOPPED with a reason", { timeout: 180_000 }, async () => {
   const { taskArns: before = [] } = await stack.ecs.send(new ListTasksCommand({ serviceName: "web" }));
   await original.cli(["down", "--all", "--purge"]);
-  await restoreInto(join(folder, "restored"), archive, [0], ["--port", port]);
   restored = await startInstance([], { dataDir: join(folder, "restored") });
   expect(restored.instanceId).not.toBe(original.instanceId);
   const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "", AWS_REGION: region = "" } = restored.environment;

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import type { WorkloadStatus } from "../../contracts/engine.ts";
 import { PLACEMENTS, STATUSES, WORKLOADS, type WorkloadRecord } from "../../fargate/records.ts";
-import { ENIS, type EniRecord, HOST_CHANGES, VPCS, type VpcRecord } from "../../network/records.ts";
-import { UPLOADS, type UploadRecord } from "../../registry/records.ts";
+import { ENIS, HOST_CHANGES, VPCS } from "../../network/records.ts";
+import { UPLOADS } from "../../registry/records.ts";
 import { createMemoryStore } from "../../store/memory/memory-store.ts";
 import { rehost } from "./rehost.ts";
 
@@ -31,15 +31,15 @@ it("leaves what a reboot leaves, under the new instance's names: nothing that na
     workload("ended", { desired: "STOPPED" }),
     status("ended", "STOPPED"),
     { op: "put", collection: HOST_CHANGES, key: "route/10.0.0.0/16", value: { type: "route", cidr: "10.0.0.0/16" } },
-    { op: "put", collection: UPLOADS, key: "u", value: {} as UploadRecord },
-    { op: "put", collection: VPCS, key: "v", value: { vpcId: "v", link: { cidr: "169.254.180.0/30" } } as VpcRecord },
+    { op: "put", collection: UPLOADS, key: "u", value: {} },
+    { op: "put", collection: VPCS, key: "v", value: { vpcId: "v", link: { cidr: "169.254.180.0/30" } } },
     {
       op: "put",
       collection: ENIS,
       key: "task",
-      value: { eniId: "e1", privateIpv4: "10.0.0.9", netnsPath: "/run/tidegate/aaaaaa/netns/x" } as EniRecord,
+      value: { eniId: "e1", privateIpv4: "10.0.0.9", netnsPath: "/run/tidegate/aaaaaa/netns/x" },
     },
-    { op: "put", collection: ENIS, key: "balancer", value: { eniId: "e2", privateIpv4: "10.0.0.10", local: true } as EniRecord },
+    { op: "put", collection: ENIS, key: "balancer", value: { eniId: "e2", privateIpv4: "10.0.0.10", local: true } },
   ]);
   const move = { fromInstanceId: "aaaaaa", toInstanceId: "bbbbbb", backupAtMs: Date.UTC(2026, 0, 1), nowMs: 99 };
   expect(await rehost(store, move)).toEqual({ tasksLost: 2 });
