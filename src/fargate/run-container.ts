@@ -61,7 +61,11 @@ async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }
     if (!(error instanceof Problem) || signal.aborted) throw error;
     fail(`${doing}: ${messageOf(error)}`);
   }
-  if (id !== undefined) await cache.refreshContainer(id);
+  if (id === undefined) return;
+  await cache.refreshContainer(id);
+  // One that was cut off in its start was removed to make room for this one.
+  const same = cache.containersOf(sandbox.id).filter((each) => each.name === prepared.name && each.attempt === prepared.attempt);
+  for (const replaced of same) if (replaced.id !== id) await cache.refreshContainer(replaced.id);
 }
 
 /** Runs an effect; a failure is said with the error class that ECS has for it, and answers `undefined`. */

@@ -1,13 +1,12 @@
-import { DescribeTasksCommand, ListTasksCommand, RunTaskCommand, StopTaskCommand, type Task, UpdateServiceCommand } from "@aws-sdk/client-ecs";
+import { UpdateServiceCommand } from "@aws-sdk/client-ecs";
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../src/host/run.ts";
-import { until } from "../support/instance.ts";
-import { type ContainerProcess, firstProcesses } from "../support/kernel.ts";
 import { stateDifferences, untilStateAgrees } from "../support/state/instance-state.ts";
 import type { Alteration } from "./support/altered-source.ts";
+import { createStorms, type Storms } from "./support/storms.ts";
 import { createBench, killIn, type Bench, type Phase, type Served } from "./support/bench.ts";
 import { randomOf } from "./matrix.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -17,82 +16,14 @@ import { systemClock } from "../../src/core/clock.ts";
 const PHASE_TIMEOUT_MS = 30 * 60_000;
 
 let bench: Bench;
-let sleeper: string;
+let storms: Storms;
 
 beforeAll(async () => {
   bench = await createBench();
-  sleeper = await bench.stack.define("sleeper", [{ name: "app" }]);
+  storms = await createStorms(bench);
 });
 
 afterAll(() => bench?.[Symbol.asyncDispose]());
-
-/** Each storm's processes have its name in their command. */
-const sleep = (marker: string): string[] => ["sh", "-c", `trap 'exit 0' TERM; while :; do sleep 0.3; : ${marker}-; done`];
-
-function processesOf(startedBy: string): Promise<readonly ContainerProcess[]> {
-  return firstProcesses(bench.instance.instanceId, `${startedBy}-`);
-}
-
-/** Two calls of two tasks each; each that is acknowledged is there from then on. */
-async function storm(startedBy: string): Promise<void> {
-  const { ecs } = bench.stack;
-  const networkConfiguration = bench.stack.network();
-  const overrides = { containerOverrides: [{ name: "app", command: sleep(startedBy) }] };
-  const request = { taskDefinition: sleeper, count: 2, launchType: "FARGATE", startedBy, networkConfiguration, overrides } as const;
-  const call = () =>
-    bench.ledger.acknowledged(
-      `RunTask of ${startedBy}`,
-      () => ecs.send(new RunTaskCommand(request)),
-      async ({ tasks = [] }) => (await describeTasks(tasks.map(({ taskArn = "" }) => taskArn))).length === 2,
-    );
-  await Promise.all([call(), call()]);
-}
-
-async function describeTasks(tasks: readonly string[]): Promise<readonly Task[]> {
-  if (tasks.length === 0) return [];
-  return (await bench.stack.ecs.send(new DescribeTasksCommand({ tasks: [...tasks] }))).tasks ?? [];
-}
-
-async function tasksOf(startedBy: string): Promise<readonly Task[]> {
-  const { ecs } = bench.stack;
-  const lists = await Promise.all(
-    (["RUNNING", "STOPPED"] as const).map((desiredStatus) => ecs.send(new ListTasksCommand({ startedBy, desiredStatus }))),
-  );
-  return describeTasks(lists.flatMap(({ taskArns = [] }) => taskArns));
-}
-
-async function eachRunsOnce(startedBy: string): Promise<void> {
-  await until(`each task of ${startedBy} runs once`, async () => {
-    const tasks = await tasksOf(startedBy);
-    const failed = tasks.find(({ lastStatus }) => lastStatus === "STOPPED");
-    if (failed !== undefined) throw new Error(`${failed.taskArn} stopped: ${failed.stoppedReason} ${failed.containers?.[0]?.reason ?? ""}`);
-    const processes = await processesOf(startedBy);
-    return tasks.every(({ lastStatus }) => lastStatus === "RUNNING") && processes.length === tasks.length;
-  });
-}
-
-async function stopAll(startedBy: string): Promise<void> {
-  await Promise.all(
-    (await tasksOf(startedBy)).map(({ taskArn = "" }) =>
-      bench.ledger.acknowledged(
-        `StopTask of ${taskArn}`,
-        () => bench.stack.ecs.send(new StopTaskCommand({ task: taskArn, reason: "enough" })),
-        async () => (await describeTasks([taskArn]))[0]?.desiredStatus === "STOPPED",
-      ),
-    ),
-  );
-}
-
-async function allEnd(startedBy: string): Promise<void> {
-  await until(`each task of ${startedBy} has ended`, async () => {
-    const left = (await tasksOf(startedBy)).filter(({ lastStatus }) => lastStatus !== "STOPPED");
-    for (const { taskArn, desiredStatus } of left) {
-      // One whose stop was not acknowledged is asked again, as its user would.
-      if (desiredStatus === "RUNNING") await bench.stack.ecs.send(new StopTaskCommand({ task: taskArn, reason: "enough" }));
-    }
-    return left.length === 0 && (await processesOf(startedBy)).length === 0;
-  });
-}
 
 describe("SIGKILL of the control plane under load", () => {
   test("in a launch storm, and as its tasks are stopped", { timeout: PHASE_TIMEOUT_MS }, async () => {
@@ -100,16 +31,16 @@ describe("SIGKILL of the control plane under load", () => {
     const launch: Phase = {
       name: "launch storm",
       windowMs: 1_500,
-      begin: (round) => storm((last = `storm-${round}`)),
-      settle: () => eachRunsOnce(last),
+      begin: (round) => storms.begin((last = `storm-${round}`)),
+      settle: () => storms.eachRunsOnce(last),
     };
     const stop: Phase = {
       name: "stop",
       windowMs: 1_200,
       async begin(round) {
-        await stopAll(`storm-${round}`);
+        await storms.stop(`storm-${round}`);
       },
-      settle: (round) => allEnd(`storm-${round}`),
+      settle: (round) => storms.end(`storm-${round}`),
     };
     // Each storm ends in a stop, so that the two phases take turns; each draws its instants from its own row.
     await killIn(bench, alternating(launch, stop), { part: 8, whole: 100 });
@@ -139,8 +70,8 @@ describe("SIGKILL of the control plane under load", () => {
       windowMs: 400,
       // Something to adopt, to finish and to end: tasks in all states.
       async begin(round) {
-        await stopAll(`start-${round - 1}`);
-        await storm((last = `start-${round}`));
+        await storms.stop(`start-${round - 1}`);
+        await storms.begin((last = `start-${round}`));
       },
       async settle(round) {
         for (let start = 1; start < STARTS; start++) {
@@ -151,13 +82,13 @@ describe("SIGKILL of the control plane under load", () => {
         await bench.plane.kill();
         bench.plane.spawn();
         await bench.plane.serving();
-        await eachRunsOnce(`start-${round}`);
-        await allEnd(`start-${round - 1}`);
+        await storms.eachRunsOnce(`start-${round}`);
+        await storms.end(`start-${round - 1}`);
       },
     };
     await killIn(bench, phase, { part: 2, whole: 13 });
-    await stopAll(last);
-    await allEnd(last);
+    await storms.stop(last);
+    await storms.end(last);
     await untilStateAgrees(bench.instance);
   });
 
@@ -177,9 +108,9 @@ describe("SIGKILL of the control plane under load", () => {
   });
 
   test("is told by the comparison when nothing is swept and nothing queued at the start", { timeout: PHASE_TIMEOUT_MS }, async () => {
-    await storm("forgotten");
-    await eachRunsOnce("forgotten");
-    await stopAll("forgotten");
+    await storms.begin("forgotten");
+    await storms.eachRunsOnce("forgotten");
+    await storms.stop("forgotten");
     await bench.plane.kill();
     bench.plane.spawn(WITHOUT_RECOVERY);
     await bench.plane.serving();

@@ -9,6 +9,7 @@ import { usageOf } from "./cgroup.ts";
 import { CGROUP_ANNOTATION, containerConfig, SANDBOX_ANNOTATION } from "./container-config.ts";
 import { isDeadlineExceeded, isNotFound, problemOf, RpcError } from "./grpc.ts";
 import type { ContainerdClient } from "./grpc.ts";
+import { removingHalfMadeSnapshots } from "./half-made-snapshots.ts";
 import type { ContainerStateName, ContainerStatsMessage, ContainerStatusMessage } from "./messages.ts";
 import type { OomVerdicts } from "./oom.ts";
 import { ignoringNotFound, nanosToMs } from "./sandboxes.ts";
@@ -17,6 +18,8 @@ import { endingStrayTasks } from "./stray-tasks.ts";
 import type { Ulimits } from "./ulimits.ts";
 import { patchRlimits } from "./ulimits.ts";
 
+/** Of a start after a containerd that was killed in the middle of one: its task is there, or its pipes are not. */
+const CUT_OFF = /task \w+: already exists|failed to start io pipe copy/;
 const NAME_RESERVED = /is reserved for/;
 const RESERVED_WAIT_MS = 15_000;
 const STARTING_WAIT_MS = 30_000;
@@ -31,6 +34,8 @@ export interface ContainersOptions {
   readonly ulimits: Ulimits;
   readonly oom: OomVerdicts;
   readonly apparmor: boolean;
+  /** containerd's root folder. */
+  readonly root: string;
 }
 
 /** The containers of one containerd. */
@@ -67,6 +72,9 @@ export class Containers {
       await this.#client.startContainer({ containerId: id });
     } catch (error) {
       if (error instanceof RpcError && /is in CONTAINER_|already in starting state/.test(error.message)) return await this.#waitStarted(id);
+      if (error instanceof RpcError && CUT_OFF.test(error.message)) {
+        throw new Problem("unavailable", `the start of container ${id} was cut off: it has to be created again`, { cause: error });
+      }
       throw startProblem(id, error);
     }
   }
@@ -154,7 +162,7 @@ export class Containers {
     const deadlineMs = this.#clock.steadyMs() + RESERVED_WAIT_MS;
     for (;;) {
       try {
-        return (await create()).containerId;
+        return (await removingHalfMadeSnapshots(this.#options.root, create)).containerId;
       } catch (error) {
         if (!(error instanceof RpcError) || !NAME_RESERVED.test(error.message)) throw createProblem(spec, error);
         const { containers } = await this.#client.listContainers({ filter: { podSandboxId: sandboxId } });
@@ -266,11 +274,16 @@ const STATES: Readonly<Record<ContainerStateName, RuntimeContainer["state"]>> = 
 
 /**
  * containerd takes a start back when its caller goes away, as on a SIGKILL of Tidegate, and leaves a container that counts as failed to start.
- * Nothing ran: it is treated as not there, and made anew when it is asked for again.
+ * Nothing ran: it is treated as not there, and made anew when it is asked for again. So is one whose start was cut off by the end of containerd
+ * itself: of it a task is left that CRI does not know, or CRI knows nothing at all.
  */
 function wasCutOff(status: ContainerStatusMessage): boolean {
-  if (status.state !== "CONTAINER_EXITED" || status.reason !== "StartError" || nanosToMs(status.startedAt) > 0) return false;
-  return /context canceled|context deadline exceeded|signal: killed|exit status 137/.test(status.message);
+  if (nanosToMs(status.startedAt) > 0) return false;
+  if (status.state === "CONTAINER_UNKNOWN") return true;
+  if (status.state !== "CONTAINER_EXITED") return false;
+  // It ended without a start that CRI knew of.
+  if (status.reason !== "StartError") return true;
+  return CUT_OFF.test(status.message) || /context canceled|context deadline exceeded|signal: killed|exit status 137/.test(status.message);
 }
 
 /** `SIGTERM`, `term`, `15`, `SIGRTMIN+3`. @throws Problem `invalid`. */

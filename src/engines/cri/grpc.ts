@@ -14,6 +14,7 @@ import type {
   ContainerStatusMessage,
   CriImage,
   Envelope,
+  Lease,
   NamedImage,
   Nothing,
   PodSandboxConfig,
@@ -28,7 +29,7 @@ export const NAMESPACE = "k8s.io";
 const DEFAULT_DEADLINE_MS = 60_000;
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
-const PROTOS = ["cri", "containers", "tasks", "images", "events", "task-events"];
+const PROTOS = ["cri", "containers", "tasks", "images", "leases", "events", "task-events"];
 const definitions = loadSync(
   PROTOS.map((name) => join(import.meta.dirname, "protos", `${name}.proto`)),
   { longs: String, enums: String, defaults: true, keepCase: false },
@@ -152,6 +153,8 @@ export class ContainerdClient {
   readonly killTask = this.#unary<{ containerId: string; signal: number; all: boolean }, unknown>("containerd.services.tasks.v1.Tasks", "Kill");
   readonly waitTask = this.#unary<{ containerId: string }, { exitStatus: number }>("containerd.services.tasks.v1.Tasks", "Wait");
   readonly deleteTask = this.#unary<{ containerId: string }, unknown>("containerd.services.tasks.v1.Tasks", "Delete");
+  readonly listLeases = this.#unary<Nothing, { leases: readonly Lease[] }>("containerd.services.leases.v1.Leases", "List");
+  readonly deleteLease = this.#unary<{ id: string; sync: boolean }, unknown>("containerd.services.leases.v1.Leases", "Delete");
   readonly publish = this.#unary<{ topic: string; event: AnyMessage }, unknown>("containerd.services.events.v1.Events", "Publish");
 
   /** A stream of events; ends or errors when containerd goes away. */

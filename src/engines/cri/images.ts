@@ -7,6 +7,7 @@ import { DISK_ADVICE, type DiskGuard } from "../../host/disk-guard.ts";
 import { run } from "../../host/run.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import { isNotFound, NAMESPACE, problemOf, RpcError } from "./grpc.ts";
+import { removingHalfMadeSnapshots } from "./half-made-snapshots.ts";
 import type { CriImage } from "./messages.ts";
 import { formatImageReference, parseImageReference } from "./image-reference.ts";
 
@@ -20,6 +21,8 @@ export interface ImagesOptions {
   readonly ctr: { readonly program: string; readonly socket: string; readonly snapshotter: string };
   /** Of the disk that containerd's images are on: a pull ends before it is full. */
   readonly disk: DiskGuard;
+  /** containerd's root folder. */
+  readonly root: string;
   /** Never listed, never removed. */
   readonly pauseImage: string;
 }
@@ -159,7 +162,7 @@ export class Images {
     try {
       const call = { image: { image: name }, ...(request.credentials === undefined ? {} : { auth: request.credentials }) };
       const answer = await this.#options.disk.during(`the pull was stopped`, (signal) =>
-        this.#client.pullImage(call, { deadlineMs: PULL_DEADLINE_MS, signal }),
+        removingHalfMadeSnapshots(this.#options.root, () => this.#client.pullImage(call, { deadlineMs: PULL_DEADLINE_MS, signal })),
       );
       imageId = answer.imageRef;
     } catch (error) {

@@ -143,3 +143,8 @@ export interface NamedImage {
   readonly createdAt: { readonly seconds: string } | null;
   readonly updatedAt: { readonly seconds: string } | null;
 }
+
+export interface Lease {
+  readonly id: string;
+  readonly createdAt: { readonly seconds: string; readonly nanos: number } | null;
+}

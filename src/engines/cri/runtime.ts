@@ -36,6 +36,8 @@ import { writeOciArchive } from "./oci-archive.ts";
 import { OomVerdicts } from "./oom.ts";
 import { pauseImage } from "./pause-image.ts";
 import { Sandboxes } from "./sandboxes.ts";
+import { endOrphans } from "./orphans.ts";
+import { endStaleLeases } from "./stale-leases.ts";
 import { FARGATE_NOFILE, Ulimits } from "./ulimits.ts";
 import type { Ulimit } from "../../contracts/workload.ts";
 
@@ -84,14 +86,14 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
     const containerd = await startContainerd({ config, supervisor, logger, client, registryPort, pauseImage: pause.reference, defaultRlimits });
     const ctr = { program: containerd.ctr, socket: containerd.paths.socket, snapshotter: containerd.snapshotter };
     const disk = options.disk ?? new DiskGuard({ folder: config.dataDir, clock, reserveBytes: 0 });
-    const images = new Images({ client, clock, ctr, disk, pauseImage: pause.reference });
+    const images = new Images({ client, clock, ctr, disk, pauseImage: pause.reference, root: containerd.paths.root });
     const importFolder = join(config.dataDir, "pause-image");
     // Of an import that was killed.
     await rm(importFolder, { recursive: true, force: true });
     if (!(await images.has(pause.reference))) await importPause(images, importFolder, pause);
     const sandboxes = new Sandboxes(client, clock, containerd.paths);
     const oom = new OomVerdicts(join(config.runDir, "oom"));
-    const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor: apparmorAvailable() });
+    const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor: apparmorAvailable(), root: containerd.paths.root });
     const runtime = new Runtime({ ...options, logger, client, containerd, images, sandboxes, containers, oom, ulimits });
     for (const words of ulimits.shortfalls([FARGATE_NOFILE])) logger.warn(`containers get less than on Fargate: ${words}`);
     if (!countsProcesses()) logger.warn("this kernel does not count processes by cgroup: a task that forks without end is bound by nothing");
@@ -139,8 +141,31 @@ class Runtime implements CriRuntime {
       onSubscribed: () => {
         parts.images.forget();
         this.#emit({ type: "resync" });
+        void this.#clearUp();
       },
     });
+  }
+
+  /** What a containerd had under way when it died is nobody's. */
+  async #clearUp(): Promise<void> {
+    const { client, containerd, clock, logger } = this.#parts;
+    try {
+      // It answers other calls a while before CRI's.
+      await this.#until(() =>
+        client.listPodSandbox({}).then(
+          () => true,
+          () => false,
+        ),
+      );
+      const options = { client, clock, paths: containerd.paths, pid: containerd.daemon.pid() };
+      const [leases, orphans] = [await endStaleLeases(client, options), await endOrphans(options)];
+      if (leases + orphans === 0) return;
+      logger.info("containerd was ended in the middle of its work; what that left is removed", { leases, orphans });
+      // What waited for a cgroup to be empty may go on.
+      this.#emit({ type: "resync" });
+    } catch (error) {
+      logger.warn("what an ended containerd had under way could not be removed; its next start tries again", { err: messageOf(error) });
+    }
   }
 
   /** Events first, then the lists that tell which id is what, so that nothing falls between them. */

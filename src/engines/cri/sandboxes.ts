@@ -6,6 +6,7 @@ import { Problem } from "../../core/problem.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
 import { isNotFound, problemOf, RpcError } from "./grpc.ts";
 import type { ContainerdClient } from "./grpc.ts";
+import { removingHalfMadeSnapshots } from "./half-made-snapshots.ts";
 import type { PodSandboxConfig, PodSandboxItem } from "./messages.ts";
 import { endingStrayTasks } from "./stray-tasks.ts";
 
@@ -46,7 +47,8 @@ export class Sandboxes {
     const deadlineMs = this.#clock.steadyMs() + RESERVED_WAIT_MS;
     for (;;) {
       try {
-        const { podSandboxId } = await this.#client.runPodSandbox({ config, runtimeHandler: spec.runtimeHandler });
+        const make = () => this.#client.runPodSandbox({ config, runtimeHandler: spec.runtimeHandler });
+        const { podSandboxId } = await removingHalfMadeSnapshots(this.#paths.root, make);
         await this.#hideHostsFile(podSandboxId);
         return await this.#mustInspect(podSandboxId);
       } catch (error) {

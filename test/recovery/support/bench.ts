@@ -32,11 +32,15 @@ export interface Bench extends AsyncDisposable {
   serve(name: string): Promise<Served>;
   /** What the load's requests failed with so far. */
   failures(): readonly string[];
+  /** Drops the failures of requests that were under way in this time. */
+  forgive(fromMs: number, toMs: number): void;
   stable(service: string): Promise<void>;
   /** Those that no kill may touch. */
   processes(): Promise<readonly ContainerProcess[]>;
   /** Names resolve on the host and inside a task. Needs no control plane. */
   namesResolve(): Promise<void>;
+  /** Waits until the host is as the store says. */
+  stateAgrees(): Promise<void>;
   /** Holds what must hold after each kill, once the control plane serves again; `deeply` compares the host with the store too. */
   check(options?: CompareOptions & { readonly deeply?: boolean }): Promise<void>;
 }
@@ -97,7 +101,7 @@ async function openBench(instance: TestInstance, options: BenchOptions): Promise
   expect(before).toHaveLength(2);
   const steadyPids = new Set(before.map(({ pid }) => pid));
   const inTask = ["nsenter", "--target", String(before[0]?.pid), "--mount", "--net", "--root", "/bin/busybox", "nslookup", "-type=a", steady.dnsName];
-  const failures = (): readonly string[] => loads.flatMap((load) => load.failures);
+  const failures = (): readonly string[] => loads.flatMap((load) => load.failures());
   return {
     instance,
     stack,
@@ -106,8 +110,10 @@ async function openBench(instance: TestInstance, options: BenchOptions): Promise
     steady,
     serve,
     failures,
+    forgive: (fromMs, toMs) => loads.forEach((load) => load.forgive(fromMs, toMs)),
     stable,
     processes,
+    stateAgrees: () => untilStateAgrees(instance),
     async namesResolve() {
       const [address = ""] = (await run(["getent", "ahostsv4", steady.dnsName])).stdout.split(/\s/);
       expect(address).not.toBe("");

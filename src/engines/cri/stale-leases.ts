@@ -1,0 +1,28 @@
+import { uptime } from "node:os";
+import type { Clock } from "../../core/clock.ts";
+import { startTimeOf } from "../../host/process.ts";
+import type { ContainerdClient } from "./grpc.ts";
+import type { Lease } from "./messages.ts";
+
+const TICKS_PER_SECOND = 100;
+
+/**
+ * Ends the leases of what a containerd that died had under way, so that it collects the snapshots and layers they hold; by itself it would
+ * keep them for a day. Answers how many there were.
+ */
+export async function endStaleLeases(
+  client: ContainerdClient,
+  options: { readonly pid: number | undefined; readonly clock: Clock },
+): Promise<number> {
+  const startTicks = options.pid === undefined ? undefined : startTimeOf(options.pid);
+  if (startTicks === undefined) return 0;
+  const runsForMs = uptime() * 1000 - (Number(startTicks) / TICKS_PER_SECOND) * 1000;
+  const stale = staleLeases((await client.listLeases({})).leases, options.clock.nowMs() - runsForMs);
+  for (const { id } of stale) await client.deleteLease({ id, sync: true });
+  return stale.length;
+}
+
+/** Those that are older than the containerd that runs: whoever made them is gone. Pure. */
+export function staleLeases(leases: readonly Lease[], startedAtMs: number): readonly Lease[] {
+  return leases.filter(({ createdAt }) => createdAt !== null && Number(createdAt.seconds) * 1000 + createdAt.nanos / 1e6 < startedAtMs);
+}
