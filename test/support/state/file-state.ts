@@ -15,12 +15,14 @@ interface InstanceFolders {
 
 /** What may lie in the folders themselves; a new room that keeps files there adds its own. */
 const DATA = [
+  "before-upgrade",
   "builder",
   "containerd",
   "containerd-config",
   "credentials.json",
   "haproxy",
   "instance.json",
+  "last-start.json",
   "log",
   "logs",
   "registry",

@@ -16,7 +16,7 @@ import {
   shortId,
 } from "../../../src/network/object-names.ts";
 import { namesOf, parseLocalData } from "../../../src/network/plan-dns.ts";
-import { planVpcTable } from "../../../src/network/plan-filter.ts";
+import { planConnectionLimit, planVpcTable } from "../../../src/network/plan-filter.ts";
 import { localAddresses } from "../../../src/network/plan-links.ts";
 import { unboundControl } from "../../../src/network/unbound-control.ts";
 import { isActive, type ActiveVpc, type VpcFacts } from "../../../src/network/vpc-facts.ts";
@@ -67,7 +67,7 @@ export async function expectedNetwork(store: Store, instance: InstanceNetwork): 
     for (const eni of facts.enis.filter(({ local, netnsPath }) => !local && netnsPath !== undefined)) {
       must.push(`${vpcId} link ${eniLinkName(eni.eniId)}`, `${vpcId} route ${eni.privateIpv4} dev ${eniLinkName(eni.eniId)}`);
     }
-    must.push(...(await nftList({ text: planVpcTable(facts) })).map((line) => `${vpcId} ${line}`));
+    must.push(...(await nftList({ text: planVpcTable(facts) + planConnectionLimit() })).map((line) => `${vpcId} ${line}`));
     for (const [name, addresses] of namesOf(vpc, facts.enis, model.names.all())) must.push(`${vpcId} name ${name} ${addresses.join()}`);
   }
   for (const { records, host } of model.names.all()) {

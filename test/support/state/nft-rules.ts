@@ -7,6 +7,9 @@ interface NftObject {
   readonly rule?: { readonly chain: string; readonly expr: readonly unknown[]; readonly comment?: string };
 }
 
+/** Elements that packets add by themselves. */
+const DYNAMIC_SETS = new Set(["opened"]);
+
 /**
  * Sets with their elements, chains, and rules in the order of their chain, one line each, of the VPCs' table: as it is in a namespace, or as
  * the kernel would list `text` if it were loaded.
@@ -20,7 +23,7 @@ export async function nftList(source: { readonly netns: string } | { readonly te
   const { nftables } = JSON.parse(stdout) as { readonly nftables: readonly NftObject[] };
   const numbers = new Map<string, number>();
   return nftables.flatMap(({ set, chain, rule }) => {
-    if (set !== undefined) return [`set ${set.name} { ${[...(set.elem ?? [])].toSorted().join(" ")} }`];
+    if (set !== undefined) return [`set ${set.name} { ${(DYNAMIC_SETS.has(set.name) ? [] : [...(set.elem ?? [])]).toSorted().join(" ")} }`];
     if (chain !== undefined) return [`chain ${chain.name} ${chain.hook ?? ""} ${chain.prio ?? ""} ${chain.policy ?? ""}`.trimEnd()];
     if (rule === undefined) return [];
     const number = numbers.get(rule.chain) ?? 0;
