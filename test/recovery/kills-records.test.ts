@@ -1,7 +1,8 @@
+import { CreateLogStreamCommand, GetLogEventsCommand, PutLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import { BatchDeleteImageCommand, CreateRepositoryCommand, DescribeImagesCommand } from "@aws-sdk/client-ecr";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../support/instance.ts";
-import { ecrLogin } from "../support/stack.ts";
+import { ecrLogin, LOG_GROUP, taskIdOf } from "../support/stack.ts";
 import { untilStateAgrees } from "../support/state/instance-state.ts";
 import { randomOf } from "./matrix.ts";
 import type { Alteration } from "./support/altered-source.ts";
@@ -53,6 +54,17 @@ async function pushOn(repository: string, tags: string, entered: (tag: string, d
 function holdImage(repository: string, tag: string, digest: string): Promise<unknown> {
   const holds = async (): Promise<boolean> => (await registry.verifyImage(repository, tag)).digest === digest;
   return bench.ledger.acknowledged(`image ${tag}`, async () => digest, holds);
+}
+
+async function linesOf(stream: string): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (let token: string | undefined; ;) {
+    const place = { logGroupName: LOG_GROUP, logStreamName: stream, startFromHead: true };
+    const { events = [], nextForwardToken } = await bench.stack.logs.send(new GetLogEventsCommand({ ...place, ...(token && { nextToken: token }) }));
+    if (events.length === 0) return lines;
+    lines.push(...events.map(({ message = "" }) => message));
+    token = nextForwardToken;
+  }
 }
 
 describe("SIGKILL of the control plane under load", () => {
@@ -162,10 +174,51 @@ describe("SIGKILL of the control plane under load", () => {
     );
     bench.ledger.clear();
   });
+
+  test("in a log flood: each line once, in order, and each acknowledged event", { timeout: PHASE_TIMEOUT_MS }, async () => {
+    const { stack, ledger } = bench;
+    const LINES = 20_000;
+    const taskDefinition = await stack.define("flood", [{ name: "app", command: ["sh", "-c", `sleep 0.3; seq 1 ${LINES}; sleep 1`] }]);
+    await stack.logs.send(new CreateLogStreamCommand({ logGroupName: LOG_GROUP, logStreamName: "put" }));
+    let taskArn: string | undefined;
+    const put = async (round: number): Promise<void> => {
+      for (let number = 0; number < 100; number++) {
+        const message = `put-${round}-${number}`;
+        const logEvents = [{ timestamp: Date.now(), message }];
+        const request = new PutLogEventsCommand({ logGroupName: LOG_GROUP, logStreamName: "put", logEvents });
+        const holds = async (): Promise<boolean> => (await linesOf("put")).filter((line) => line === message).length === 1;
+        if ((await ledger.acknowledged(message, () => stack.logs.send(request), holds)) === undefined) return;
+      }
+    };
+    await killIn(bench, {
+      name: "log flood",
+      windowMs: 1_500,
+      async begin(round) {
+        taskArn = await stack.start(taskDefinition);
+        await put(round);
+      },
+      async settle() {
+        if (taskArn === undefined) return;
+        await stack.reach(taskArn, "STOPPED");
+        const lines = await linesOf(`test/app/${taskIdOf(taskArn)}`);
+        expect(disorder(lines, LINES)).toBe("none");
+        expect(await ledger.lost()).toEqual([]);
+        ledger.clear();
+        taskArn = undefined;
+      },
+    });
+  });
 });
 
 /** False for "there is no such thing", which each service says in words of its own. */
 function notFound(error: Error): false {
   if (/not ?(be )?found|does not exist|NoSuchEntity|Unable to describe|MISSING/i.test(`${error.name} ${error.message}`)) return false;
   throw error;
+}
+
+/** Where numbered lines are not each once and in order, in words. */
+function disorder(lines: readonly string[], count: number): string {
+  const at = lines.findIndex((line, index) => line !== String(index + 1));
+  if (at >= 0) return `after line ${at} comes ${lines.slice(at, at + 3).join(", ")}; ${lines.length} lines in all`;
+  return lines.length === count ? "none" : `${lines.length} lines`;
 }
