@@ -43,7 +43,7 @@ function write(streamId: string): Promise<void> {
 const position = (streamId: string): Promise<number> => streams.use(streamId, async (file) => (await file.position("task"))?.offset ?? 0);
 
 /** Files are closed for real: time stands still until the look that began has ended. */
-const emptied = (size: number): Promise<void> => expect.poll(() => streams.size).toBe(size);
+const emptied = (size: number): Promise<void> => expect.poll(() => streams.size, { timeout: 30_000 }).toBe(size);
 
 test("a thousand streams, a task each, leave the memory when their tasks have ended; the one that goes on stays; all can be read and go on", async () => {
   const names = Array.from({ length: 1_000 }, (_, index) => `task-${index}`);
