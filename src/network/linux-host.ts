@@ -1,4 +1,5 @@
 /** The host's side of the network: veths, routes, our table, kernel settings, other people's firewalls. Remembers what it changes. */
+import { existsSync } from "node:fs";
 import { readFile, rmdir } from "node:fs/promises";
 import type { Store } from "../contracts/store.ts";
 import type { Logger } from "../core/logger.ts";
@@ -48,6 +49,7 @@ interface IpRoute {
   readonly type?: string;
 }
 
+const NETNS_FOLDER_MADE: ChangedSetting = { path: NETNS_FOLDER, before: "absent" };
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const HOST_TABLES = new RegExp(`^table inet (${hostTable("\\w+")})$`, "gm");
 
@@ -194,7 +196,7 @@ export class LinuxHost {
 
   async #changedSettings(): Promise<readonly ChangedSetting[]> {
     const changes = await this.#options.store.list(HOST_CHANGES);
-    return changes.flatMap(({ value }) => (value.type === "sysctl" ? [value] : []));
+    return changes.flatMap(({ value }) => (value.type === "sysctl" ? [value] : value.type === "netns-folder" ? [NETNS_FOLDER_MADE] : []));
   }
 
   /** What the other instances on this host say in their tables. */
@@ -289,8 +291,10 @@ export class LinuxHost {
     await store.transact([{ op: "put", collection: HOST_CHANGES, key: scoped, value: change }]);
   }
 
+  /** To be called before the first namespace is made. Where another instance has made the folder, the last of both removes it. */
   async rememberNetnsFolder(): Promise<void> {
-    await this.#remember("netns-folder", { type: "netns-folder" });
+    const made = !existsSync(NETNS_FOLDER) || (await this.#changedByOthers()).some(({ path }) => path === NETNS_FOLDER);
+    if (made) await this.#remember("netns-folder", { type: "netns-folder" });
   }
 
   /** Removes the routes of blocks that no VPC has any more. */

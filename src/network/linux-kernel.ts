@@ -10,7 +10,7 @@ import { describeHolder } from "../host/listeners.ts";
 import { planPorts } from "./host-ports.ts";
 import type { Kernel } from "./kernel.ts";
 import { LinuxHost } from "./linux-host.ts";
-import { NETNS_FOLDER, eniLinkName, hostLinkName, hostLinkPrefix, netnsName, netnsPath } from "./object-names.ts";
+import { eniLinkName, hostLinkName, hostLinkPrefix, netnsName, netnsPath } from "./object-names.ts";
 import { formatCidr, parseCidr, subBlock, tryParseCidr } from "./cidr.ts";
 import { holderOf, usedBlocks } from "./pick-cidr.ts";
 import type { HostFacts } from "./plan-host.ts";
@@ -224,7 +224,7 @@ class LinuxKernel implements Kernel {
   async #ensureNamespace(vpcId: string): Promise<void> {
     const name = netnsName(this.#options.instanceId, vpcId);
     if ((await this.#host.namespaces()).includes(name)) return;
-    if (!existsSync(NETNS_FOLDER)) await this.#host.rememberNetnsFolder();
+    await this.#host.rememberNetnsFolder();
     await run(["ip", "netns", "add", name]);
   }
 

@@ -16,7 +16,7 @@ export interface HostFacts {
 }
 
 export interface ChangedSetting {
-  /** Under /proc/sys/net. */
+  /** Under /proc/sys/net, or the folder of namespaces, which was `absent`. */
   readonly path: string;
   /** Its value before any instance changed it. */
   readonly before: string;

@@ -38,9 +38,12 @@ const MONITORS: readonly Monitor[] = [
   { command: ["ip", "-4", "monitor", "route"], isNews: isRouteNews },
 ];
 
-/** Lines that begin with a hash say who made the change before. */
+/**
+ * What somebody else has changed, and the end of a table of ours, which a flush brings; it is also the first half of our own changes, after
+ * which there is nothing to mend. Lines that begin with a hash say who made the change before.
+ */
 export function isRuleNews(line: string): boolean {
-  return line.trim() !== "" && !line.startsWith("#") && !line.includes("tidegate");
+  return line.trim() !== "" && !line.startsWith("#") && (!line.includes("tidegate") || line.startsWith("delete table "));
 }
 
 export function isRouteNews(line: string): boolean {

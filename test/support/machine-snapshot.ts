@@ -2,7 +2,7 @@
 import type { Machine } from "./machine.ts";
 
 /**
- * Rules, kernel settings, links, addresses, routes, mounts, cgroups, processes, and files with their content. Counters, pids, link-local
+ * Rules, kernel settings, links, addresses, routes, mounts, cgroups, processes, and files, the smaller ones with their content. Counters, pids, link-local
  * addresses and what lies under a path of `except` are left out.
  */
 export async function snapshotOf(machine: Machine, { except = [] }: { readonly except?: readonly string[] } = {}): Promise<readonly string[]> {
@@ -23,6 +23,6 @@ findmnt --noheadings --raw --output TARGET,FSTYPE | sort | say mount
 find /sys/fs/cgroup -type d | sort | say cgroup
 ps -eo args= | grep -v '^ps \\|^bash -ec\\|^sort\\|^sed \\|^grep \\|^say\\|^setpriv\\|defunct' | sort | say process
 find /etc /opt /run /var/lib -xdev \\( -type d -printf '%p %M %u:%g\\n' -o -type l -printf '%p -> %l\\n' -o ! -type f -printf '%p %M %u:%g\\n' \\) | sort | say file
-find /etc /opt /run /var/lib -xdev -type f -printf '%p\\0' | sort -z | xargs -0 stat --printf '%n %A %U:%G %s\\n' | say file
-find /etc /opt /run /var/lib -xdev -type f -print0 | sort -z | xargs -0 sha256sum | say content
+find /etc /opt /run /var/lib -xdev -type f -printf '%p %M %u:%g %s\\n' | sort | say file
+find /etc /opt /run /var/lib -xdev -type f -size -1024k -print0 | sort -z | xargs -0 sha256sum | say content
 `;
