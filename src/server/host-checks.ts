@@ -23,8 +23,15 @@ async function checkDisk(disk: DiskGuard): Promise<HostCheck> {
 }
 
 async function checkDescriptors(): Promise<HostCheck> {
-  const [open, limits] = await Promise.all([readdir("/proc/self/fd"), readFile("/proc/self/limits", "utf8")]);
-  const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
-  const ok = open.length < limit * WORRYING_SHARE;
-  return { name: "open files", ok, detail: `${open.length} of ${limit} descriptors in use${ok ? "" : ": more connections will be refused"}` };
+  const name = "open files";
+  try {
+    const [open, limits] = await Promise.all([readdir("/proc/self/fd"), readFile("/proc/self/limits", "utf8")]);
+    const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
+    const ok = open.length < limit * WORRYING_SHARE;
+    return { name, ok, detail: `${open.length} of ${limit} descriptors in use${ok ? "" : ": more connections will be refused"}` };
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code !== "EMFILE" && code !== "ENFILE") throw error;
+    return { name, ok: false, detail: `no descriptor is left (${code}): connections are refused` };
+  }
 }
