@@ -48,7 +48,7 @@ async function restore(options: RestoreOptions): Promise<void> {
     await putInPlace(options, staging, instance);
     process.stdout.write(
       `Restored into ${dataDir}: ${manifest.files.length} files, checked. It is a new instance, ${instance.instanceId}, on port ${instance.port}` +
-        `${instance.port === manifest.instance.port ? "" : ` (${manifest.instance.port} is taken here)`}.\n` +
+        `${options.port !== undefined || instance.port === manifest.instance.port ? "" : ` (${manifest.instance.port} is taken here)`}.\n` +
         `${tasksLost} tasks that ran then will be STOPPED; services start new ones. \`tidegate --data-dir ${dataDir} up --detach\` starts it.\n`,
     );
   } finally {
