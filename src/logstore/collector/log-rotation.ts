@@ -2,7 +2,7 @@ import { rename, rm } from "node:fs/promises";
 import type { LogSource, LogWriters } from "../../contracts/log-store.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
-import { listLogFiles, nextRotatedPath, type LogFile } from "./log-files.ts";
+import { listLogFiles, nextRotatedPath, statLogFile, type LogFile } from "./log-files.ts";
 
 export interface LogLimits {
   /** A log file that has reached this is rotated away. */
@@ -35,6 +35,8 @@ export class LogRotation {
   readonly #options: LogRotationOptions;
   #looking: Promise<void> | undefined;
   #lookedAtMs = -Infinity;
+  /** Whether there were rotated files at the last look; so it is taken to be before the first. */
+  #rotated = true;
 
   constructor(options: LogRotationOptions) {
     this.#options = options;
@@ -59,6 +61,9 @@ export class LogRotation {
 
   async #look(): Promise<void> {
     const { source, writers, limits } = this.#options;
+    // The usual case, which comes with most lines that are written, costs one look.
+    const size = (await statLogFile(source.path))?.sizeBytes ?? Infinity;
+    if (!this.#rotated && size < limits.rotateBytes) return;
     const files = await listLogFiles(source.path);
     const current = files.find((file) => file.path === source.path);
     const rotated = files.filter((file) => file !== current);
@@ -70,6 +75,7 @@ export class LogRotation {
     } else if (current === undefined && rotated.length > 0) {
       await writers.reopen(source.id);
     }
+    this.#rotated = rotated.length > 0;
     await this.#bound(rotated);
   }
 

@@ -4,7 +4,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { isProblem } from "../../core/problem.ts";
 import { CriParser, type Progress } from "./cri-parser.ts";
-import { headerBefore, identityOf, listLogFiles, openLogFile, type LogFile } from "./log-files.ts";
+import { headerBefore, identityOf, listLogFiles, openLogFile, statLogFile, type LogFile } from "./log-files.ts";
 import type { Turns } from "./turns.ts";
 
 const BATCH_EVENTS = 10_000;
@@ -142,6 +142,8 @@ export class LogTail {
 
   /** The next file, once it has a line. */
   async #successorOf(file: OpenFile): Promise<OpenFile | undefined> {
+    const current = await statLogFile(this.#options.source.path);
+    if (current?.inode === file.inode && current.device === file.device) return undefined;
     return this.#openWhere((identity) => identity !== file.identity, file);
   }
 
