@@ -12,12 +12,11 @@ export function usableAddresses(subnetCidr: string): number {
 
 /**
  * The first free address after `after`, going round, so that an address that was given back is the last to come again.
- * `undefined` when the subnet is full.
+ * `undefined` when the subnet is full. `used` may hold addresses of other subnets.
  */
 export function nextFreeAddress(subnetCidr: string, used: ReadonlySet<string>, after: string | undefined): string | undefined {
   const { base } = parseCidr(subnetCidr);
   const count = usableAddresses(subnetCidr);
-  if (used.size >= count) return undefined;
   const first = base + RESERVED_LOW;
   const start = after === undefined ? 0 : Math.max(0, (parseIpv4(after) ?? first) + 1 - first);
   for (let step = 0; step < count; step++) {

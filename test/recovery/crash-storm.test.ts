@@ -6,7 +6,7 @@ import { startSimulatedServer, type SimulatedServer } from "../../src/server/tes
 import { until } from "../support/instance.ts";
 import { full } from "./matrix.ts";
 
-const SERVICES = full ? 3 : 2;
+const SERVICES = full ? 10 : 2;
 const TASKS_EACH = full ? 1000 : 300;
 const TASKS = SERVICES * TASKS_EACH;
 const STORM_MS = full ? 30_000 : 8_000;
