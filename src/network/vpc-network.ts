@@ -363,7 +363,10 @@ class LinuxVpcNetwork implements VpcNetwork {
     await this.#allocations.get(attachmentId)?.catch(() => {});
     const eni = this.#model.enis.get(attachmentId);
     if (eni === undefined) return;
-    await this.#activate(eni.vpcId);
+    await this.#activate(eni.vpcId).catch((error: unknown) => {
+      // Others have its block: it has no way to the host, and what is to go can go.
+      if (!isProblem(error, "conflict")) throw error;
+    });
     await this.#kernel.unplug(eni);
     await this.#forgetEni(eni);
     this.#resolvers.get(eni.vpcId)?.syncSoon();

@@ -234,6 +234,10 @@ test("becomes a new instance beside the original, which it does not touch", { ti
   // The network's block is the original's as long as that is there.
   const up = await run([join(import.meta.dirname, "../../tidegate"), "--data-dir", dataDir, "up", "--detach"], { okCodes: [1], timeoutMs: 120_000 });
   expect(up.stderr).toMatch(new RegExp(`tidegate cannot start: .*${original.vpcCidr.replaceAll(".", "\\.")}`));
+  // And it can be taken down, too, without the block.
+  await run([join(import.meta.dirname, "../../tidegate"), "--data-dir", dataDir, "down", "--all"], { timeoutMs: 120_000 });
+  const { stdout: left } = await run(["pgrep", "--full", `${dataDir}/`], { okCodes: [0, 1] });
+  expect(left).toBe("");
   expect(await firstProcesses(original.instanceId, "httpd -f")).toEqual(processes);
   expect((await fetch(web.url)).status).toBe(200);
 });
