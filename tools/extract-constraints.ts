@@ -47,6 +47,7 @@ const PLANS: Readonly<Record<string, Plan>> = {
   logs: {},
   iam: {},
   sts: {},
+  eks: {},
 };
 
 const LOAD = `

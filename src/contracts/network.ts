@@ -22,6 +22,8 @@ export interface Network {
   allocate(request: AttachRequest): Promise<NetworkStatus>;
   /** Plugs the allocated ENI into the namespace at `netnsPath` and sets it up (addresses, routes). Idempotent. */
   plug(attachmentId: string, netnsPath: string): Promise<void>;
+  /** Takes the interface out of its namespace and of its groups; the address stays allocated. Idempotent; unknown ids succeed. */
+  unplug(attachmentId: string): Promise<void>;
   /** Takes the interface and the groups' membership away and frees the address. Idempotent; unknown ids succeed. */
   detach(attachmentId: string): Promise<void>;
   list(): Promise<readonly { readonly attachmentId: string; readonly owner: string; readonly status: NetworkStatus }[]>;

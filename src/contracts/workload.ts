@@ -162,6 +162,8 @@ export type VolumeSpec =
 export interface WorkloadNetwork {
   /** Stable id of the attachment (a UUID for ECS), also the network's idempotency token. */
   readonly attachmentId: string;
+  /** The attachment is its owner's, who has allocated it: the workload is plugged into it, and leaves it where it ends, for the next one. */
+  readonly kept?: boolean;
   readonly vpcId: string;
   readonly subnetId: string;
   readonly securityGroupIds: readonly string[];

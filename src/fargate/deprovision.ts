@@ -25,7 +25,8 @@ export async function deprovision(context: ComputeContext, unit: Unit, view: Wor
     await runtime.removeSandbox(sandbox.id);
     cache.forgetSandbox(sandbox.id);
   };
-  await Promise.all([removeSandbox(), network.detach(record.workload.network.attachmentId)]);
+  const { attachmentId, kept } = record.workload.network;
+  await Promise.all([removeSandbox(), kept === true ? network.unplug(attachmentId) : network.detach(attachmentId)]);
   await runtime.removeGroup(placement.cgroupParent);
   await Promise.all([folders.removeWorkload(record.workload.id), folders.removeSandbox(placement.sandboxName)]);
   session.deprovisioned = true;

@@ -99,6 +99,8 @@ export interface Fargate {
   readonly metadataServer: MetadataServer;
   /** Removes images from the runtime that no workload uses. */
   readonly images: ImageCollector;
+  /** Removes a persistent volume that no workload has any more, with all that is in it. Idempotent. */
+  removeVolume(id: string): Promise<void>;
   /** What it holds now, for metrics. */
   figures(): FargateFigures;
   /** The id of the running container that writes a log, by the log's source id. */
@@ -245,6 +247,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     wake: (id) => controller.nudge(id),
     metadataServer,
     images: new ImageCollector({ runtime, held: () => controller.heldImages(), logger }),
+    removeVolume: (id) => context.folders.removeVolume(id),
     figures: () => ({ promisedMemoryMiB: admission.promisedMiB, promisableMemoryMiB: admission.limitMiB, warmSandboxes: pool.warm }),
     writerOfLog: (sourceId) => writerOf(sourceId, cache.containers()),
     async start() {

@@ -1,6 +1,7 @@
 import type { Sandbox } from "../contracts/container-runtime.ts";
 import type { NetworkStatus } from "../contracts/engine.ts";
-import { isProblem, messageOf } from "../core/problem.ts";
+import type { Network } from "../contracts/network.ts";
+import { isProblem, messageOf, Problem } from "../core/problem.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { hostnameOf, hostsFile, produce, resolvConf, type ProducerContext } from "./environment.ts";
 import { processLimit } from "./process-limit.ts";
@@ -66,6 +67,7 @@ async function ensureSandbox(context: ComputeContext, { placement, record, sessi
 
 async function allocate({ network }: ComputeContext, { record }: Unit): Promise<NetworkStatus> {
   const { workload } = record;
+  if (workload.network.kept === true) return allocatedBefore(network, workload.network.attachmentId);
   return network.allocate({
     attachmentId: workload.network.attachmentId,
     owner: `${ATTACHMENT_OWNER}${workload.id}`,
@@ -76,6 +78,13 @@ async function allocate({ network }: ComputeContext, { record }: Unit): Promise<
     assignPublicIp: workload.network.assignPublicIp,
     description: `arn:aws:ecs:${workload.region}:${workload.account}:attachment/${workload.network.attachmentId}`,
   });
+}
+
+/** @throws Problem `not-found` when its owner has given it back. */
+async function allocatedBefore(network: Network, attachmentId: string): Promise<NetworkStatus> {
+  const found = (await network.list()).find((each) => each.attachmentId === attachmentId);
+  if (found === undefined) throw new Problem("not-found", `the network attachment ${attachmentId}, which the workload was to use, is gone`);
+  return found.status;
 }
 
 async function plug({ network }: ComputeContext, { record }: Unit, sandbox: Sandbox): Promise<void> {

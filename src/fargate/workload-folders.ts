@@ -28,6 +28,8 @@ export interface WorkloadFolders {
   /** Removes the log of an attempt, with the files that were rotated away. */
   removeLog(sandboxName: string, container: string, attempt: number): Promise<void>;
   removeWorkload(id: string): Promise<void>;
+  /** Removes a persistent volume with all that is in it. Idempotent. */
+  removeVolume(id: string): Promise<void>;
   removeSandbox(name: string): Promise<void>;
   list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[] }>;
   /** What the files of each workload (by id) and the logs of each sandbox (by name) take on disk. Counts every file. */
@@ -83,6 +85,7 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       await Promise.all((await namesIn(folder)).filter(own).map((name) => rm(join(folder, name), { force: true })));
     },
     removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),
+    removeVolume: (id) => rm(join(dataDir, "volumes", id), { recursive: true, force: true }),
     removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
     list: async () => ({ workloads: await namesIn(join(dataDir, "workloads")), sandboxes: await namesIn(join(dataDir, "sandboxes")) }),
     async usage(signal) {
@@ -105,6 +108,7 @@ export function createInertFolders(): WorkloadFolders {
     logPath: (sandboxName, container, attempt) => `/simulated/${sandboxName}/${container}/${attempt}.log`,
     removeLog: async () => {},
     removeWorkload: async () => {},
+    removeVolume: async () => {},
     removeSandbox: async () => {},
     list: async () => ({ workloads: [], sandboxes: [] }),
     usage: async () => ({ workloads: new Map(), sandboxes: new Map() }),

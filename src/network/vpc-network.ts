@@ -359,6 +359,15 @@ class LinuxVpcNetwork implements VpcNetwork {
     await this.#kernel.plug(plugged);
   }
 
+  async unplug(attachmentId: string): Promise<void> {
+    const eni = this.#model.enis.get(attachmentId);
+    if (eni === undefined || eni.netnsPath === undefined) return;
+    await this.#activate(eni.vpcId);
+    await this.#kernel.unplug(eni);
+    const { netnsPath: _left, ...free } = eni;
+    await this.#model.commit([this.#model.enis.put(free)]);
+  }
+
   async detach(attachmentId: string): Promise<void> {
     await this.#allocations.get(attachmentId)?.catch(() => {});
     const eni = this.#model.enis.get(attachmentId);

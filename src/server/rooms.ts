@@ -19,12 +19,15 @@ import { createRegistry, type Registry } from "../registry/registry.ts";
 import { createEc2Service } from "../services/ec2/service.ts";
 import { createEcrService } from "../services/ecr/service.ts";
 import { createEcsService, type EcsService } from "../services/ecs/ecs-service.ts";
+import { createEksService, type EksService } from "../services/eks/service.ts";
 import { createElbv2Service } from "../services/elbv2/service.ts";
 import { createCredentialSource, type IamCredentials } from "../services/iam/credentials.ts";
 import { createIamService } from "../services/iam/service.ts";
 import { createLogsService } from "../services/logs/service.ts";
 import { createStsService } from "../services/sts/service.ts";
 import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
+import { ENDPOINT_ADDRESS } from "../network/object-names.ts";
+import { eksPorts } from "./eks-ports.ts";
 import { VERSION } from "./version.ts";
 import { ecsPorts, imagesForTasks, logWriters, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
 
@@ -44,6 +47,7 @@ export interface Rooms {
   readonly loadBalancers: LoadBalancers;
   readonly fargate: Fargate;
   readonly ecs: EcsService;
+  readonly eks: EksService;
   readonly credentials: IamCredentials;
   readonly services: readonly Service[];
   /** Of the services and the compute layer; the load balancers run their own. */
@@ -101,8 +105,16 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const ecs = createEcsService({ store, engine: fargate.engine, ports, toolbox });
   late.ecs = ecs;
   for (const hook of ecs.taskHooks) fargate.registerHook(hook);
+  const eks = createEksService({
+    store,
+    engine: fargate.engine,
+    ports: eksPorts({ config, registry, network, fargate, credentials, toolbox }),
+    toolbox,
+    ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
+  });
   const services: readonly Service[] = [
     ecs,
+    eks,
     createEcrService({ registry, toolbox, config }),
     createEc2Service({ network: network.admin, toolbox }),
     createElbv2Service({ balancing: loadBalancers.api, network: subnetLookup(network) }),
@@ -123,6 +135,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     loadBalancers,
     fargate,
     ecs,
+    eks,
     credentials,
     services,
     controllers,

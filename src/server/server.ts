@@ -76,6 +76,7 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, { ve
   });
   const housekeeping = createHousekeeping({ rooms, dataDir: config.dataDir, clock: toolbox.clock, logger: toolbox.logger.child({ room: "server" }) });
   await gateway.fastify.register(rooms.registry.plugin);
+  await gateway.fastify.register(rooms.eks.plugin);
   await gateway.fastify.register(
     ownEndpoints({
       token: async () => ownToken((await rooms.credentials.ensureRootKeys()).secretAccessKey),

@@ -69,6 +69,10 @@ class SimulatedNetwork implements Network, NetworkSimulation {
     this.plugged.set(attachmentId, netnsPath);
   }
 
+  async unplug(attachmentId: string): Promise<void> {
+    this.plugged.delete(attachmentId);
+  }
+
   async detach(attachmentId: string): Promise<void> {
     const known = this.#attachments.get(attachmentId);
     this.#attachments.delete(attachmentId);

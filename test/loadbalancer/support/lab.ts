@@ -132,6 +132,7 @@ function labNetwork({ vpcId, netnsPath, address }: { readonly vpcId: string; rea
   const network: Network = {
     allocate: unused,
     plug: unused,
+    unplug: unused,
     dnsFor: unused,
     endpoints: unused,
     async attachLocal({ attachmentId, owner }: AttachRequest) {

@@ -1,0 +1,51 @@
+import { join } from "node:path";
+import { controlPlaneReference, pushControlPlane } from "../builder/kubernetes/image.ts";
+import { DEFAULT_CACHE_FOLDER, KUBERNETES_VERSION } from "../builder/kubernetes/look.ts";
+import { obtainKubernetes } from "../builder/kubernetes/obtain.ts";
+import { PUBLIC_PREFIX } from "../builder/public-names.ts";
+import type { Toolbox } from "../contracts/service.ts";
+import type { InstanceConfig } from "../core/config.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { ControlPlaneImages } from "../services/eks/ports.ts";
+
+export interface ControlPlaneImageParts extends Toolbox {
+  readonly config: InstanceConfig;
+  readonly registry: Registry;
+}
+
+/** The control plane's image in the registry; one that is not there is made as `tidegate images seed kubernetes` makes it, one at a time. */
+export function controlPlaneImages({ config, registry, clock, logger }: ControlPlaneImageParts): ControlPlaneImages {
+  const reference = controlPlaneReference(KUBERNETES_VERSION);
+  const image = reference.slice(PUBLIC_PREFIX.length + 1);
+  let making: Promise<void> | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  const make = async (): Promise<void> => {
+    const say = (text: string): void => logger.info(`EKS needs the image ${reference}: ${text}`);
+    const programs = await obtainKubernetes({ cacheFolder: DEFAULT_CACHE_FOLDER, onStep: say });
+    say("pack and push");
+    const { account, region, port } = config;
+    const { password } = registry.tokens.issue({ account, region, principalArn: `arn:aws:iam::${account}:root` });
+    const access = { host: `localhost:${port}`, username: "AWS", password };
+    const createdAt = new Date(clock.nowMs()).toISOString();
+    await pushControlPlane(programs, { registry: access, stateFolder: join(config.dataDir, "builder"), createdAt });
+  };
+  return {
+    async find() {
+      // With no compute nothing is pulled.
+      if (config.engine === "simulated") return { image, digest: `sha256:${"0".repeat(64)}` };
+      const kept = (await registry.listPublicImages()).find((each) => each.image === image);
+      if (kept !== undefined) return { image, digest: kept.digest };
+      if (failure !== undefined) {
+        const { error } = failure;
+        failure = undefined;
+        throw error;
+      }
+      making ??= make()
+        .catch((error: unknown) => {
+          failure = { error };
+        })
+        .finally(() => (making = undefined));
+      return undefined;
+    },
+  };
+}

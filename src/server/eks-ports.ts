@@ -1,0 +1,128 @@
+import { request } from "node:https";
+import type { CredentialSource } from "../contracts/credentials.ts";
+import type { Toolbox } from "../contracts/service.ts";
+import type { InstanceConfig } from "../core/config.ts";
+import type { Ids } from "../core/ids.ts";
+import { isProblem, Problem } from "../core/problem.ts";
+import type { Fargate } from "../fargate/fargate.ts";
+import { ruleId } from "../network/default-vpc.ts";
+import type { GroupRule } from "../network/records.ts";
+import type { VpcNetwork } from "../network/vpc-network.ts";
+import { SignatureError } from "../protocol/sigv4/errors.ts";
+import { SignatureVerifier } from "../protocol/sigv4/verify.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule } from "../services/eks/ports.ts";
+import type { IamCredentials } from "../services/iam/credentials.ts";
+import { controlPlaneImages } from "./control-plane-images.ts";
+import { subnetLookup } from "./ports.ts";
+
+/** Ties EKS's ports to the rooms that own what it asks for. */
+
+const READY_TIMEOUT_MS = 5000;
+
+interface EksParts {
+  readonly config: InstanceConfig;
+  readonly registry: Registry;
+  readonly network: VpcNetwork;
+  readonly fargate: Fargate;
+  readonly credentials: IamCredentials;
+  readonly toolbox: Toolbox;
+}
+
+export function eksPorts({ config, registry, network, fargate, credentials, toolbox }: EksParts): EksPorts {
+  return {
+    network: clusterNetwork(network, toolbox.ids),
+    roles: { exists: (roleArn) => credentials.roleExists(roleArn) },
+    images: controlPlaneImages({ ...toolbox, config, registry }),
+    volumes: { remove: (id) => fargate.removeVolume(id) },
+    // With no compute nothing answers.
+    apiServer: config.engine === "simulated" ? { isReady: async () => true } : apiServerProbe,
+    callers: callerVerifier(credentials, toolbox),
+  };
+}
+
+function clusterNetwork(network: VpcNetwork, ids: Ids): ClusterNetwork {
+  const { admin } = network;
+  const lookup = subnetLookup(network);
+  return {
+    async subnets(scope, subnetIds) {
+      const found = await lookup.subnets(scope, subnetIds);
+      const cidrs = new Map(admin.vpcs(scope).map((vpc) => [vpc.vpcId, vpc.cidr]));
+      return found.map(({ subnetId, vpcId, availabilityZone }) => ({ subnetId, vpcId, availabilityZone, vpcCidr: cidrs.get(vpcId) ?? "" }));
+    },
+    securityGroups: (scope, groupIds) => lookup.securityGroups(scope, groupIds),
+    async ensureGroup({ account, region, vpcId, name, description, tags, ingress }) {
+      const scope = { account, region };
+      const known = admin.securityGroups(scope).find((group) => group.vpcId === vpcId && group.groupName === name);
+      const { groupId } = known ?? (await admin.createSecurityGroup({ ...scope, vpcId, groupName: name, description, tags }));
+      const made = await admin.updateSecurityGroup(scope, groupId, (group) =>
+        group.rules.some((rule) => !rule.egress)
+          ? group
+          : { ...group, rules: [...group.rules, ...ingress.map((rule) => groupRule(rule, groupId, ids))] },
+      );
+      return made.groupId;
+    },
+    async deleteGroup({ account, region, vpcId, name }) {
+      const scope = { account, region };
+      const group = admin.securityGroups(scope).find((each) => each.vpcId === vpcId && each.groupName === name);
+      if (group === undefined) return true;
+      try {
+        await admin.deleteSecurityGroup(scope, group.groupId);
+        return true;
+      } catch (error) {
+        if (!isProblem(error, "conflict")) throw error;
+        return false;
+      }
+    },
+    allocate: (request) => network.allocate(request),
+    detach: (attachmentId) => network.detach(attachmentId),
+    async endpointOf(vpcId) {
+      // Brings the VPC into use; the simulated one has no namespace to be told of.
+      await network.netnsOf(vpcId).catch((error: unknown) => {
+        if (!isProblem(error, "unsupported")) throw error;
+      });
+      const endpoint = (await network.endpoints()).find((each) => each.vpcId === vpcId);
+      if (endpoint === undefined) throw new Problem("unavailable", `VPC ${vpcId} is not in use yet`);
+      return endpoint;
+    },
+  };
+}
+
+function groupRule({ protocol, port, from }: IngressRule, groupId: string, ids: Ids): GroupRule {
+  const peer = from === "itself" ? { referencedGroupId: groupId } : { cidrIpv4: from.cidr };
+  return { ruleId: ruleId(ids), egress: false, protocol, fromPort: port, toPort: port, ...peer, tags: {} };
+}
+
+const apiServerProbe: ApiServerProbe = {
+  isReady: ({ address, authority }) =>
+    new Promise((resolve) => {
+      const options = { host: address, port: 443, path: "/readyz", ca: authority, agent: false, signal: AbortSignal.timeout(READY_TIMEOUT_MS) };
+      const sent = request(options, (response) => {
+        response.destroy();
+        resolve(response.statusCode === 200);
+      });
+      sent.on("error", () => resolve(false));
+      sent.end();
+    }),
+};
+
+/** The same check that STS's own requests go through, at the time that the request was signed; whether the key is good is asked for now. */
+export function callerVerifier(credentials: CredentialSource, { clock }: Pick<Toolbox, "clock">): CallerVerifier {
+  const verifier = new SignatureVerifier({ credentials });
+  return {
+    async verify({ host, query, headers, signedAtMs }) {
+      const all = { host, ...headers };
+      try {
+        const { credential } = await verifier.verify(
+          { method: "GET", path: "/", query, headers: all, body: new Uint8Array() },
+          { service: "sts", nowMs: signedAtMs, rawHeaders: Object.entries(all) },
+        );
+        const hasEnded = credential.expirationMs !== undefined && credential.expirationMs <= clock.nowMs();
+        return hasEnded ? undefined : credential;
+      } catch (error) {
+        if (error instanceof SignatureError) return undefined;
+        throw error;
+      }
+    },
+  };
+}

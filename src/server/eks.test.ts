@@ -1,0 +1,223 @@
+import { createHash, createHmac } from "node:crypto";
+import {
+  EKSClient,
+  CreateClusterCommand,
+  DeleteClusterCommand,
+  DescribeClusterCommand,
+  DescribeClusterVersionsCommand,
+  ListClustersCommand,
+  ListNodegroupsCommand,
+  ListTagsForResourceCommand,
+  TagResourceCommand,
+  UntagResourceCommand,
+  type CreateClusterCommandInput,
+} from "@aws-sdk/client-eks";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Credential } from "../contracts/credentials.ts";
+import { FakeClock } from "../core/clock.ts";
+import { seededIds } from "../core/ids.ts";
+import { silentLogger } from "../core/logger.ts";
+import { reviewToken } from "../services/eks/access/token-review.ts";
+import type { EksRoom } from "../services/eks/room.ts";
+import { testCluster } from "../services/eks/testing.ts";
+import { callerVerifier } from "./eks-ports.ts";
+import { startSimulatedServer, type SimulatedServer } from "./testing.ts";
+
+/** EKS's API by the official SDK, over all rooms and no compute; and whom a cluster lets in, by signatures of a client's own. */
+
+const clock = new FakeClock();
+let server: SimulatedServer;
+let eks: EKSClient;
+let subnetIds: string[];
+const roleArn = "arn:aws:iam::100000000000:role/eks";
+
+async function post(form: Readonly<Record<string, string>>): Promise<string> {
+  const answer = await fetch(server.url, { method: "POST", body: new URLSearchParams(form) });
+  return answer.text();
+}
+
+beforeAll(async () => {
+  server = await startSimulatedServer(clock);
+  eks = new EKSClient({ endpoint: server.url, region: "us-east-1", credentials: { accessKeyId: "AKIA", secretAccessKey: "x" }, maxAttempts: 1 });
+  const subnets = await post({ Action: "DescribeSubnets", Version: "2016-11-15" });
+  subnetIds = [...subnets.matchAll(/<subnetId>([^<]+)/g)].map((match) => match[1] ?? "");
+  const AssumeRolePolicyDocument = JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Principal: { Service: "eks.amazonaws.com" }, Action: "sts:AssumeRole" }],
+  });
+  await post({ Action: "CreateRole", Version: "2010-05-08", RoleName: "eks", AssumeRolePolicyDocument });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+function create(name: string, more: Partial<CreateClusterCommandInput> = {}): Promise<unknown> {
+  return eks.send(new CreateClusterCommand({ name, roleArn, resourcesVpcConfig: { subnetIds }, ...more }));
+}
+
+async function statusOf(name: string): Promise<string | undefined> {
+  return (await eks.send(new DescribeClusterCommand({ name }))).cluster?.status;
+}
+
+/** Simulated workloads take some of the test's seconds to start and to end. */
+async function reach(name: string, status: string): Promise<void> {
+  for (let second = 0; second < 300; second++) {
+    const found = await statusOf(name).catch((error: Error) => error.name);
+    if (found === status) return;
+    await clock.advance(1000);
+  }
+  throw new Error(`${name} did not become ${status}`);
+}
+
+describe("EKS's clusters", () => {
+  it("are created, shown, tagged, listed and deleted", async () => {
+    await create("life", { tags: { team: "a" }, clientRequestToken: "token-1" });
+    await reach("life", "ACTIVE");
+    const { cluster } = await eks.send(new DescribeClusterCommand({ name: "life" }));
+    expect(cluster).toMatchObject({
+      arn: "arn:aws:eks:us-east-1:100000000000:cluster/life",
+      version: "1.36",
+      kubernetesNetworkConfig: { serviceIpv4Cidr: "10.100.0.0/16", ipFamily: "ipv4" },
+      resourcesVpcConfig: { endpointPublicAccess: true, endpointPrivateAccess: false, publicAccessCidrs: ["0.0.0.0/0"] },
+      health: { issues: [] },
+    });
+    expect(cluster?.endpoint).toMatch(/^https:\/\/172\.31\.\d+\.\d+$/);
+    expect(Buffer.from(cluster?.certificateAuthority?.data ?? "", "base64").toString()).toContain("BEGIN CERTIFICATE");
+    const groups = await post({ Action: "DescribeSecurityGroups", Version: "2016-11-15" });
+    expect(groups).toMatch(/<groupName>eks-cluster-sg-life-\d{10}</);
+
+    const resourceArn = cluster?.arn;
+    await eks.send(new TagResourceCommand({ resourceArn, tags: { stage: "test" } }));
+    await eks.send(new UntagResourceCommand({ resourceArn, tagKeys: ["team"] }));
+    expect((await eks.send(new ListTagsForResourceCommand({ resourceArn }))).tags).toEqual({ stage: "test" });
+
+    await expect(create("life", { tags: { team: "a" }, clientRequestToken: "token-1" })).resolves.toMatchObject({ cluster: { status: "ACTIVE" } });
+    await expect(create("life", { clientRequestToken: "token-1" })).rejects.toMatchObject({ name: "InvalidParameterException" });
+    await expect(create("life")).rejects.toMatchObject({ name: "ResourceInUseException", message: "Cluster already exists with name: life" });
+
+    await eks.send(new DeleteClusterCommand({ name: "life" }));
+    expect(["DELETING", "ResourceNotFoundException"]).toContain(await statusOf("life").catch((error: Error) => error.name));
+    await reach("life", "ResourceNotFoundException");
+    expect(await post({ Action: "DescribeSecurityGroups", Version: "2016-11-15" })).not.toContain("eks-");
+    expect(await post({ Action: "DescribeNetworkInterfaces", Version: "2016-11-15" })).not.toContain("eni-");
+  });
+
+  it("are listed by pages, and kept under deletion protection", async () => {
+    for (const name of ["a", "b", "c"]) await create(name, name === "a" ? { deletionProtection: true } : {});
+    const first = await eks.send(new ListClustersCommand({ maxResults: 2 }));
+    expect(first.clusters).toEqual(["a", "b"]);
+    const rest = await eks.send(new ListClustersCommand({ nextToken: first.nextToken }));
+    expect(rest.clusters).toEqual(["c"]);
+    expect(rest.nextToken).toBeUndefined();
+    await expect(eks.send(new DeleteClusterCommand({ name: "a" }))).rejects.toMatchObject({ name: "InvalidRequestException" });
+    await expect(eks.send(new DescribeClusterCommand({ name: "nobody" }))).rejects.toMatchObject({
+      name: "ResourceNotFoundException",
+      message: "No cluster found for name: nobody.",
+    });
+    const { clusterVersions } = await eks.send(new DescribeClusterVersionsCommand({ versionStatus: "STANDARD_SUPPORT" }));
+    expect(clusterVersions?.map(({ clusterVersion }) => clusterVersion)).toEqual(["1.36"]);
+  });
+
+  it.each<readonly [string, Partial<CreateClusterCommandInput>, string]>([
+    ["an old version", { version: "1.30" }, "unsupported Kubernetes version [1.30]"],
+    ["one subnet", { resourcesVpcConfig: { subnetIds: ["first"] } }, "Subnets specified must be in at least two different AZs"],
+    ["a subnet that is not there", { resourcesVpcConfig: { subnetIds: ["subnet-0"] } }, "The subnet ID 'subnet-0' does not exist"],
+    ["no way in", { resourcesVpcConfig: { endpointPublicAccess: false } }, "Private and public endpoint access cannot be false"],
+    ["public services", { kubernetesNetworkConfig: { serviceIpv4Cidr: "8.8.0.0/16" } }, "must be within RFC1918 range"],
+    ["too few services", { kubernetesNetworkConfig: { serviceIpv4Cidr: "10.1.0.0/28" } }, "must have netmask size between /12 and /24 inclusive"],
+    ["services in the VPC", { kubernetesNetworkConfig: { serviceIpv4Cidr: "172.31.0.0/16" } }, "must not overlap"],
+    ["another account's role", { roleArn: "arn:aws:iam::999999999999:role/eks" }, "Cross-account pass role is not allowed."],
+    ["a role that is not there", { roleArn: "arn:aws:iam::100000000000:role/none" }, "could not be assumed"],
+    ["IPv6", { kubernetesNetworkConfig: { ipFamily: "ipv6" } }, "kubernetesNetworkConfig.ipFamily"],
+    ["Auto Mode", { computeConfig: { enabled: true } }, "computeConfig.enabled"],
+    ["logs", { logging: { clusterLogging: [{ types: ["audit"], enabled: true }] } }, "logging.clusterLogging.enabled"],
+    ["KMS", { encryptionConfig: [{ resources: ["secrets"], provider: { keyArn: "k" } }] }, "encryptionConfig"],
+  ])("are refused with %s", async (_what, { resourcesVpcConfig, ...more }, words) => {
+    const asked = resourcesVpcConfig?.subnetIds?.map((id) => (id === "first" ? (subnetIds[0] ?? "") : id)) ?? subnetIds;
+    await expect(create("refused", { ...more, resourcesVpcConfig: { ...resourcesVpcConfig, subnetIds: asked } })).rejects.toThrow(words);
+  });
+
+  it("have no nodes: what is not built says so", async () => {
+    await expect(eks.send(new ListNodegroupsCommand({ clusterName: "a" }))).rejects.toThrow("ListNodegroups of eks is not built");
+  });
+});
+
+describe("a cluster lets in", () => {
+  const time = new FakeClock();
+  const key: Credential = {
+    accessKeyId: "ASIAEKSTEST000000001",
+    secretAccessKey: "secret",
+    sessionToken: "session",
+    expirationMs: time.nowMs() + 3_600_000,
+    account: "111122223333",
+    principal: { arn: "arn:aws:sts::111122223333:assumed-role/builder/ci", userId: "AROAX:ci", accessKeyId: "ASIAEKSTEST000000001" },
+  };
+  const others: readonly Credential[] = [
+    { ...key, accessKeyId: "ASIAEKSTEST000000002", principal: { ...key.principal, arn: "arn:aws:sts::111122223333:assumed-role/other/ci" } },
+    { ...key, accessKeyId: "ASIAEKSTEST000000003", expirationMs: time.nowMs() + 1000 },
+  ];
+  const keys = [key, ...others];
+
+  /** As a client makes it, by AWS's description of the signature. */
+  function tokenOf(credential: Credential, { cluster = "shop", secret = credential.secretAccessKey } = {}): string {
+    const stamp = new Date(time.nowMs()).toISOString().replaceAll(/[-:]|\.\d{3}/g, "");
+    const scope = `${stamp.slice(0, 8)}/us-east-1/sts/aws4_request`;
+    const query = Object.entries({
+      Action: "GetCallerIdentity",
+      Version: "2011-06-15",
+      "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+      "X-Amz-Credential": `${credential.accessKeyId}/${scope}`,
+      "X-Amz-Date": stamp,
+      "X-Amz-Expires": "60",
+      "X-Amz-Security-Token": credential.sessionToken ?? "",
+      "X-Amz-SignedHeaders": "host;x-k8s-aws-id",
+    })
+      .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+      .join("&");
+    const hash = (text: string): string => createHash("sha256").update(text).digest("hex");
+    const canonical = `GET\n/\n${query}\nhost:localhost:4566\nx-k8s-aws-id:${cluster}\n\nhost;x-k8s-aws-id\n${hash("")}`;
+    let signing: Buffer = Buffer.from(`AWS4${secret}`);
+    for (const part of [...scope.split("/"), `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${hash(canonical)}`]) {
+      signing = createHmac("sha256", signing).update(part).digest();
+    }
+    return `k8s-aws-v1.${Buffer.from(`http://localhost:4566/?${query}&X-Amz-Signature=${signing.toString("hex")}`).toString("base64url")}`;
+  }
+
+  const toolbox = { clock: time, ids: seededIds("eks"), logger: silentLogger };
+  const callers = callerVerifier({ find: async (id) => keys.find(({ accessKeyId }) => accessKeyId === id) }, toolbox);
+  const room = { ...toolbox, ports: { callers }, ownHosts: ["localhost:4566"] } as unknown as EksRoom;
+  const review = (token: string, more = {}): Promise<object> => reviewToken(room, testCluster(more), token);
+
+  it("its creator, whatever the session, as administrator", async () => {
+    expect(await review(tokenOf(key))).toMatchObject({
+      user: {
+        username: "kubernetes-admin",
+        groups: ["system:masters"],
+        uid: "aws-iam-authenticator:111122223333:AROAX",
+        extra: { sessionName: ["ci"] },
+      },
+    });
+  });
+
+  it("nobody else, nor a token of another cluster, of a wrong key, or changed on its way", async () => {
+    const token = tokenOf(key);
+    const url = Buffer.from(token.slice(11), "base64url").toString();
+    const changed = `k8s-aws-v1.${Buffer.from(url.replace("X-Amz-Expires=60", "X-Amz-Expires=900")).toString("base64url")}`;
+    for (const bad of [changed, tokenOf(key, { cluster: "other" }), tokenOf(key, { secret: "guess" })]) {
+      expect(await review(bad)).toEqual({ fault: expect.stringContaining("the signature does not hold") });
+    }
+    expect(await review(tokenOf(others[0]!))).toEqual({ fault: expect.stringContaining("is not mapped") });
+    expect(await review(token, { creatorIsAdmin: false })).toEqual({ fault: expect.stringContaining("is not mapped") });
+    expect(await review(token, { account: "999999999999" })).toEqual({ fault: expect.stringContaining("is not mapped") });
+  });
+
+  it("no session that has ended, and no token for longer than a quarter of an hour", async () => {
+    const ending = tokenOf(others[1]!);
+    expect(await review(ending)).toHaveProperty("user");
+    const token = tokenOf(key);
+    await time.advance(2000);
+    expect(await review(ending)).toHaveProperty("fault");
+    await time.advance(10 * 60_000);
+    expect(await review(token)).toHaveProperty("user");
+    await time.advance(6 * 60_000);
+    expect(await review(token)).toEqual({ fault: expect.stringContaining("token is expired") });
+  });
+});

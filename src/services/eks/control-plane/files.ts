@@ -1,0 +1,84 @@
+import { createPrivateKey, createPublicKey } from "node:crypto";
+import { tokenReviewPath } from "../access/token-review.ts";
+import type { ClusterRecord, ClusterSecrets, Leaf } from "../records.ts";
+
+/** Where each container finds its files. */
+export const FOLDER = "/etc/kubernetes";
+
+export interface SecretFile {
+  readonly path: string;
+  readonly mode: number;
+  readonly value: string;
+}
+
+/** The API server's files: certificates, keys, and what its flags cannot say. JSON, which is YAML. Pure. */
+export function apiServerFiles(cluster: ClusterRecord, secrets: ClusterSecrets, { apiUrl }: { readonly apiUrl: string }): readonly SecretFile[] {
+  return [
+    file("ca.crt", secrets.authority.certificate),
+    ...pair("api-server", secrets),
+    ...pair("kubelet-client", secrets),
+    file("service-accounts.key", secrets.serviceAccountKey),
+    file("service-accounts.pub", createPublicKey(createPrivateKey(secrets.serviceAccountKey)).export({ type: "spki", format: "pem" })),
+    json("encryption.json", {
+      apiVersion: "apiserver.config.k8s.io/v1",
+      kind: "EncryptionConfiguration",
+      resources: [{ resources: ["secrets"], providers: [{ secretbox: { keys: [{ name: "1", secret: secrets.encryptionKey }] } }, { identity: {} }] }],
+    }),
+    // Nobody unnamed but to ask how it is.
+    json("authentication.json", {
+      apiVersion: "apiserver.config.k8s.io/v1",
+      kind: "AuthenticationConfiguration",
+      anonymous: { enabled: true, conditions: ["/livez", "/readyz", "/healthz"].map((path) => ({ path })) },
+    }),
+    json(
+      "token-webhook.json",
+      // By HTTP, on a link that is within this host; a client of an HTTP server sends no token, so that the secret is in the path.
+      kubeconfig({ server: `${apiUrl}${tokenReviewPath(cluster.uid, secrets.reviewSecret)}` }),
+    ),
+  ];
+}
+
+/** With the authority's key, for what nodes and users ask to be signed. Pure. */
+export function controllerManagerFiles(secrets: ClusterSecrets): readonly SecretFile[] {
+  return [
+    file("ca.crt", secrets.authority.certificate),
+    file("ca.key", secrets.authority.key),
+    file("service-accounts.key", secrets.serviceAccountKey),
+    ...clientFiles("controller-manager", secrets),
+  ];
+}
+
+export function schedulerFiles(secrets: ClusterSecrets): readonly SecretFile[] {
+  return [file("ca.crt", secrets.authority.certificate), ...clientFiles("scheduler", secrets)];
+}
+
+function clientFiles(leaf: Leaf, secrets: ClusterSecrets): readonly SecretFile[] {
+  const config = kubeconfig(
+    { server: "https://127.0.0.1", "certificate-authority": `${FOLDER}/ca.crt` },
+    { "client-certificate": `${FOLDER}/${leaf}.crt`, "client-key": `${FOLDER}/${leaf}.key` },
+  );
+  return [...pair(leaf, secrets), json("kubeconfig.json", config)];
+}
+
+function kubeconfig(cluster: Readonly<Record<string, string>>, user: Readonly<Record<string, string>> = {}): unknown {
+  return {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "it", cluster }],
+    users: [{ name: "me", user }],
+    contexts: [{ name: "it", context: { cluster: "it", user: "me" } }],
+    "current-context": "it",
+  };
+}
+
+function pair(leaf: Leaf, { leaves }: ClusterSecrets): readonly SecretFile[] {
+  return [file(`${leaf}.crt`, leaves[leaf].certificate), file(`${leaf}.key`, leaves[leaf].key)];
+}
+
+function json(path: string, value: unknown): SecretFile {
+  return file(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+function file(path: string, value: string): SecretFile {
+  return { path, mode: 0o400, value };
+}

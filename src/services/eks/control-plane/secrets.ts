@@ -1,0 +1,41 @@
+import { firstServiceAddress } from "../cluster-rules.ts";
+import { type ClusterRecord, type ClusterSecrets, type KeyAndCertificate, type Leaf, LEAVES } from "../records.ts";
+import { createAuthority, createServiceAccountKey, issueLeaf, leafEndMs, type LeafSubject, type Tools } from "./pki.ts";
+
+/** All that a new cluster's control plane needs to keep to itself. `address`: its API server's. */
+export async function createSecrets(cluster: ClusterRecord, address: string, tools: Tools): Promise<ClusterSecrets> {
+  const authority = await createAuthority(tools);
+  return {
+    authority,
+    ...(await issueLeaves(cluster, { authority, address }, tools)),
+    serviceAccountKey: createServiceAccountKey(),
+    encryptionKey: Buffer.from(tools.ids.hex(64), "hex").toString("base64"),
+    reviewSecret: tools.ids.hex(64),
+  };
+}
+
+/** New leaves of the same authority; all else stays. */
+export async function issueLeaves(
+  cluster: ClusterRecord,
+  { authority, address }: { readonly authority: KeyAndCertificate; readonly address: string },
+  tools: Tools,
+): Promise<Pick<ClusterSecrets, "leaves" | "leavesEndMs">> {
+  const subjects = subjectsOf(cluster, address);
+  const issued = await Promise.all(LEAVES.map(async (leaf) => [leaf, await issueLeaf(authority, subjects[leaf], tools)] as const));
+  return { leaves: Object.fromEntries(issued) as ClusterSecrets["leaves"], leavesEndMs: leafEndMs(tools.nowMs) };
+}
+
+function subjectsOf(cluster: ClusterRecord, address: string): Readonly<Record<Leaf, LeafSubject>> {
+  const service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+  return {
+    "api-server": {
+      commonName: "kube-apiserver",
+      usage: "server",
+      addresses: [address, firstServiceAddress(cluster.serviceCidr), "127.0.0.1"],
+      names: [...service, "localhost"],
+    },
+    "kubelet-client": { commonName: "kube-apiserver-kubelet-client", usage: "client" },
+    "controller-manager": { commonName: "system:kube-controller-manager", usage: "client" },
+    scheduler: { commonName: "system:kube-scheduler", usage: "client" },
+  };
+}

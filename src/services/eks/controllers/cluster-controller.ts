@@ -1,0 +1,235 @@
+import type { Controller, ReconcileResult } from "../../../contracts/controller.ts";
+import type { StopReason } from "../../../contracts/engine.ts";
+import type { Stored, Write } from "../../../contracts/store.ts";
+import { isProblem, messageOf } from "../../../core/problem.ts";
+import { compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile.ts";
+import { clusterArn, groupNamesOf } from "../names.ts";
+import {
+  attachmentOwnerOf,
+  CLUSTER_SECRETS,
+  clusterKey,
+  CLUSTERS,
+  CONTROL_PLANES,
+  volumeIdOf,
+  type ClusterRecord,
+  type ClusterSecrets,
+  type ControlPlaneRecord,
+} from "../records.ts";
+import type { EksRoom } from "../room.ts";
+import { parseClusterArn } from "../names.ts";
+import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cluster.ts";
+
+const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was deleted, or its control plane is replaced" };
+const NEW_PLANE: ControlPlaneRecord = { state: "CREATING", failures: 0 };
+const LOOK_FOR_IMAGE_MS = 1000;
+const LOOK_WHETHER_READY_MS = 250;
+
+/** What a step works on. */
+interface Unit {
+  readonly key: string;
+  readonly cluster: ClusterRecord;
+  readonly plane: ControlPlaneRecord;
+  readonly secrets: ClusterSecrets | undefined;
+}
+
+/**
+ * Gives each cluster a control plane and keeps it: address and groups, certificates, the system workload, and its replacement when it has
+ * ended; takes all of it away when the cluster is deleted. Every name is stored before what bears it is made.
+ */
+export function createClusterController(room: EksRoom): Controller {
+  return {
+    name: "eks-cluster",
+    watches: [
+      { collection: CLUSTERS, keysOf: (change) => [change.key] },
+      { collection: CONTROL_PLANES, keysOf: (change) => [change.key] },
+    ],
+    sources: (wake) =>
+      room.engine.watch(({ workload }) => {
+        const named = workload.labels["owner"] === OWNER ? parseClusterArn(workload.labels["clusterArn"] ?? "") : undefined;
+        if (named !== undefined) wake(clusterKey(named, named.name));
+      }),
+    initialKeys: async () => (await room.store.list(CLUSTERS)).map(({ key }) => key),
+    async reconcile(key) {
+      const cluster = await room.store.get(CLUSTERS, key);
+      return cluster === undefined ? undefined : reconcile(room, cluster);
+    },
+  };
+}
+
+async function reconcile(room: EksRoom, { key, value: cluster }: Stored<ClusterRecord>): Promise<ReconcileResult | void> {
+  const [plane, secrets] = await Promise.all([room.store.get(CONTROL_PLANES, key), room.store.get(CLUSTER_SECRETS, key)]);
+  const unit: Unit = { key, cluster, plane: plane?.value ?? NEW_PLANE, secrets: secrets?.value };
+  return carryOut(room, unit, planCluster(await observe(room, unit)));
+}
+
+async function observe(room: EksRoom, { cluster, plane, secrets }: Unit): Promise<ObservedCluster> {
+  const status = plane.workloadId === undefined ? undefined : (await room.engine.get(plane.workloadId))?.status;
+  return {
+    deleting: cluster.deletingSinceMs !== undefined,
+    state: plane.state,
+    hasNetwork: plane.network !== undefined,
+    hasSecrets: secrets !== undefined,
+    leavesEndMs: secrets?.leavesEndMs ?? 0,
+    failures: plane.failures,
+    ...(plane.workloadId !== undefined && {
+      workload:
+        status === undefined
+          ? { known: false }
+          : {
+              known: true,
+              state: status.state,
+              isAskedToStop: status.desired === "STOPPED",
+              startedAtMs: status.startedAtMs,
+              stoppedAtMs: status.stoppedAtMs,
+              reason: status.containers.find((container) => container.reason !== undefined)?.reason ?? status.stop?.reason,
+            },
+    }),
+    nowMs: room.clock.nowMs(),
+  };
+}
+
+/** A change of the control plane's record wakes the controller again. */
+async function carryOut(room: EksRoom, unit: Unit, action: ClusterAction): Promise<ReconcileResult | void> {
+  const { plane } = unit;
+  switch (action.do) {
+    case "allocate-network":
+      return savePlane(room, unit, { ...plane, network: await allocateNetwork(room, unit.cluster) });
+    case "make-secrets":
+    case "renew-leaves":
+      return makeSecrets(room, unit);
+    case "choose-workload":
+      return chooseWorkload(room, unit);
+    case "start-workload":
+      return startWorkload(room, unit);
+    case "stop-workload":
+      return stopWorkload(room, unit);
+    case "forget-workload":
+      if (plane.workloadId !== undefined) await room.engine.destroy(plane.workloadId);
+      return savePlane(room, unit, { ...plane, workloadId: undefined, failures: action.removed ? 0 : action.failures });
+    case "look-whether-ready":
+      return lookWhetherReady(room, unit);
+    case "fail":
+      room.logger.error(`the EKS cluster ${unit.cluster.name} has failed: ${action.reason}`, { clusterArn: clusterArn(unit.cluster) });
+      return savePlane(room, unit, { ...plane, state: "FAILED", issue: action.reason });
+    case "remove-all":
+      return removeAll(room, unit);
+    case "wait":
+      return action.forMs === undefined ? undefined : { requeueAfterMs: action.forMs };
+  }
+}
+
+async function savePlane(room: EksRoom, { key }: Unit, value: ControlPlaneRecord): Promise<void> {
+  await room.store.transact([{ op: "put", collection: CONTROL_PLANES, key, value }]);
+}
+
+/** The address is allocated under an owner that is no workload: it outlives them all. */
+async function allocateNetwork(room: EksRoom, cluster: ClusterRecord): Promise<NonNullable<ControlPlaneRecord["network"]>> {
+  const { network } = room.ports;
+  const { account, region, name, vpc } = cluster;
+  const names = groupNamesOf(cluster);
+  const group = { account, region, vpcId: vpc.vpcId };
+  const clusterGroupId = await network.ensureGroup({
+    ...group,
+    name: names.cluster,
+    description: "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.",
+    tags: { Name: names.cluster, [`kubernetes.io/cluster/${name}`]: "owned", "aws:eks:cluster-name": name },
+    ingress: [{ protocol: "-1", port: -1, from: "itself" }],
+  });
+  const request = {
+    attachmentId: cluster.attachmentId,
+    owner: attachmentOwnerOf(cluster),
+    account,
+    region,
+    subnetId: vpc.endpointSubnet.subnetId,
+    assignPublicIp: false,
+    description: `Amazon EKS ${name}`,
+  };
+  // Tidegate comes from the host, whatever addresses the user lets in.
+  const { hostAddress } = await network.endpointOf(vpc.vpcId);
+  const endpointGroupId = await network.ensureGroup({
+    ...group,
+    name: names.endpoint,
+    description: `Lets clients reach the API server of EKS cluster ${name}`,
+    tags: { Name: names.endpoint, "aws:eks:cluster-name": name },
+    ingress: [`${hostAddress}/32`, ...vpc.publicAccessCidrs].map((cidr) => ({ protocol: "tcp", port: 443, from: { cidr } })),
+  });
+  const securityGroupIds = groupIdsOf(cluster, { clusterGroupId, endpointGroupId });
+  const { privateIpv4 } = await network.allocate({ ...request, securityGroupIds });
+  return { address: privateIpv4, clusterGroupId, endpointGroupId };
+}
+
+/** The certificate library is loaded with the first cluster. */
+async function makeSecrets(room: EksRoom, unit: Unit): Promise<void> {
+  const { key, cluster, plane, secrets } = unit;
+  const { createSecrets, issueLeaves } = await import("../control-plane/secrets.ts");
+  const address = plane.network?.address ?? "";
+  const tools = { nowMs: room.clock.nowMs(), ids: room.ids };
+  const value =
+    secrets === undefined
+      ? await createSecrets(cluster, address, tools)
+      : { ...secrets, ...(await issueLeaves(cluster, { authority: secrets.authority, address }, tools)) };
+  const certificateAuthority = Buffer.from(value.authority.certificate).toString("base64");
+  await room.store.transact([
+    { op: "put", collection: CLUSTER_SECRETS, key, value },
+    { op: "put", collection: CONTROL_PLANES, key, value: { ...plane, certificateAuthority } },
+  ]);
+}
+
+async function chooseWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResult | void> {
+  const { plane, cluster } = unit;
+  try {
+    if ((await room.ports.images.find()) === undefined) return { requeueAfterMs: LOOK_FOR_IMAGE_MS };
+  } catch (error) {
+    // One that served before waits for better times.
+    if (!isProblem(error) || plane.state !== "CREATING") throw error;
+    return carryOut(room, unit, { do: "fail", reason: messageOf(error) });
+  }
+  room.logger.info(`the control plane of EKS cluster ${cluster.name} is to start`, { clusterArn: clusterArn(cluster) });
+  return savePlane(room, unit, { ...plane, workloadId: room.ids.hex(32) });
+}
+
+async function startWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResult | void> {
+  const { cluster, plane, secrets } = unit;
+  const { network, workloadId } = plane;
+  const image = await room.ports.images.find();
+  if (image === undefined || network === undefined || secrets === undefined || workloadId === undefined) return { requeueAfterMs: LOOK_FOR_IMAGE_MS };
+  const { apiUrl } = await room.ports.network.endpointOf(cluster.vpc.vpcId);
+  await room.engine.start(compileControlPlane({ cluster, network, secrets, image, workloadId, apiUrl }));
+}
+
+async function stopWorkload(room: EksRoom, { plane }: Unit): Promise<void> {
+  if (plane.workloadId === undefined) return;
+  await room.engine.stop(plane.workloadId, ENDED).catch((error: unknown) => {
+    if (!isProblem(error, "not-found")) throw error;
+  });
+}
+
+async function lookWhetherReady(room: EksRoom, unit: Unit): Promise<ReconcileResult | void> {
+  const { cluster, plane, secrets } = unit;
+  const address = plane.network?.address ?? "";
+  const isReady = await room.ports.apiServer.isReady({ address, authority: secrets?.authority.certificate ?? "" });
+  if (!isReady) return { requeueAfterMs: LOOK_WHETHER_READY_MS };
+  const tookMs = room.clock.nowMs() - cluster.createdAtMs;
+  room.logger.info(`the EKS cluster ${cluster.name} is ACTIVE`, { clusterArn: clusterArn(cluster), endpoint: `https://${address}`, tookMs });
+  await savePlane(room, unit, { ...plane, state: "ACTIVE" });
+}
+
+/** The records go last: as long as they are there, this is done again. */
+async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promise<void> {
+  const { network, volumes } = room.ports;
+  const { account, region, vpc } = cluster;
+  await network.detach(cluster.attachmentId);
+  for (const name of Object.values(groupNamesOf(cluster))) {
+    if (await network.deleteGroup({ account, region, vpcId: vpc.vpcId, name })) continue;
+    room.logger.warn(`the security group ${name} of a deleted EKS cluster is in use and stays; delete it when nothing uses it`, {
+      clusterArn: clusterArn(cluster),
+    });
+  }
+  await volumes.remove(volumeIdOf(cluster));
+  const plane = await room.store.get(CONTROL_PLANES, key);
+  const writes: Write[] = [{ op: "delete", collection: CLUSTERS, key }];
+  if (plane !== undefined) writes.push({ op: "delete", collection: CONTROL_PLANES, key });
+  if (secrets !== undefined) writes.push({ op: "delete", collection: CLUSTER_SECRETS, key });
+  await room.store.transact(writes);
+  room.logger.info(`the EKS cluster ${cluster.name} is deleted`, { clusterArn: clusterArn(cluster) });
+}

@@ -1,0 +1,30 @@
+import { formatArn, parseArn } from "../../core/arn.ts";
+import type { Scope } from "../../core/scope.ts";
+import type { ClusterRecord } from "./records.ts";
+
+export function clusterArn({ account, region, name }: Scope & { readonly name: string }): string {
+  return formatArn({ service: "eks", region, account, resource: `cluster/${name}` });
+}
+
+/** The cluster that an ARN names; `undefined` when it names none. */
+export function parseClusterArn(text: string): (Scope & { readonly name: string }) | undefined {
+  const arn = parseArn(text);
+  const [, name] = /^cluster\/([^/]+)$/.exec(arn?.resource ?? "") ?? [];
+  return arn?.service === "eks" && name !== undefined ? { account: arn.account, region: arn.region, name } : undefined;
+}
+
+/** Of service accounts' tokens. It is a name in their claims; nothing is served there yet. */
+export function issuerOf({ region, oidcId }: ClusterRecord): string {
+  return `https://oidc.eks.${region}.amazonaws.com/id/${oidcId}`;
+}
+
+/** The group of everything that belongs to the cluster, and the one that lets clients reach its API server. */
+export function groupNamesOf({ name, groupSuffix }: ClusterRecord): { readonly cluster: string; readonly endpoint: string } {
+  return { cluster: `eks-cluster-sg-${name}-${groupSuffix}`, endpoint: `eks-endpoint-sg-${name}-${groupSuffix}` };
+}
+
+/** A role's session as the role, without its path; anything else as it is. */
+export function canonicalArn(arn: string): string {
+  const [, partition, account, role] = /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(arn) ?? [];
+  return role === undefined ? arn : `arn:${partition}:iam::${account}:role/${role}`;
+}

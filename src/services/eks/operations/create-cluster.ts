@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto";
+import type { CreateClusterRequest, CreateClusterResponse } from "@aws-sdk/client-eks";
+import type { RequestContext } from "../../../contracts/service.ts";
+import { isProblem } from "../../../core/problem.ts";
+import { checkRole, readServiceCidr, readVersion, readVpc } from "../cluster-rules.ts";
+import { clusterExists, invalidParameter } from "../errors.ts";
+import { canonicalArn } from "../names.ts";
+import { clusterKey, CLUSTERS, CONTROL_PLANES, type ClusterRecord } from "../records.ts";
+import { type EksRoom, operation } from "../room.ts";
+import { faultOfTags } from "../tags.ts";
+import { clusterView } from "../views.ts";
+
+const AUTO_MODE = "EKS Auto Mode is not built; pods run on Fargate";
+
+/**
+ * Writes the cluster down; its control plane comes by itself. The same token with the same parameters answers the same cluster.
+ * @throws ResourceInUseException, InvalidParameterException, AccessDeniedException
+ */
+export function createCluster(room: EksRoom) {
+  return operation<CreateClusterRequest, CreateClusterResponse>({
+    name: "CreateCluster",
+    members: {
+      name: "used",
+      version: "used",
+      roleArn: "used",
+      resourcesVpcConfig: "used",
+      "kubernetesNetworkConfig.serviceIpv4Cidr": "used",
+      "kubernetesNetworkConfig.ipFamily": { refused: "Tidegate's VPCs have IPv4 addresses only", unless: ["ipv4"] },
+      "kubernetesNetworkConfig.elasticLoadBalancing.enabled": { refused: AUTO_MODE, unless: [false] },
+      "logging.clusterLogging.types": { ignored: "which logs are meant; that they are on is refused beside it" },
+      "logging.clusterLogging.enabled": { refused: "the control plane's logs are not written to CloudWatch Logs yet", unless: [false] },
+      clientRequestToken: "used",
+      tags: "used",
+      encryptionConfig: { refused: "there is no KMS; Secrets are encrypted in etcd with a key of the cluster's own" },
+      outpostConfig: { refused: "there are no Outposts" },
+      accessConfig: "used",
+      bootstrapSelfManagedAddons: { ignored: "there is no node that aws-node and kube-proxy would run on; CoreDNS is not built yet" },
+      upgradePolicy: { ignored: "kept and shown; there is one version, and nobody is upgraded by force" },
+      "zonalShiftConfig.enabled": { refused: "there is one host, and no zone to shift away from", unless: [false] },
+      remoteNetworkConfig: { refused: "hybrid nodes are not built" },
+      "computeConfig.enabled": { refused: AUTO_MODE, unless: [false] },
+      "storageConfig.blockStorage.enabled": { refused: AUTO_MODE, unless: [false] },
+      deletionProtection: "used",
+      "controlPlaneScalingConfig.tier": { refused: "control planes have one size", unless: ["standard"] },
+    },
+    async handle(input, context) {
+      const key = clusterKey(context, input.name ?? "");
+      const digest = digestOf(input);
+      const known = await room.store.get(CLUSTERS, key);
+      if (known !== undefined) return repeated(room, known.value, { input, digest });
+      const record = await readCluster(room, context, { input, digest });
+      try {
+        await room.store.transact([{ op: "create", collection: CLUSTERS, key, value: record }]);
+      } catch (error) {
+        if (isProblem(error, "already-exists")) throw clusterExists(record.name);
+        throw error;
+      }
+      return { cluster: clusterView(record, undefined) };
+    },
+  });
+}
+
+interface Asked {
+  readonly input: CreateClusterRequest;
+  readonly digest: string;
+}
+
+async function repeated(room: EksRoom, known: ClusterRecord, { input, digest }: Asked): Promise<CreateClusterResponse> {
+  if (known.request.token !== input.clientRequestToken || known.deletingSinceMs !== undefined) throw clusterExists(known.name);
+  if (known.request.digest !== digest) {
+    throw invalidParameter(`The client request token was already used with other parameters for cluster ${known.name}`, known.name);
+  }
+  const plane = await room.store.get(CONTROL_PLANES, clusterKey(known, known.name));
+  return { cluster: clusterView(known, plane?.value) };
+}
+
+async function readCluster(room: EksRoom, context: RequestContext, { input, digest }: Asked): Promise<ClusterRecord> {
+  const { ports, ids } = room;
+  const { account, region } = context;
+  const version = readVersion(input.version);
+  const tags = { ...input.tags };
+  const fault = faultOfTags(tags);
+  if (fault !== undefined) throw invalidParameter(fault);
+  await checkRole(ports.roles, context, input.roleArn ?? "");
+  const { vpc, cidr } = await readVpc(ports.network, context, input.resourcesVpcConfig ?? {});
+  const { authenticationMode = "CONFIG_MAP", bootstrapClusterCreatorAdminPermissions: creatorIsAdmin = true } = input.accessConfig ?? {};
+  return {
+    account,
+    region,
+    name: input.name ?? "",
+    uid: ids.hex(32),
+    createdAtMs: context.nowMs,
+    version,
+    roleArn: input.roleArn ?? "",
+    tags,
+    vpc,
+    serviceCidr: readServiceCidr(input.kubernetesNetworkConfig?.serviceIpv4Cidr, cidr),
+    authenticationMode,
+    creatorArn: canonicalArn(context.principal.arn),
+    creatorIsAdmin,
+    supportType: input.upgradePolicy?.supportType ?? "EXTENDED",
+    deletionProtection: input.deletionProtection ?? false,
+    oidcId: ids.hex(32).toUpperCase(),
+    attachmentId: ids.uuid(),
+    groupSuffix: ids.digits(10),
+    request: { token: input.clientRequestToken ?? "", digest },
+  };
+}
+
+/** Of all but the token, whatever the order of members. */
+function digestOf({ clientRequestToken: _token, ...rest }: CreateClusterRequest): string {
+  return createHash("sha256").update(inOrder(rest)).digest("hex");
+}
+
+function inOrder(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inOrder).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  return `{${members
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${inOrder(member)}`)
+    .join(",")}}`;
+}

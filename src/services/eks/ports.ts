@@ -1,0 +1,85 @@
+import type { NetworkStatus } from "../../contracts/engine.ts";
+import type { AttachRequest } from "../../contracts/network.ts";
+import type { Principal } from "../../contracts/service.ts";
+import type { Scope } from "../../core/scope.ts";
+
+/** What EKS needs of other rooms. `server` ties each to the room that owns the records. */
+export interface EksPorts {
+  readonly network: ClusterNetwork;
+  readonly roles: { exists(roleArn: string): Promise<boolean> };
+  readonly images: ControlPlaneImages;
+  readonly volumes: { remove(volumeId: string): Promise<void> };
+  readonly apiServer: ApiServerProbe;
+  readonly callers: CallerVerifier;
+}
+
+export interface SubnetInfo {
+  readonly subnetId: string;
+  readonly vpcId: string;
+  readonly vpcCidr: string;
+  /** e.g. `us-east-1a`. */
+  readonly availabilityZone: string;
+}
+
+export interface IngressRule {
+  /** `-1`: all. */
+  readonly protocol: "tcp" | "-1";
+  /** -1 with all protocols. */
+  readonly port: number;
+  /** An IPv4 block, or the group itself. */
+  readonly from: { readonly cidr: string } | "itself";
+}
+
+export interface GroupRequest extends Scope {
+  readonly vpcId: string;
+  readonly name: string;
+  readonly description: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** What it has when it is made; later changes are the user's. */
+  readonly ingress: readonly IngressRule[];
+}
+
+export interface ClusterNetwork {
+  /** Those of `subnetIds` that exist, in the order asked. */
+  subnets(scope: Scope, subnetIds: readonly string[]): Promise<readonly SubnetInfo[]>;
+  /** Those of `groupIds` that exist, in the order asked. */
+  securityGroups(scope: Scope, groupIds: readonly string[]): Promise<readonly { readonly groupId: string; readonly vpcId: string }[]>;
+  /** Makes the group unless the VPC has one of that name; answers its id. Idempotent. */
+  ensureGroup(request: GroupRequest): Promise<string>;
+  /** Answers false while something uses it. Unknown names succeed. */
+  deleteGroup(group: Scope & { readonly vpcId: string; readonly name: string }): Promise<boolean>;
+  allocate(request: AttachRequest): Promise<NetworkStatus>;
+  detach(attachmentId: string): Promise<void>;
+  /** How the VPC's workloads reach Tidegate, and the address by which Tidegate reaches them. @throws Problem `unavailable` while the VPC is not in use. */
+  endpointOf(vpcId: string): Promise<{ readonly apiUrl: string; readonly hostAddress: string }>;
+}
+
+export interface ControlPlaneImages {
+  /**
+   * The image with etcd and the control plane's programs; `undefined` while it is being made, which this call begins, and which takes minutes where
+   * Kubernetes has to be built.
+   * @throws Problem with why it cannot be had.
+   */
+  find(): Promise<{ readonly image: string; readonly digest: string } | undefined>;
+}
+
+export interface ApiServerProbe {
+  /** Whether `/readyz` says ok, by a certificate of this authority (PEM). Never throws. */
+  isReady(server: { readonly address: string; readonly authority: string }): Promise<boolean>;
+}
+
+/** A GET that somebody signed, without the scheme. */
+export interface SignedGet {
+  /** As in the URL: with its port, unless that is the scheme's own. */
+  readonly host: string;
+  readonly query: string;
+  /** Beside `host`. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** When it was signed. */
+  readonly signedAtMs: number;
+}
+
+export interface CallerVerifier {
+  /** Who signed it for STS; `undefined` when the signature does not hold, or its key is none, or was. */
+  verify(get: SignedGet): Promise<{ readonly account: string; readonly principal: Principal } | undefined>;
+}

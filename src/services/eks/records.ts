@@ -1,0 +1,102 @@
+import { collection } from "../../contracts/store.ts";
+import type { Scope } from "../../core/scope.ts";
+import { scopedKey } from "../../core/scope.ts";
+
+/** What a user asked for. Written by the API's operations alone; keyed by account, region and name. */
+export interface ClusterRecord extends Scope {
+  readonly name: string;
+  /** 32 hex, never used twice: in the names of all that the cluster has outside its record. */
+  readonly uid: string;
+  readonly createdAtMs: number;
+  /** e.g. `1.36`. */
+  readonly version: string;
+  readonly roleArn: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly vpc: ClusterVpc;
+  /** Of the services' addresses. */
+  readonly serviceCidr: string;
+  readonly authenticationMode: "API" | "API_AND_CONFIG_MAP" | "CONFIG_MAP";
+  /** Who created it: a user, or a role without its session. */
+  readonly creatorArn: string;
+  readonly creatorIsAdmin: boolean;
+  readonly supportType: "STANDARD" | "EXTENDED";
+  readonly deletionProtection: boolean;
+  /** 32 upper-case hex: the last part of the issuer of service accounts' tokens. */
+  readonly oidcId: string;
+  /** Of the API server's address, which outlives its workloads. */
+  readonly attachmentId: string;
+  /** Ten digits that end the names of its security groups. */
+  readonly groupSuffix: string;
+  /** Makes CreateCluster idempotent: the token, and a digest of what came with it. */
+  readonly request: { readonly token: string; readonly digest: string };
+  /** It was asked to be deleted. */
+  readonly deletingSinceMs?: number;
+}
+
+export interface ClusterVpc {
+  readonly vpcId: string;
+  readonly subnetIds: readonly string[];
+  /** The user's own, beside the cluster's. */
+  readonly securityGroupIds: readonly string[];
+  readonly publicAccess: boolean;
+  readonly privateAccess: boolean;
+  readonly publicAccessCidrs: readonly string[];
+  /** Where the API server's address is. */
+  readonly endpointSubnet: { readonly subnetId: string; readonly availabilityZone: string };
+}
+
+/** What became of it. Written by the cluster controller alone; same key. */
+export interface ControlPlaneRecord {
+  readonly state: "CREATING" | "ACTIVE" | "FAILED";
+  /** Why it FAILED. */
+  readonly issue?: string;
+  readonly network?: { readonly address: string; readonly clusterGroupId: string; readonly endpointGroupId: string };
+  /** Base64 of the cluster's CA certificate. */
+  readonly certificateAuthority?: string;
+  /** Of the system workload, stored before it is started. */
+  readonly workloadId?: string;
+  /** Workloads in a row that ended before they had run for a minute. */
+  readonly failures: number;
+}
+
+export interface KeyAndCertificate {
+  /** PEM. */
+  readonly certificate: string;
+  /** PEM, PKCS #8. */
+  readonly key: string;
+}
+
+export const LEAVES = ["api-server", "kubelet-client", "controller-manager", "scheduler"] as const;
+export type Leaf = (typeof LEAVES)[number];
+
+/** What must not be lost or shown. Made once, before the first workload; the leaves are renewed. Written by the cluster controller alone; same key. */
+export interface ClusterSecrets {
+  readonly authority: KeyAndCertificate;
+  readonly leaves: Readonly<Record<Leaf, KeyAndCertificate>>;
+  /** When the first of the leaves ends. */
+  readonly leavesEndMs: number;
+  /** RSA, PEM: signs service accounts' tokens. */
+  readonly serviceAccountKey: string;
+  /** Base64 of 32 bytes: encrypts Secrets in etcd. Never in the folder that etcd's data are in. */
+  readonly encryptionKey: string;
+  /** Hex: what the API server shows when it asks whose a token is. */
+  readonly reviewSecret: string;
+}
+
+export const CLUSTERS = collection<ClusterRecord>("eks.cluster");
+export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane");
+export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
+
+export function clusterKey(scope: Scope, name: string): string {
+  return scopedKey(scope, name);
+}
+
+/** The persistent volume of its etcd. */
+export function volumeIdOf({ uid }: ClusterRecord): string {
+  return `eks-${uid}`;
+}
+
+/** Whose the API server's address is, in the network's list. */
+export function attachmentOwnerOf({ uid }: ClusterRecord): string {
+  return `eks-${uid}`;
+}

@@ -1,0 +1,50 @@
+import type { Engine } from "../../contracts/engine.ts";
+import type { Operation, Toolbox } from "../../contracts/service.ts";
+import type { Store, Stored } from "../../contracts/store.ts";
+import { isProblem } from "../../core/problem.ts";
+import type { Scope } from "../../core/scope.ts";
+import { clusterNotFound } from "./errors.ts";
+import type { EksPorts } from "./ports.ts";
+import { clusterKey, CLUSTERS, type ClusterRecord } from "./records.ts";
+
+/** What the parts of this service share. */
+export interface EksRoom extends Toolbox {
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly ports: EksPorts;
+  /** Hosts (`localhost:4566`) under which this Tidegate is its own STS. */
+  readonly ownHosts: readonly string[];
+}
+
+/** Names an operation's types once. */
+export function operation<Input, Output>(made: Operation<Input, Output>): Operation<Input, Output> {
+  return made;
+}
+
+/** @throws AwsError ResourceNotFoundException. */
+export async function requireCluster(room: EksRoom, scope: Scope, name: string): Promise<Stored<ClusterRecord>> {
+  const found = await room.store.get(CLUSTERS, clusterKey(scope, name));
+  if (found === undefined) throw clusterNotFound(name);
+  return found;
+}
+
+const ATTEMPTS = 20;
+
+/** Stores what `change` makes of the cluster, again when somebody else's write came between; what `change` throws is thrown. */
+export async function changeCluster(
+  room: EksRoom,
+  find: () => Promise<Stored<ClusterRecord>>,
+  change: (record: ClusterRecord) => ClusterRecord,
+): Promise<ClusterRecord> {
+  for (let round = 1; ; round++) {
+    const { key, value, revision } = await find();
+    const changed = change(value);
+    if (changed === value) return value;
+    try {
+      await room.store.transact([{ op: "update", collection: CLUSTERS, key, value: changed, ifRevision: revision }]);
+      return changed;
+    } catch (error) {
+      if (!isProblem(error, "conflict", "not-found") || round === ATTEMPTS) throw error;
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import type { FastifyPluginAsync } from "fastify";
+import type { Engine } from "../../contracts/engine.ts";
+import type { Service, Toolbox } from "../../contracts/service.ts";
+import type { Store } from "../../contracts/store.ts";
+import { accessPlugin } from "./access/plugin.ts";
+import { createClusterController } from "./controllers/cluster-controller.ts";
+import { describeClusterVersions } from "./operations/cluster-versions.ts";
+import { deleteCluster, describeCluster, listClusters } from "./operations/clusters.ts";
+import { createCluster } from "./operations/create-cluster.ts";
+import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
+import type { EksPorts } from "./ports.ts";
+import type { EksRoom } from "./room.ts";
+
+export interface EksOptions {
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly ports: EksPorts;
+  readonly toolbox: Toolbox;
+  /** Hosts (`localhost:4566`) under which clients reach this Tidegate's STS. */
+  readonly ownHosts: readonly string[];
+}
+
+export interface EksService extends Service {
+  /** What the clusters' API servers ask of Tidegate. */
+  readonly plugin: FastifyPluginAsync;
+}
+
+/** Amazon EKS: clusters, each with an upstream Kubernetes control plane that runs as a system workload. */
+export function createEksService({ store, engine, ports, toolbox, ownHosts }: EksOptions): EksService {
+  const room: EksRoom = { ...toolbox, logger: toolbox.logger.child({ room: "eks" }), store, engine, ports, ownHosts };
+  return {
+    name: "eks",
+    signingName: "eks",
+    apiVersion: "2017-11-01",
+    protocol: "restJson1",
+    loadSchemas: () => import("@aws-sdk/client-eks"),
+    operations: [
+      createCluster(room),
+      deleteCluster(room),
+      describeCluster(room),
+      describeClusterVersions,
+      listClusters(room),
+      listTagsForResource(room),
+      tagResource(room),
+      untagResource(room),
+    ],
+    controllers: [createClusterController(room)],
+    plugin: accessPlugin(room),
+    errorCodes: { invalid: "InvalidParameterException", unsupported: "InvalidParameterException" },
+  };
+}

@@ -1,0 +1,134 @@
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { run } from "../../src/host/run.ts";
+import { removeWithoutTrace } from "../support/host-state.ts";
+import { startInstance, type TestInstance, until } from "../support/instance.ts";
+
+/** A cluster, by the real aws and kubectl: made, used, without Tidegate, with its API server killed, and deleted. */
+
+interface Cluster {
+  readonly status: string;
+  readonly arn: string;
+  readonly endpoint?: string;
+}
+
+let instance: TestInstance;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
+    throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
+  });
+  instance = await startInstance();
+  environment = { ...instance.environment, KUBECONFIG: join(instance.dataDir, "kubeconfig") };
+  // Where the control plane has to be built first, that is no part of what is measured.
+  await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
+}, 45 * 60_000);
+afterAll(() => removeWithoutTrace(instance));
+
+const kubectl = async (...args: readonly string[]): Promise<string> => (await run(["kubectl", ...args], { environment, timeoutMs: 60_000 })).stdout;
+const describeCluster = async (): Promise<Cluster> =>
+  (await instance.aws<{ readonly cluster: Cluster }>("eks", "describe-cluster", "--name", "shop")).cluster;
+
+test("a cluster serves kubectl, outlives Tidegate and its own API server, and leaves nothing", { timeout: 10 * 60_000 }, async () => {
+  const subnets = await instance.aws<{ readonly Subnets: readonly { readonly SubnetId: string }[] }>("ec2", "describe-subnets");
+  const subnetIds = subnets.Subnets.map(({ SubnetId }) => SubnetId).join(",");
+  const trust = JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Principal: { Service: "eks.amazonaws.com" }, Action: "sts:AssumeRole" }],
+  });
+  const makeRole = ["iam", "create-role", "--role-name", "eks", "--assume-role-policy-document", trust];
+  const role = await instance.aws<{ readonly Role: { readonly Arn: string } }>(...makeRole);
+  const begunMs = systemClock.steadyMs();
+  const make = ["eks", "create-cluster", "--name", "shop", "--role-arn", role.Role.Arn, "--resources-vpc-config", `subnetIds=${subnetIds}`];
+  const made = await instance.aws<{ readonly cluster: Cluster }>(...make);
+  expect(made.cluster).toMatchObject({ status: "CREATING" });
+  expect(made.cluster.endpoint).toBeUndefined();
+  const { endpoint = "" } = await until(
+    "the cluster is ACTIVE",
+    async () => {
+      const cluster = await describeCluster();
+      if (cluster.status === "FAILED") throw new Error(JSON.stringify(cluster));
+      return cluster.status === "ACTIVE" && cluster;
+    },
+    240_000,
+  );
+  console.log(`create-cluster to ACTIVE: ${Math.round(systemClock.steadyMs() - begunMs)} ms`);
+  await instance.client(["aws", "eks", "wait", "cluster-active", "--name", "shop"]);
+  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment["KUBECONFIG"] ?? ""]);
+
+  expect(await kubectl("get", "namespaces", "--output", "name")).toContain("namespace/kube-system");
+  await kubectl("create", "configmap", "kept", "--from-literal", "key=value");
+  await kubectl("create", "secret", "generic", "hidden", "--from-literal", "word=in-the-clear");
+  expect(await kubectl("auth", "can-i", "*", "*")).toContain("yes");
+  expect(await etcdHolds(instance, "in-the-clear")).toBe(false);
+  expect(await etcdHolds(instance, "kube-root-ca.crt")).toBe(true);
+  console.log(`resident in all: ${Math.round((await residentKiB()) / 1024)} MiB`);
+
+  // Without Tidegate the API server serves on, and lets nobody new in.
+  await instance.kill();
+  const ready = ["curl", "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"];
+  expect((await run([...ready, `${endpoint}/readyz`])).stdout).toBe("200");
+  expect((await run([...ready, "--header", "Authorization: Bearer k8s-aws-v1.x", `${endpoint}/api`], { timeoutMs: 60_000 })).stdout).toBe("401");
+  const before = await programs();
+  await instance.up();
+  expect(await kubectl("get", "configmap", "kept", "--output", "jsonpath={.data.key}")).toBe("value");
+  expect(await programs()).toEqual(before);
+
+  // Its API server is killed: the next one has what was there, at the same address.
+  const { pid } = before.find(({ command }) => command.startsWith("kube-apiserver")) ?? {};
+  process.kill(Number(pid), "SIGKILL");
+  await until(
+    "another API server serves",
+    async () => {
+      const now = (await programs()).find(({ command }) => command.startsWith("kube-apiserver"));
+      return now !== undefined && now.pid !== pid && (await kubectl("get", "configmap", "kept")).includes("kept");
+    },
+    120_000,
+  );
+  expect((await describeCluster()).endpoint).toBe(endpoint);
+
+  await instance.client(["aws", "eks", "delete-cluster", "--name", "shop"]);
+  await until(
+    "the cluster is gone",
+    async () => !(await instance.aws<{ clusters: readonly string[] }>("eks", "list-clusters")).clusters.includes("shop"),
+    120_000,
+  );
+  await instance.client(["aws", "eks", "wait", "cluster-deleted", "--name", "shop"]);
+  expect(await programs()).toEqual([]);
+  expect(await readdir(join(instance.dataDir, "volumes"))).toEqual([]);
+  const groups = await instance.aws<{ readonly SecurityGroups: readonly { readonly GroupName: string }[] }>("ec2", "describe-security-groups");
+  expect(groups.SecurityGroups.map(({ GroupName }) => GroupName)).toEqual(["default"]);
+  const interfaces = await instance.aws<{ readonly NetworkInterfaces: readonly unknown[] }>("ec2", "describe-network-interfaces");
+  expect(interfaces.NetworkInterfaces).toEqual([]);
+});
+
+interface Program {
+  readonly pid: string;
+  readonly command: string;
+}
+
+/** The control plane's processes: those in this instance's cgroups that are upstream's programs. */
+async function programs(): Promise<readonly Program[]> {
+  const found: Program[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const read = (file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+    const [command, cgroup] = await Promise.all([read("cmdline"), read("cgroup")]);
+    const isProgram = /^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)\0/.test(command);
+    if (isProgram && cgroup.includes(instance.instanceId)) found.push({ pid, command: command.replaceAll("\0", " ") });
+  }
+  return found;
+}
+
+async function residentKiB(): Promise<number> {
+  const statuses = await Promise.all((await programs()).map(({ pid }) => readFile(`/proc/${pid}/status`, "utf8")));
+  return statuses.reduce((sum, text) => sum + Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? 0), 0);
+}
+
+/** Whether etcd's files on the host hold these bytes. */
+async function etcdHolds({ dataDir }: TestInstance, text: string): Promise<boolean> {
+  const { code } = await run(["grep", "--recursive", "--quiet", "--binary-files=text", text, join(dataDir, "volumes")], { okCodes: [0, 1] });
+  return code === 0;
+}
