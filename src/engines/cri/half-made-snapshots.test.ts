@@ -20,7 +20,17 @@ it("removes the folder that is in the way, of this containerd alone, and makes t
       if (existsSync(join(snapshots, "14"))) throw refusal(snapshots);
       return "made";
     };
-    expect(await removingHalfMadeSnapshots(root, make)).toBe("made");
+    // Both are refused at the same time; when the second looks again, the folder is a new snapshot's.
+    let made = false;
+    const makeOwn = async (): Promise<string> => {
+      if (made) return "made too";
+      await make();
+      await mkdir(join(snapshots, "14"));
+      made = true;
+      return "made";
+    };
+    expect(await Promise.all([removingHalfMadeSnapshots(root, makeOwn), removingHalfMadeSnapshots(root, makeOwn)])).toEqual(["made", "made too"]);
+    expect(existsSync(join(snapshots, "14"))).toBe(true);
     const foreign = async (): Promise<never> => {
       throw refusal("/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots");
     };
