@@ -61,6 +61,35 @@ async function reach(id: string, state: WorkloadStatus["state"]): Promise<Worklo
   throw new Error(`never ${state}: ${JSON.stringify(await status(id))}`);
 }
 
+describe("an attachment that its owner keeps", () => {
+  const kept = { ...workload().network, attachmentId: "of-a-cluster", kept: true };
+  const { account, region } = workload();
+  const request = { account, region, ...kept, owner: "eks-1", description: "" };
+
+  it("is used by one workload after another at the same address, and is there still when they have ended, also for a sweep", async () => {
+    await boot();
+    const { privateIpv4 } = await world.network.allocate(request);
+    for (const id of ["a".repeat(32), "b".repeat(32)]) {
+      await fargate.engine.start(workload({ id, network: kept }));
+      expect((await reach(id, "RUNNING")).network?.privateIpv4).toBe(privateIpv4);
+      expect(world.network.plugged.has(kept.attachmentId)).toBe(true);
+      await fargate.engine.stop(id, USER);
+      await reach(id, "STOPPED");
+      expect(world.network.plugged.has(kept.attachmentId)).toBe(false);
+    }
+    await kill();
+    await boot();
+    expect((await world.network.list()).map(({ owner }) => owner)).toEqual(["eks-1"]);
+  });
+
+  it("is not made for a workload whose owner gave it back", async () => {
+    await boot();
+    await fargate.engine.start(workload({ network: kept }));
+    expect((await reach(workload().id, "STOPPED")).stop?.reason).toContain("of-a-cluster");
+    expect(await world.network.list()).toEqual([]);
+  });
+});
+
 describe("what is lost", () => {
   it("a reboot ends what ran, with a reason, and says so once", async () => {
     await boot();

@@ -1,22 +1,32 @@
 import { createHash, createHmac } from "node:crypto";
 import {
-  EKSClient,
+  AssociateAccessPolicyCommand,
+  CreateAccessEntryCommand,
   CreateClusterCommand,
+  type CreateClusterCommandInput,
+  DeleteAccessEntryCommand,
   DeleteClusterCommand,
+  DescribeAccessEntryCommand,
   DescribeClusterCommand,
   DescribeClusterVersionsCommand,
+  DisassociateAccessPolicyCommand,
+  EKSClient,
+  ListAccessEntriesCommand,
+  ListAccessPoliciesCommand,
+  ListAssociatedAccessPoliciesCommand,
   ListClustersCommand,
   ListNodegroupsCommand,
   ListTagsForResourceCommand,
   TagResourceCommand,
   UntagResourceCommand,
-  type CreateClusterCommandInput,
+  UpdateAccessEntryCommand,
 } from "@aws-sdk/client-eks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Credential } from "../contracts/credentials.ts";
 import { FakeClock } from "../core/clock.ts";
 import { seededIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
+import { createMemoryStore } from "../store/memory/memory-store.ts";
 import { reviewToken } from "../services/eks/access/token-review.ts";
 import type { EksRoom } from "../services/eks/room.ts";
 import { testCluster } from "../services/eks/testing.ts";
@@ -135,6 +145,46 @@ describe("EKS's clusters", () => {
     await expect(create("refused", { ...more, resourcesVpcConfig: { ...resourcesVpcConfig, subnetIds: asked } })).rejects.toThrow(words);
   });
 
+  it("let people in by access entries, where they go by them", async () => {
+    const clusterName = "entries";
+    await create(clusterName, { accessConfig: { authenticationMode: "API" } });
+    const listed = async (more = {}): Promise<unknown> => (await eks.send(new ListAccessEntriesCommand({ clusterName, ...more }))).accessEntries;
+    const creator = "arn:aws:iam::100000000000:root";
+    const administrator = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
+    expect(await listed({ associatedPolicyArn: administrator })).toEqual([creator]);
+
+    const entry = { clusterName, principalArn: roleArn };
+    const { accessEntry } = await eks.send(new CreateAccessEntryCommand({ ...entry, kubernetesGroups: ["devs"] }));
+    expect(accessEntry).toMatchObject({
+      type: "STANDARD",
+      username: "arn:aws:sts::100000000000:assumed-role/eks/{{SessionName}}",
+      kubernetesGroups: ["devs"],
+      accessEntryArn: expect.stringMatching(/^arn:aws:eks:us-east-1:100000000000:access-entry\/entries\/role\/100000000000\/eks\/[0-9a-f-]{36}$/),
+    });
+    await expect(eks.send(new CreateAccessEntryCommand(entry))).rejects.toMatchObject({ name: "ResourceInUseException" });
+    await eks.send(new UpdateAccessEntryCommand({ ...entry, username: "team:{{SessionName}}" }));
+    expect((await eks.send(new DescribeAccessEntryCommand(entry))).accessEntry).toMatchObject({
+      username: "team:{{SessionName}}",
+      kubernetesGroups: ["devs"],
+    });
+
+    const policyArn = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy";
+    const scope = { type: "namespace", namespaces: ["dev-*"] } as const;
+    await eks.send(new AssociateAccessPolicyCommand({ ...entry, policyArn, accessScope: { type: "cluster" } }));
+    await eks.send(new AssociateAccessPolicyCommand({ ...entry, policyArn, accessScope: { ...scope, namespaces: [...scope.namespaces] } }));
+    const policies = await eks.send(new ListAssociatedAccessPoliciesCommand(entry));
+    expect(policies.associatedAccessPolicies).toEqual([expect.objectContaining({ policyArn, accessScope: scope })]);
+    const unknown = { ...entry, policyArn: `${policyArn}s`, accessScope: { type: "cluster" as const } };
+    await expect(eks.send(new AssociateAccessPolicyCommand(unknown))).rejects.toThrow("The specified policyArn could not be found.");
+    await eks.send(new DisassociateAccessPolicyCommand({ ...entry, policyArn }));
+    await eks.send(new DeleteAccessEntryCommand(entry));
+    expect(await listed()).toEqual([creator]);
+    await expect(eks.send(new DescribeAccessEntryCommand(entry))).rejects.toThrow("The specified principalArn could not be found.");
+    await expect(eks.send(new CreateAccessEntryCommand({ ...entry, type: "EC2_LINUX" }))).rejects.toThrow("does not support type");
+    await expect(eks.send(new ListAccessEntriesCommand({ clusterName: "a" }))).rejects.toThrow("authentication mode must be set to one of");
+    expect((await eks.send(new ListAccessPoliciesCommand({}))).accessPolicies).toHaveLength(5);
+  });
+
   it("have no nodes: what is not built says so", async () => {
     await expect(eks.send(new ListNodegroupsCommand({ clusterName: "a" }))).rejects.toThrow("ListNodegroups of eks is not built");
   });
@@ -183,7 +233,8 @@ describe("a cluster lets in", () => {
 
   const toolbox = { clock: time, ids: seededIds("eks"), logger: silentLogger };
   const callers = callerVerifier({ find: async (id) => keys.find(({ accessKeyId }) => accessKeyId === id) }, toolbox);
-  const room = { ...toolbox, ports: { callers }, ownHosts: ["localhost:4566"] } as unknown as EksRoom;
+  const store = createMemoryStore();
+  const room = { ...toolbox, store, ports: { callers }, ownHosts: ["localhost:4566"] } as unknown as EksRoom;
   const review = (token: string, more = {}): Promise<object> => reviewToken(room, testCluster(more), token);
 
   it("its creator, whatever the session, as administrator", async () => {
@@ -206,7 +257,7 @@ describe("a cluster lets in", () => {
     }
     expect(await review(tokenOf(others[0]!))).toEqual({ fault: expect.stringContaining("is not mapped") });
     expect(await review(token, { creatorIsAdmin: false })).toEqual({ fault: expect.stringContaining("is not mapped") });
-    expect(await review(token, { account: "999999999999" })).toEqual({ fault: expect.stringContaining("is not mapped") });
+    expect(await review(token, { authenticationMode: "API" })).toEqual({ fault: expect.stringContaining("is not mapped") });
   });
 
   it("no session that has ended, and no token for longer than a quarter of an hour", async () => {

@@ -42,8 +42,9 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   const makeRole = ["iam", "create-role", "--role-name", "eks", "--assume-role-policy-document", trust];
   const role = await instance.aws<{ readonly Role: { readonly Arn: string } }>(...makeRole);
   const begunMs = systemClock.steadyMs();
-  const make = ["eks", "create-cluster", "--name", "shop", "--role-arn", role.Role.Arn, "--resources-vpc-config", `subnetIds=${subnetIds}`];
-  const made = await instance.aws<{ readonly cluster: Cluster }>(...make);
+  const network = `subnetIds=${subnetIds}`;
+  const make = ["eks", "create-cluster", "--name", "shop", "--role-arn", role.Role.Arn, "--resources-vpc-config", network];
+  const made = await instance.aws<{ readonly cluster: Cluster }>(...make, "--access-config", "authenticationMode=API");
   expect(made.cluster).toMatchObject({ status: "CREATING" });
   expect(made.cluster.endpoint).toBeUndefined();
   const { endpoint = "" } = await until(
@@ -64,8 +65,10 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   await kubectl("create", "secret", "generic", "hidden", "--from-literal", "word=in-the-clear");
   expect(await kubectl("auth", "can-i", "*", "*")).toContain("yes");
   expect(await etcdHolds(instance, "in-the-clear")).toBe(false);
-  expect(await etcdHolds(instance, "kube-root-ca.crt")).toBe(true);
+  expect(await etcdHolds(instance, "configmaps/default/kept")).toBe(true);
   console.log(`resident in all: ${Math.round((await residentKiB()) / 1024)} MiB`);
+
+  await letsInByEntries();
 
   // Without Tidegate the API server serves on, and lets nobody new in.
   await instance.kill();
@@ -78,7 +81,7 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect(await programs()).toEqual(before);
 
   // Its API server is killed: the next one has what was there, at the same address.
-  const { pid } = before.find(({ command }) => command.startsWith("kube-apiserver")) ?? {};
+  const { pid = "" } = before.find(({ command }) => command.startsWith("kube-apiserver")) ?? {};
   process.kill(Number(pid), "SIGKILL");
   await until(
     "another API server serves",
@@ -89,6 +92,19 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
     120_000,
   );
   expect((await describeCluster()).endpoint).toBe(endpoint);
+
+  // All of it is ended, as by a reboot: another workload takes over address and data.
+  const ended = await programs();
+  process.kill(Number(await firstOfSandbox(ended[0]?.pid ?? "")), "SIGKILL");
+  await until(
+    "another control plane serves",
+    async () => {
+      const now = await programs();
+      return now.length === 4 && now.every((each) => !ended.some(({ pid: old }) => old === each.pid)) && (await kubectl("get", "configmap", "kept"));
+    },
+    120_000,
+  );
+  expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint });
 
   await instance.client(["aws", "eks", "delete-cluster", "--name", "shop"]);
   await until(
@@ -105,6 +121,37 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect(interfaces.NetworkInterfaces).toEqual([]);
 });
 
+/** A user of the account: nobody, then somebody without rights, then a reader of one namespace. */
+async function letsInByEntries(): Promise<void> {
+  const user = await instance.aws<{ readonly User: { readonly Arn: string } }>("iam", "create-user", "--user-name", "reader");
+  const key = await instance.aws<{ readonly AccessKey: { readonly AccessKeyId: string; readonly SecretAccessKey: string } }>(
+    "iam",
+    "create-access-key",
+    "--user-name",
+    "reader",
+  );
+  const { AccessKeyId, SecretAccessKey } = key.AccessKey;
+  const theirs = { ...environment, AWS_ACCESS_KEY_ID: AccessKeyId, AWS_SECRET_ACCESS_KEY: SecretAccessKey };
+  const asUser = async (...args: readonly string[]): Promise<string> => {
+    const { stdout, stderr } = await run(["kubectl", ...args], { environment: theirs, timeoutMs: 60_000, okCodes: [0, 1] });
+    return stdout + stderr;
+  };
+  expect(await asUser("get", "configmaps")).toMatch(/Unauthorized|must be logged in/);
+  const whose = ["--cluster-name", "shop", "--principal-arn", user.User.Arn];
+  await instance.aws("eks", "create-access-entry", ...whose);
+  expect(await asUser("auth", "whoami", "--output", "jsonpath={.status.userInfo.username}")).toContain(user.User.Arn);
+  expect(await asUser("get", "configmaps")).toContain("Forbidden");
+  const policyArn = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy";
+  const scope = "type=namespace,namespaces=default";
+  await instance.aws("eks", "associate-access-policy", ...whose, "--policy-arn", policyArn, "--access-scope", scope);
+  await until("the policy is in force", async () => (await asUser("get", "configmaps")).includes("kept"));
+  expect(await asUser("get", "configmaps", "--namespace", "kube-system")).toContain("Forbidden");
+  expect(await asUser("delete", "configmap", "kept")).toContain("Forbidden");
+  expect(await asUser("get", "secrets")).toContain("Forbidden");
+  await instance.aws("eks", "delete-access-entry", ...whose);
+  await until("the user is nobody again", async () => /Unauthorized|must be logged in/.test(await asUser("get", "configmaps")));
+}
+
 interface Program {
   readonly pid: string;
   readonly command: string;
@@ -120,6 +167,19 @@ async function programs(): Promise<readonly Program[]> {
     if (isProgram && cgroup.includes(instance.instanceId)) found.push({ pid, command: command.replaceAll("\0", " ") });
   }
   return found;
+}
+
+/** The process that holds the sandbox of a program: its sibling under the shim. */
+async function firstOfSandbox(pid: string): Promise<string> {
+  const parentOf = async (of: string): Promise<string> => {
+    const stat = await readFile(`/proc/${of}/stat`, "utf8").catch(() => "");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1] ?? "";
+  };
+  const [shim, ours] = [await parentOf(pid), await programs()];
+  for (const other of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    if ((await parentOf(other)) === shim && !ours.some((program) => program.pid === other)) return other;
+  }
+  throw new Error(`the sandbox of process ${pid} has no process of its own`);
 }
 
 async function residentKiB(): Promise<number> {

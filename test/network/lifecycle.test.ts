@@ -215,3 +215,27 @@ test("a block that the host uses already is refused with the holder's name and a
   await world.newNetwork();
   await expect(world.network.start()).rejects.toThrow(/overlaps 10\.20\d\.\d+\.0\/20, a route by eth0; 172\.31\.0\.0\/16 is free/);
 });
+
+test("an interface that is unplugged keeps its address and groups for the next namespace, and is in force in none meanwhile", async () => {
+  await world.newNetwork();
+  await world.network.start();
+  const web = await world.group("web");
+  await world.task("a", [web]);
+  await world.task("b", [web], "b");
+  const vpc = await world.vpcNetns();
+  const before = await observe(vpc);
+  const old = await world.task("c", [web], "c");
+  const plugged = await world.text(vpc, "ip", "-o", "route");
+
+  await world.network.unplug(old.attachmentId);
+  await world.network.unplug(old.attachmentId);
+  expect(await observe(vpc)).toEqual(before);
+  await world.newNetwork();
+  await world.network.start();
+  expect(await observe(vpc)).toEqual(before);
+
+  const next = `${old.ns}-2`;
+  await world.network.plug(old.attachmentId, await world.addNamespace(next));
+  expect(await world.text(vpc, "ip", "-o", "route")).toBe(plugged);
+  expect(await world.text(next, "ip", "-o", "address")).toContain(old.ip);
+});

@@ -26,6 +26,14 @@ export function clusterNotFound(name: string): AwsError {
   });
 }
 
+export function resourceNotFound(message: string, clusterName: string): AwsError {
+  return new AwsError("ResourceNotFoundException", message, { httpStatus: 404, fields: { ...NO_FIELDS, clusterName } });
+}
+
+export function resourceInUse(message: string, clusterName: string): AwsError {
+  return new AwsError("ResourceInUseException", message, { httpStatus: 409, fields: { ...NO_FIELDS, clusterName } });
+}
+
 /** Of the tag operations, whose errors are others than the rest's. */
 export function tagBadRequest(message: string): AwsError {
   return new AwsError("BadRequestException", message);

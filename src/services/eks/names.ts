@@ -23,6 +23,22 @@ export function groupNamesOf({ name, groupSuffix }: ClusterRecord): { readonly c
   return { cluster: `eks-cluster-sg-${name}-${groupSuffix}`, endpoint: `eks-endpoint-sg-${name}-${groupSuffix}` };
 }
 
+/** Of an access entry: `access-entry/<cluster>/<role|user>/<account>/<name>/<id>`. */
+export function accessEntryArn(
+  cluster: Scope & { readonly name: string },
+  { principalArn, id }: { readonly principalArn: string; readonly id: string },
+): string {
+  const [, account = "", resource = ""] = /^arn:[^:]+:iam::(\d+):(.+)$/.exec(principalArn) ?? [];
+  const [kind = "", ...path] = resource.split("/");
+  const parts = ["access-entry", cluster.name, kind, account, path.at(-1) ?? kind, id];
+  return formatArn({ service: "eks", region: cluster.region, account: cluster.account, resource: parts.join("/") });
+}
+
+/** A role's ARN without its path; anything else as it is. */
+export function withoutPath(arn: string): string {
+  return arn.replace(/^(arn:[^:]+:iam::\d+:role)\/(?:.*\/)?([^/]+)$/, "$1/$2");
+}
+
 /** A role's session as the role, without its path; anything else as it is. */
 export function canonicalArn(arn: string): string {
   const [, partition, account, role] = /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(arn) ?? [];

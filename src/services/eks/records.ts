@@ -83,9 +83,39 @@ export interface ClusterSecrets {
   readonly reviewSecret: string;
 }
 
+/** Who may do what in a cluster, by the API. Written by the API's operations alone; keyed by account, region, cluster's uid and principal. */
+export interface AccessEntryRecord {
+  /** A user's or role's ARN, with its path. */
+  readonly principalArn: string;
+  /** The last part of the entry's own ARN. */
+  readonly id: string;
+  /** As Kubernetes is told; may hold `{{SessionName}}` and the like. */
+  readonly username: string;
+  readonly groups: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
+  readonly createdAtMs: number;
+  readonly modifiedAtMs: number;
+  readonly policies: readonly AssociatedPolicy[];
+}
+
+export interface AssociatedPolicy {
+  readonly policyArn: string;
+  /** In which namespaces, which may hold `*`; `undefined`: in all, and outside of them. */
+  readonly namespaces?: readonly string[];
+  readonly associatedAtMs: number;
+  readonly modifiedAtMs: number;
+}
+
 export const CLUSTERS = collection<ClusterRecord>("eks.cluster");
 export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane");
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
+
+export const ACCESS_ENTRIES = collection<AccessEntryRecord>("eks.access-entry");
+
+/** All access entries of a cluster begin with it. */
+export function accessEntryPrefix(cluster: ClusterRecord): string {
+  return `${scopedKey(cluster, cluster.uid)}/`;
+}
 
 export function clusterKey(scope: Scope, name: string): string {
   return scopedKey(scope, name);

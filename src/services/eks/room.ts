@@ -1,6 +1,6 @@
 import type { Engine } from "../../contracts/engine.ts";
 import type { Operation, Toolbox } from "../../contracts/service.ts";
-import type { Store, Stored } from "../../contracts/store.ts";
+import type { Collection, Store, Stored } from "../../contracts/store.ts";
 import { isProblem } from "../../core/problem.ts";
 import type { Scope } from "../../core/scope.ts";
 import { clusterNotFound } from "./errors.ts";
@@ -30,18 +30,18 @@ export async function requireCluster(room: EksRoom, scope: Scope, name: string):
 
 const ATTEMPTS = 20;
 
-/** Stores what `change` makes of the cluster, again when somebody else's write came between; what `change` throws is thrown. */
-export async function changeCluster(
+/** Stores what `change` makes of the record that `find` finds, again when somebody else's write came between; what either throws is thrown. */
+export async function changeRecord<T>(
   room: EksRoom,
-  find: () => Promise<Stored<ClusterRecord>>,
-  change: (record: ClusterRecord) => ClusterRecord,
-): Promise<ClusterRecord> {
+  collection: Collection<T>,
+  { find, change }: { readonly find: () => Promise<Stored<T>>; readonly change: (record: T) => T },
+): Promise<T> {
   for (let round = 1; ; round++) {
     const { key, value, revision } = await find();
     const changed = change(value);
     if (changed === value) return value;
     try {
-      await room.store.transact([{ op: "update", collection: CLUSTERS, key, value: changed, ifRevision: revision }]);
+      await room.store.transact([{ op: "update", collection, key, value: changed, ifRevision: revision }]);
       return changed;
     } catch (error) {
       if (!isProblem(error, "conflict", "not-found") || round === ATTEMPTS) throw error;

@@ -6,6 +6,8 @@ import { accessPlugin } from "./access/plugin.ts";
 import { createClusterController } from "./controllers/cluster-controller.ts";
 import { describeClusterVersions } from "./operations/cluster-versions.ts";
 import { deleteCluster, describeCluster, listClusters } from "./operations/clusters.ts";
+import { createAccessEntry, deleteAccessEntry, describeAccessEntry, listAccessEntries, updateAccessEntry } from "./operations/access-entries.ts";
+import { associateAccessPolicy, disassociateAccessPolicy, listAccessPolicies, listAssociatedAccessPolicies } from "./operations/access-policies.ts";
 import { createCluster } from "./operations/create-cluster.ts";
 import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
 import type { EksPorts } from "./ports.ts";
@@ -35,14 +37,23 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
     protocol: "restJson1",
     loadSchemas: () => import("@aws-sdk/client-eks"),
     operations: [
+      associateAccessPolicy(room),
+      createAccessEntry(room),
       createCluster(room),
+      deleteAccessEntry(room),
       deleteCluster(room),
+      describeAccessEntry(room),
       describeCluster(room),
       describeClusterVersions,
+      disassociateAccessPolicy(room),
+      listAccessEntries(room),
+      listAccessPolicies,
+      listAssociatedAccessPolicies(room),
       listClusters(room),
       listTagsForResource(room),
       tagResource(room),
       untagResource(room),
+      updateAccessEntry(room),
     ],
     controllers: [createClusterController(room)],
     plugin: accessPlugin(room),

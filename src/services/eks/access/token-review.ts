@@ -1,13 +1,12 @@
 import type { Principal } from "../../../contracts/service.ts";
 import { canonicalArn } from "../names.ts";
-import type { ClusterRecord } from "../records.ts";
+import type { AccessEntryRecord, ClusterRecord } from "../records.ts";
 import type { EksRoom } from "../room.ts";
+import { entryFor } from "./entries.ts";
 import { readToken } from "./token.ts";
 
-/** Where an API server asks whose a token is; the secret is the cluster's. */
-export function tokenReviewPath(uid: string, secret: string): string {
-  return `/_tidegate/eks/${uid}/${secret}/token-review`;
-}
+/** Users that come by a token of AWS's have a uid that begins so, and nobody else has: whoever acts as another has none. */
+export const UID_PREFIX = "aws-iam-authenticator:";
 
 /** Who somebody is inside the cluster. */
 export interface KubernetesUser {
@@ -26,22 +25,35 @@ export async function reviewToken(room: EksRoom, cluster: ClusterRecord, token: 
   if ("fault" in read) return { fault: `input token was not properly formatted: ${read.fault}` };
   const caller = await room.ports.callers.verify(read.get);
   if (caller === undefined) return { fault: "sts getCallerIdentity failed: the signature does not hold" };
-  const user = caller.account === cluster.account ? mapUser(cluster, caller.principal) : undefined;
-  return user === undefined ? { fault: `identity is not mapped: ${caller.principal.arn} has no access to cluster ${cluster.name}` } : { user };
+  const { principal } = caller;
+  const entry = await entryFor(room.store, cluster, canonicalArn(principal.arn));
+  const user = mapUser(cluster, { principal, entry });
+  return user === undefined ? { fault: `identity is not mapped: ${principal.arn} has no access to cluster ${cluster.name}` } : { user };
 }
 
 /**
- * The cluster's user for an identity: its creator alone. Pure.
- * Differs: access entries and the ConfigMap aws-auth are not read yet.
+ * The cluster's user for an identity: by its access entry; where the cluster goes by its ConfigMap alone, its creator is the administrator. Pure.
+ * Differs: the ConfigMap aws-auth is not read yet.
  */
-export function mapUser(cluster: ClusterRecord, principal: Principal): KubernetesUser | undefined {
+export function mapUser(
+  cluster: ClusterRecord,
+  { principal, entry }: { readonly principal: Principal; readonly entry: AccessEntryRecord | undefined },
+): KubernetesUser | undefined {
   const canonical = canonicalArn(principal.arn);
-  if (!cluster.creatorIsAdmin || canonical !== cluster.creatorArn) return undefined;
+  const isAdministrator = cluster.authenticationMode === "CONFIG_MAP" && cluster.creatorIsAdmin && canonical === cluster.creatorArn;
+  if (entry === undefined && !isAdministrator) return undefined;
   const [principalId = "", sessionName = ""] = principal.userId.split(":");
+  const [, account = ""] = /^arn:[^:]+:iam::(\d+):/.exec(canonical) ?? [];
+  const values: Readonly<Record<string, string>> = {
+    AccountID: account,
+    SessionName: sessionName.replaceAll("@", "-"),
+    SessionNameRaw: sessionName,
+    AccessKeyID: principal.accessKeyId,
+  };
   return {
-    username: "kubernetes-admin",
-    uid: `aws-iam-authenticator:${cluster.account}:${principalId}`,
-    groups: ["system:masters"],
+    username: entry === undefined ? "kubernetes-admin" : entry.username.replaceAll(/\{\{(\w+)\}\}/g, (whole, name: string) => values[name] ?? whole),
+    uid: `${UID_PREFIX}${account}:${principalId}`,
+    groups: entry === undefined ? ["system:masters"] : entry.groups,
     extra: {
       arn: [principal.arn],
       canonicalArn: [canonical],

@@ -71,6 +71,6 @@ describe("a cluster's control plane", () => {
       files.filter((file) => "value" in file && file.value.includes(secret)).map(({ volume, path }) => `${volume}/${path}`);
     expect(holding(secrets.encryptionKey)).toEqual(["kube-apiserver/encryption.json"]);
     expect(holding(secrets.authority.key)).toEqual(["kube-controller-manager/ca.key"]);
-    expect(holding(secrets.reviewSecret)).toEqual(["kube-apiserver/token-webhook.json"]);
+    expect(holding(secrets.reviewSecret)).toEqual(["kube-apiserver/token-review.json", "kube-apiserver/access-review.json"]);
   });
 });

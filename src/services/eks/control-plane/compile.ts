@@ -110,10 +110,10 @@ function apiServer({ cluster, network, image }: ControlPlaneParts): ContainerSpe
       "service-account-key-file": `${FOLDER}/service-accounts.pub`,
       "api-audiences": `${issuer},https://kubernetes.default.svc`,
       "service-cluster-ip-range": cluster.serviceCidr,
-      "authorization-mode": "Node,RBAC",
+      "authorization-config": `${FOLDER}/authorization.json`,
       "enable-admission-plugins": "NodeRestriction",
       "authentication-config": `${FOLDER}/authentication.json`,
-      "authentication-token-webhook-config-file": `${FOLDER}/token-webhook.json`,
+      "authentication-token-webhook-config-file": `${FOLDER}/token-review.json`,
       "authentication-token-webhook-version": "v1",
       // A token that has expired is not long taken for good.
       "authentication-token-webhook-cache-ttl": "10s",

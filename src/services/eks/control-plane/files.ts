@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
-import { tokenReviewPath } from "../access/token-review.ts";
+import { questionPath, type Question } from "../access/paths.ts";
+import { UID_PREFIX } from "../access/token-review.ts";
 import type { ClusterRecord, ClusterSecrets, Leaf } from "../records.ts";
 
 /** Where each container finds its files. */
@@ -13,6 +14,8 @@ export interface SecretFile {
 
 /** The API server's files: certificates, keys, and what its flags cannot say. JSON, which is YAML. Pure. */
 export function apiServerFiles(cluster: ClusterRecord, secrets: ClusterSecrets, { apiUrl }: { readonly apiUrl: string }): readonly SecretFile[] {
+  // By HTTP, on a link that is within this host; a client of an HTTP server sends no token, so that the secret is in the path.
+  const question = (name: Question): unknown => kubeconfig({ server: `${apiUrl}${questionPath(cluster.uid, secrets.reviewSecret, name)}` });
   return [
     file("ca.crt", secrets.authority.certificate),
     ...pair("api-server", secrets),
@@ -30,12 +33,32 @@ export function apiServerFiles(cluster: ClusterRecord, secrets: ClusterSecrets, 
       kind: "AuthenticationConfiguration",
       anonymous: { enabled: true, conditions: ["/livez", "/readyz", "/healthz"].map((path) => ({ path })) },
     }),
-    json(
-      "token-webhook.json",
-      // By HTTP, on a link that is within this host; a client of an HTTP server sends no token, so that the secret is in the path.
-      kubeconfig({ server: `${apiUrl}${tokenReviewPath(cluster.uid, secrets.reviewSecret)}` }),
-    ),
+    json("authorization.json", {
+      apiVersion: "apiserver.config.k8s.io/v1",
+      kind: "AuthorizationConfiguration",
+      authorizers: [
+        { type: "Node", name: "node" },
+        { type: "RBAC", name: "rbac" },
+        { type: "Webhook", name: "eks-access-policies", webhook: accessWebhook() },
+      ],
+    }),
+    json("token-review.json", question("token-review")),
+    json("access-review.json", question("access-review")),
   ];
+}
+
+/** Asked last, and only of users that came by a token of AWS's; who gets no answer has what RBAC gives. */
+function accessWebhook(): unknown {
+  return {
+    authorizedTTL: "10s",
+    unauthorizedTTL: "5s",
+    timeout: "5s",
+    subjectAccessReviewVersion: "v1",
+    matchConditionSubjectAccessReviewVersion: "v1",
+    failurePolicy: "NoOpinion",
+    connectionInfo: { type: "KubeConfigFile", kubeConfigFile: `${FOLDER}/access-review.json` },
+    matchConditions: [{ expression: `has(request.uid) && request.uid.startsWith('${UID_PREFIX}')` }],
+  };
 }
 
 /** With the authority's key, for what nodes and users ask to be signed. Pure. */

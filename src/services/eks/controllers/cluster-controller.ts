@@ -3,8 +3,10 @@ import type { StopReason } from "../../../contracts/engine.ts";
 import type { Stored, Write } from "../../../contracts/store.ts";
 import { isProblem, messageOf } from "../../../core/problem.ts";
 import { compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile.ts";
-import { clusterArn, groupNamesOf } from "../names.ts";
+import { clusterArn, groupNamesOf, parseClusterArn } from "../names.ts";
+import { accessEntriesOf } from "../access/entries.ts";
 import {
+  ACCESS_ENTRIES,
   attachmentOwnerOf,
   CLUSTER_SECRETS,
   clusterKey,
@@ -16,7 +18,6 @@ import {
   type ControlPlaneRecord,
 } from "../records.ts";
 import type { EksRoom } from "../room.ts";
-import { parseClusterArn } from "../names.ts";
 import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cluster.ts";
 
 const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was deleted, or its control plane is replaced" };
@@ -194,7 +195,13 @@ async function startWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResult
   const image = await room.ports.images.find();
   if (image === undefined || network === undefined || secrets === undefined || workloadId === undefined) return { requeueAfterMs: LOOK_FOR_IMAGE_MS };
   const { apiUrl } = await room.ports.network.endpointOf(cluster.vpc.vpcId);
-  await room.engine.start(compileControlPlane({ cluster, network, secrets, image, workloadId, apiUrl }));
+  try {
+    await room.engine.start(compileControlPlane({ cluster, network, secrets, image, workloadId, apiUrl }));
+  } catch (error) {
+    // A new cluster says so at once; one that served waits for room.
+    if (!isProblem(error, "exhausted", "invalid", "unsupported") || plane.state !== "CREATING") throw error;
+    return carryOut(room, unit, { do: "fail", reason: messageOf(error) });
+  }
 }
 
 async function stopWorkload(room: EksRoom, { plane }: Unit): Promise<void> {
@@ -227,7 +234,11 @@ async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promis
   }
   await volumes.remove(volumeIdOf(cluster));
   const plane = await room.store.get(CONTROL_PLANES, key);
-  const writes: Write[] = [{ op: "delete", collection: CLUSTERS, key }];
+  const entries = await accessEntriesOf(room.store, cluster);
+  const writes: Write[] = [
+    { op: "delete", collection: CLUSTERS, key },
+    ...entries.map((entry): Write => ({ op: "delete", collection: ACCESS_ENTRIES, key: entry.key })),
+  ];
   if (plane !== undefined) writes.push({ op: "delete", collection: CONTROL_PLANES, key });
   if (secrets !== undefined) writes.push({ op: "delete", collection: CLUSTER_SECRETS, key });
   await room.store.transact(writes);

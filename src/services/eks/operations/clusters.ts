@@ -9,7 +9,7 @@ import type {
 import { scopePrefix } from "../../../core/scope.ts";
 import { invalidParameter, invalidRequest } from "../errors.ts";
 import { clusterKey, CLUSTERS, CONTROL_PLANES } from "../records.ts";
-import { changeCluster, type EksRoom, operation, requireCluster } from "../room.ts";
+import { changeRecord, type EksRoom, operation, requireCluster } from "../room.ts";
 import { clusterView } from "../views.ts";
 
 const PAGE = 100;
@@ -55,17 +55,16 @@ export function deleteCluster(room: EksRoom) {
     name: "DeleteCluster",
     members: { name: "used" },
     async handle({ name = "" }, context) {
-      const record = await changeCluster(
-        room,
-        () => requireCluster(room, context, name),
-        (cluster) => {
+      const record = await changeRecord(room, CLUSTERS, {
+        find: () => requireCluster(room, context, name),
+        change: (cluster) => {
           if (cluster.deletingSinceMs !== undefined) return cluster;
           if (cluster.deletionProtection) {
             throw invalidRequest(`Cluster ${name} cannot be deleted because deletion protection is enabled`, name);
           }
           return { ...cluster, deletingSinceMs: context.nowMs };
         },
-      );
+      });
       const plane = await room.store.get(CONTROL_PLANES, clusterKey(record, name));
       return { cluster: clusterView(record, plane?.value) };
     },

@@ -11,7 +11,7 @@ import type { Scope } from "../../../core/scope.ts";
 import { tagBadRequest, taggedNotFound } from "../errors.ts";
 import { parseClusterArn } from "../names.ts";
 import { clusterKey, CLUSTERS, type ClusterRecord } from "../records.ts";
-import { changeCluster, type EksRoom, operation } from "../room.ts";
+import { changeRecord, type EksRoom, operation } from "../room.ts";
 import { faultOfTags } from "../tags.ts";
 
 /** @throws BadRequestException, NotFoundException */
@@ -29,16 +29,15 @@ export function tagResource(room: EksRoom) {
     name: "TagResource",
     members: { resourceArn: "used", tags: "used" },
     async handle({ resourceArn = "", tags: added = {} }, context) {
-      await changeCluster(
-        room,
-        () => requireTagged(room, context, resourceArn),
-        (cluster) => {
+      await changeRecord(room, CLUSTERS, {
+        find: () => requireTagged(room, context, resourceArn),
+        change: (cluster) => {
           const tags = { ...cluster.tags, ...added };
           const fault = faultOfTags(tags);
           if (fault !== undefined) throw tagBadRequest(fault);
           return { ...cluster, tags };
         },
-      );
+      });
       return {};
     },
   });
@@ -49,11 +48,10 @@ export function untagResource(room: EksRoom) {
     name: "UntagResource",
     members: { resourceArn: "used", tagKeys: "used" },
     async handle({ resourceArn = "", tagKeys = [] }, context) {
-      await changeCluster(
-        room,
-        () => requireTagged(room, context, resourceArn),
-        (cluster) => ({ ...cluster, tags: Object.fromEntries(Object.entries(cluster.tags).filter(([key]) => !tagKeys.includes(key))) }),
-      );
+      await changeRecord(room, CLUSTERS, {
+        find: () => requireTagged(room, context, resourceArn),
+        change: (cluster) => ({ ...cluster, tags: Object.fromEntries(Object.entries(cluster.tags).filter(([key]) => !tagKeys.includes(key))) }),
+      });
       return {};
     },
   });
