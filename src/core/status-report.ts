@@ -23,7 +23,8 @@ export interface StatusProblem {
     | "service"
     | "tasks"
     | "target-group"
-    | "load-balancer";
+    | "load-balancer"
+    | "cluster";
   /** e.g. `service web (cluster default)`. */
   readonly subject: string;
   /** What is wrong and, as far as it is known, why. */

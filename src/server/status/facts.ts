@@ -4,6 +4,7 @@ import type { WorkloadStatus } from "../../contracts/engine.ts";
 import { STATUSES } from "../../fargate/records.ts";
 import { loadBalancerRecords, loadBalancerStatuses, targetGroupRecords, targetHealths } from "../../loadbalancer/records.ts";
 import { services, tasks, type ServiceRecord, type TaskRecord } from "../../services/ecs/records.ts";
+import { CLUSTERS, CONTROL_PLANES, type ControlPlaneRecord } from "../../services/eks/records.ts";
 import type { Rooms } from "../rooms.ts";
 
 /** A task and what became of it; without a status when the compute layer never had it. */
@@ -20,12 +21,14 @@ export interface StatusFacts {
   readonly targetGroups: readonly { readonly name: string; readonly healthPath: string; readonly targets: readonly TargetHealth[] }[];
   /** Those that the data plane could not make. */
   readonly failedLoadBalancers: readonly { readonly name: string; readonly reason: string | undefined }[];
+  /** EKS's, without those that are being deleted; `status`: of the workload that is the control plane. */
+  readonly clusters: readonly { readonly name: string; readonly plane: ControlPlaneRecord; readonly status: WorkloadStatus | undefined }[];
   readonly logs: LogCollectorHealth;
 }
 
 /** Reads the records once. For people and their scripts, not for polling by the second: it lists what there is. */
 export async function statusFacts({ store, collector }: Pick<Rooms, "store" | "collector">, nowMs: number): Promise<StatusFacts> {
-  const [serviceRows, taskRows, statusRows, groups, healths, balancers, balancerStatuses] = await Promise.all([
+  const [serviceRows, taskRows, statusRows, groups, healths, balancers, balancerStatuses, clusters, planes] = await Promise.all([
     store.list(services),
     store.list(tasks),
     store.list(STATUSES),
@@ -33,6 +36,8 @@ export async function statusFacts({ store, collector }: Pick<Rooms, "store" | "c
     store.list(targetHealths),
     store.list(loadBalancerRecords),
     store.list(loadBalancerStatuses),
+    store.list(CLUSTERS),
+    store.list(CONTROL_PLANES),
   ]);
   const statusOf = new Map(statusRows.map(({ key, value }) => [key, value]));
   const nameOf = new Map(balancers.map(({ key, value }) => [key, value.name]));
@@ -48,6 +53,10 @@ export async function statusFacts({ store, collector }: Pick<Rooms, "store" | "c
     failedLoadBalancers: balancerStatuses.flatMap(({ key, value }) =>
       value.state === "failed" ? [{ name: nameOf.get(key) ?? key, reason: value.reason }] : [],
     ),
+    clusters: clusters.flatMap(({ key, value: { name, deletingSinceMs } }) => {
+      const plane = planes.find((each) => each.key === key)?.value;
+      return plane === undefined || deletingSinceMs !== undefined ? [] : [{ name, plane, status: statusOf.get(plane.workloadId ?? "") }];
+    }),
     logs: collector.health(),
   };
 }

@@ -14,6 +14,7 @@ const CALM: StatusFacts = {
   tasks: [],
   targetGroups: [],
   failedLoadBalancers: [],
+  clusters: [],
   logs: { droppedBytes: 0, failing: [] },
 };
 
@@ -186,4 +187,29 @@ it("the report is ok exactly when nothing is wrong; a daemon that is down, a con
     ["disk", "disk"],
     ["open files", "open files"],
   ]);
+});
+
+describe("EKS's clusters", () => {
+  const ACTIVE = { state: "ACTIVE", failures: 0, workloadId: "w" } as const;
+  const workload = (state: WorkloadState, etcd: ContainerStatus["state"], acceptedMinutesAgo = 30): TaskFacts["status"] => {
+    const containers = [{ name: "etcd", state: etcd, exitCode: 2, restartCount: 7 }];
+    return { state, containers, acceptedAtMs: NOW_MS - acceptedMinutesAgo * MINUTE_MS } as unknown as TaskFacts["status"];
+  };
+  const judged = (cluster: Omit<StatusFacts["clusters"][number], "name">): string =>
+    judgeStatus({ ...CALM, clusters: [{ name: "shop", ...cluster }] })
+      .map(({ subject, what }) => `${subject}: ${what}`)
+      .join();
+
+  it("are well on their way up, and with a control plane that runs whole, or is new", () => {
+    expect(judged({ plane: { state: "CREATING", failures: 0 }, status: undefined })).toBe("");
+    expect(judged({ plane: ACTIVE, status: workload("RUNNING", "RUNNING") })).toBe("");
+    expect(judged({ plane: ACTIVE, status: workload("PENDING", "PENDING", 0.5) })).toBe("");
+  });
+
+  it("are not, once they have failed, or lack a control plane or a part of it", () => {
+    expect(judged({ plane: { state: "FAILED", failures: 3, issue: "no Go" }, status: undefined })).toBe("EKS cluster shop: no Go");
+    expect(judged({ plane: ACTIVE, status: undefined })).toContain("does not run");
+    expect(judged({ plane: ACTIVE, status: workload("PENDING", "PENDING") })).toContain("does not run");
+    expect(judged({ plane: ACTIVE, status: workload("RUNNING", "STOPPED") })).toContain("etcd (exit code 2, 7 restarts)");
+  });
 });

@@ -23,6 +23,7 @@ export function judgeStatus(facts: StatusFacts): readonly StatusProblem[] {
     ...facts.services.flatMap((service) => judgeService(service, facts)),
     ...judgeLooseTasks(facts),
     ...judgeTraffic(facts),
+    ...judgeClusters(facts),
   ];
 }
 
@@ -155,6 +156,27 @@ function judgeLooseTasks(facts: StatusFacts): readonly StatusProblem[] {
     if (last === undefined || failures.length < KEEPS_FAILING) return [];
     const what = `${failures.length} tasks did not start in the last ${RECENT_MS / 60_000} minutes; the last: ${endOf(last)}`;
     return [{ kind: "tasks", subject: `tasks of ${last.record.group} (cluster ${last.record.cluster})`, what, todo: todoFor("", failures) }];
+  });
+}
+
+/** Of EKS: those that FAILED, and those whose control plane is not whole. */
+function judgeClusters({ clusters, nowMs }: StatusFacts): readonly StatusProblem[] {
+  return clusters.flatMap(({ name, plane, status }): readonly StatusProblem[] => {
+    const problem = { kind: "cluster", subject: `EKS cluster ${name}` } as const;
+    if (plane.state === "FAILED") {
+      const todo = `\`tidegate doctor\` says what is missing; then \`aws eks delete-cluster --name ${name}\`, and create it again.`;
+      return [{ ...problem, what: plane.issue ?? "it has failed", todo }];
+    }
+    if (plane.state !== "ACTIVE") return [];
+    const todo = "It is started again by itself; its objects are kept. Where that lasts, the host's memory or disk may be short.";
+    if (status?.state !== "RUNNING") {
+      const isLong = status === undefined || nowMs - status.acceptedAtMs > COMING_UP_MS;
+      return isLong ? [{ ...problem, what: "its control plane does not run", todo }] : [];
+    }
+    const down = status.containers.filter((container) => container.state !== "RUNNING");
+    if (down.length === 0) return [];
+    const words = down.map((container) => `${container.name} (exit code ${container.exitCode ?? "unknown"}, ${container.restartCount} restarts)`);
+    return [{ ...problem, what: `of its control plane does not run: ${words.join(", ")}`, todo }];
   });
 }
 
