@@ -9,6 +9,7 @@ import {
   DescribeAccessEntryCommand,
   DescribeClusterCommand,
   DescribeClusterVersionsCommand,
+  DescribeUpdateCommand,
   DisassociateAccessPolicyCommand,
   EKSClient,
   ListAccessEntriesCommand,
@@ -17,9 +18,12 @@ import {
   ListClustersCommand,
   ListNodegroupsCommand,
   ListTagsForResourceCommand,
+  ListUpdatesCommand,
   TagResourceCommand,
   UntagResourceCommand,
   UpdateAccessEntryCommand,
+  UpdateClusterConfigCommand,
+  type UpdateClusterConfigCommandOutput,
 } from "@aws-sdk/client-eks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Credential } from "../contracts/credentials.ts";
@@ -183,6 +187,28 @@ describe("EKS's clusters", () => {
     await expect(eks.send(new CreateAccessEntryCommand({ ...entry, type: "EC2_LINUX" }))).rejects.toThrow("does not support type");
     await expect(eks.send(new ListAccessEntriesCommand({ clusterName: "a" }))).rejects.toThrow("authentication mode must be set to one of");
     expect((await eks.send(new ListAccessPoliciesCommand({}))).accessPolicies).toHaveLength(5);
+  });
+
+  it("are updated one way at a time, and go from their creator alone to access entries, never back", async () => {
+    const name = "updated";
+    await create(name, { deletionProtection: true });
+    const update = (more: object): Promise<UpdateClusterConfigCommandOutput> => eks.send(new UpdateClusterConfigCommand({ name, ...more }));
+    await reach(name, "ACTIVE");
+    await expect(update({})).rejects.toThrow("No changes needed");
+    await expect(update({ deletionProtection: true })).rejects.toThrow("already at the desired");
+    await expect(update({ deletionProtection: false, upgradePolicy: { supportType: "STANDARD" } })).rejects.toThrow("Only one type of update");
+    await expect(update({ resourcesVpcConfig: { subnetIds } })).rejects.toThrow("resourcesVpcConfig");
+
+    const { update: made } = await update({ accessConfig: { authenticationMode: "API" } });
+    expect(made).toMatchObject({ status: "Successful", type: "AccessConfigUpdate", params: [{ type: "AuthenticationMode", value: "API" }] });
+    expect((await eks.send(new DescribeUpdateCommand({ name, updateId: made?.id }))).update).toEqual(made);
+    expect((await eks.send(new ListAccessEntriesCommand({ clusterName: name }))).accessEntries).toEqual(["arn:aws:iam::100000000000:root"]);
+    const back = update({ accessConfig: { authenticationMode: "CONFIG_MAP" } });
+    await expect(back).rejects.toThrow("Unsupported authentication mode update from API to CONFIG_MAP");
+    await update({ deletionProtection: false });
+    expect((await eks.send(new ListUpdatesCommand({ name }))).updateIds).toHaveLength(2);
+    await eks.send(new DeleteClusterCommand({ name }));
+    await reach(name, "ResourceNotFoundException");
   });
 
   it("have no nodes: what is not built says so", async () => {

@@ -106,12 +106,17 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   );
   expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint });
 
+  // Deleted, also by a Tidegate that was killed over it.
+  const endedMs = systemClock.steadyMs();
   await instance.client(["aws", "eks", "delete-cluster", "--name", "shop"]);
+  await instance.kill();
+  await instance.up();
   await until(
     "the cluster is gone",
     async () => !(await instance.aws<{ clusters: readonly string[] }>("eks", "list-clusters")).clusters.includes("shop"),
     120_000,
   );
+  console.log(`delete-cluster to its end, with a restart of Tidegate: ${Math.round(systemClock.steadyMs() - endedMs)} ms`);
   await instance.client(["aws", "eks", "wait", "cluster-deleted", "--name", "shop"]);
   expect(await programs()).toEqual([]);
   expect(await readdir(join(instance.dataDir, "volumes"))).toEqual([]);

@@ -106,14 +106,23 @@ export interface AssociatedPolicy {
   readonly modifiedAtMs: number;
 }
 
+/** A change of a cluster, as DescribeUpdate tells it; keyed by account, region, cluster's uid and id. All there are take effect at once. */
+export interface UpdateRecord {
+  readonly id: string;
+  readonly type: "AccessConfigUpdate" | "DeletionProtectionUpdate" | "UpgradePolicyUpdate";
+  readonly parameter: { readonly type: "AuthenticationMode" | "DeletionProtection" | "UpgradePolicy"; readonly value: string };
+  readonly createdAtMs: number;
+}
+
 export const CLUSTERS = collection<ClusterRecord>("eks.cluster");
 export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane");
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
 
+export const UPDATES = collection<UpdateRecord>("eks.update");
 export const ACCESS_ENTRIES = collection<AccessEntryRecord>("eks.access-entry");
 
-/** All access entries of a cluster begin with it. */
-export function accessEntryPrefix(cluster: ClusterRecord): string {
+/** All access entries and updates of a cluster have keys that begin with it. */
+export function recordPrefix(cluster: ClusterRecord): string {
   return `${scopedKey(cluster, cluster.uid)}/`;
 }
 

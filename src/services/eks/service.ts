@@ -10,6 +10,7 @@ import { createAccessEntry, deleteAccessEntry, describeAccessEntry, listAccessEn
 import { associateAccessPolicy, disassociateAccessPolicy, listAccessPolicies, listAssociatedAccessPolicies } from "./operations/access-policies.ts";
 import { createCluster } from "./operations/create-cluster.ts";
 import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
+import { describeUpdate, listUpdates, updateClusterConfig } from "./operations/updates.ts";
 import type { EksPorts } from "./ports.ts";
 import type { EksRoom } from "./room.ts";
 
@@ -45,15 +46,18 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       describeAccessEntry(room),
       describeCluster(room),
       describeClusterVersions,
+      describeUpdate(room),
       disassociateAccessPolicy(room),
       listAccessEntries(room),
       listAccessPolicies,
       listAssociatedAccessPolicies(room),
       listClusters(room),
       listTagsForResource(room),
+      listUpdates(room),
       tagResource(room),
       untagResource(room),
       updateAccessEntry(room),
+      updateClusterConfig(room),
     ],
     controllers: [createClusterController(room)],
     plugin: accessPlugin(room),

@@ -12,6 +12,8 @@ import {
   clusterKey,
   CLUSTERS,
   CONTROL_PLANES,
+  recordPrefix,
+  UPDATES,
   volumeIdOf,
   type ClusterRecord,
   type ClusterSecrets,
@@ -235,9 +237,11 @@ async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promis
   await volumes.remove(volumeIdOf(cluster));
   const plane = await room.store.get(CONTROL_PLANES, key);
   const entries = await accessEntriesOf(room.store, cluster);
+  const updates = await room.store.list(UPDATES, { prefix: recordPrefix(cluster) });
   const writes: Write[] = [
     { op: "delete", collection: CLUSTERS, key },
     ...entries.map((entry): Write => ({ op: "delete", collection: ACCESS_ENTRIES, key: entry.key })),
+    ...updates.map((update): Write => ({ op: "delete", collection: UPDATES, key: update.key })),
   ];
   if (plane !== undefined) writes.push({ op: "delete", collection: CONTROL_PLANES, key });
   if (secrets !== undefined) writes.push({ op: "delete", collection: CLUSTER_SECRETS, key });

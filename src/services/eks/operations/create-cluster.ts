@@ -1,14 +1,12 @@
 import { createHash } from "node:crypto";
 import type { CreateClusterRequest, CreateClusterResponse } from "@aws-sdk/client-eks";
 import type { RequestContext } from "../../../contracts/service.ts";
-import type { Write } from "../../../contracts/store.ts";
 import { isProblem } from "../../../core/problem.ts";
-import { accessEntryKey } from "../access/entries.ts";
-import { ADMINISTRATOR_POLICY, defaultUsername } from "../access/entry-rules.ts";
+import { creatorsEntry } from "../access/entries.ts";
 import { checkRole, readServiceCidr, readVersion, readVpc } from "../cluster-rules.ts";
 import { clusterExists, invalidParameter } from "../errors.ts";
 import { canonicalArn } from "../names.ts";
-import { ACCESS_ENTRIES, type AccessEntryRecord, clusterKey, CLUSTERS, CONTROL_PLANES, type ClusterRecord } from "../records.ts";
+import { clusterKey, CLUSTERS, CONTROL_PLANES, type ClusterRecord } from "../records.ts";
 import { type EksRoom, operation } from "../room.ts";
 import { faultOfTags } from "../tags.ts";
 import { clusterView } from "../views.ts";
@@ -53,7 +51,7 @@ export function createCluster(room: EksRoom) {
       if (known !== undefined) return repeated(room, known.value, { input, digest });
       const record = await readCluster(room, context, { input, digest });
       try {
-        await room.store.transact([{ op: "create", collection: CLUSTERS, key, value: record }, ...creatorsEntry(room, record)]);
+        await room.store.transact([{ op: "create", collection: CLUSTERS, key, value: record }, ...creatorsEntry(room.ids, record)]);
       } catch (error) {
         if (isProblem(error, "already-exists")) throw clusterExists(record.name);
         throw error;
@@ -61,23 +59,6 @@ export function createCluster(room: EksRoom) {
       return { cluster: clusterView(record, undefined) };
     },
   });
-}
-
-/** Where access goes by entries, the creator's is the first, with all rights. */
-function creatorsEntry(room: EksRoom, cluster: ClusterRecord): readonly Write[] {
-  if (cluster.authenticationMode === "CONFIG_MAP" || !cluster.creatorIsAdmin) return [];
-  const { creatorArn: principalArn, createdAtMs } = cluster;
-  const value: AccessEntryRecord = {
-    principalArn,
-    id: room.ids.uuid(),
-    username: defaultUsername(principalArn),
-    groups: [],
-    tags: {},
-    createdAtMs,
-    modifiedAtMs: createdAtMs,
-    policies: [{ policyArn: ADMINISTRATOR_POLICY, associatedAtMs: createdAtMs, modifiedAtMs: createdAtMs }],
-  };
-  return [{ op: "create", collection: ACCESS_ENTRIES, key: accessEntryKey(cluster, principalArn), value }];
 }
 
 interface Asked {

@@ -1,0 +1,130 @@
+import type {
+  DescribeUpdateRequest,
+  DescribeUpdateResponse,
+  ListUpdatesRequest,
+  ListUpdatesResponse,
+  Update,
+  UpdateClusterConfigRequest,
+  UpdateClusterConfigResponse,
+} from "@aws-sdk/client-eks";
+import { accessEntryKey, creatorsEntry } from "../access/entries.ts";
+import { invalidParameter, invalidRequest, resourceNotFound } from "../errors.ts";
+import { pageOf } from "../paging.ts";
+import { ACCESS_ENTRIES, CLUSTERS, type ClusterRecord, CONTROL_PLANES, recordPrefix, type UpdateRecord, UPDATES } from "../records.ts";
+import { changeRecord, type EksRoom, operation, requireCluster } from "../room.ts";
+import { statusOf } from "../views.ts";
+
+const NOT_YET = "it cannot be changed yet; create another cluster";
+const NO_SUCH = "only clusters themselves are updated so far";
+
+/** One way: who goes by entries does not go back. */
+const MODES = ["CONFIG_MAP", "API_AND_CONFIG_MAP", "API"] as const;
+
+type Change = Pick<UpdateRecord, "type" | "parameter"> & { readonly to: Partial<ClusterRecord> };
+
+/** Changes access by entries, deletion protection or upgrade policy, one in a call, at once. @throws InvalidParameterException, InvalidRequestException */
+export function updateClusterConfig(room: EksRoom) {
+  return operation<UpdateClusterConfigRequest, UpdateClusterConfigResponse>({
+    name: "UpdateClusterConfig",
+    members: {
+      name: "used",
+      resourcesVpcConfig: { refused: NOT_YET },
+      logging: { refused: "the control plane's logs are not written to CloudWatch Logs yet" },
+      clientRequestToken: { ignored: "an update that changes nothing is refused, so that it cannot be done twice" },
+      accessConfig: "used",
+      upgradePolicy: "used",
+      zonalShiftConfig: { refused: NOT_YET },
+      computeConfig: { refused: NOT_YET },
+      kubernetesNetworkConfig: { refused: NOT_YET },
+      storageConfig: { refused: NOT_YET },
+      remoteNetworkConfig: { refused: NOT_YET },
+      deletionProtection: "used",
+      controlPlaneScalingConfig: { refused: NOT_YET },
+    },
+    async handle({ name = "", ...input }, context) {
+      const { key, value: cluster } = await requireCluster(room, context, name);
+      const plane = await room.store.get(CONTROL_PLANES, key);
+      if (statusOf(cluster, plane?.value) !== "ACTIVE") throw invalidRequest(`Cluster '${name}' is not in ACTIVE status`, name);
+      const { to, type, parameter } = readChange(cluster, input);
+      const update: UpdateRecord = { id: room.ids.uuid(), type, parameter, createdAtMs: context.nowMs };
+      const first = cluster.authenticationMode === "CONFIG_MAP" ? creatorsEntry(room.ids, { ...cluster, ...to }) : [];
+      const isThere = (await room.store.get(ACCESS_ENTRIES, accessEntryKey(cluster, cluster.creatorArn))) !== undefined;
+      await changeRecord(room, CLUSTERS, {
+        find: () => requireCluster(room, context, name),
+        change: (before) => ({ ...before, ...to }),
+        also: [{ op: "create", collection: UPDATES, key: `${recordPrefix(cluster)}${update.id}`, value: update }, ...(isThere ? [] : first)],
+      });
+      return { update: updateView(update) };
+    },
+  });
+}
+
+function readChange(cluster: ClusterRecord, { accessConfig, upgradePolicy, deletionProtection }: Omit<UpdateClusterConfigRequest, "name">): Change {
+  const mode = accessConfig?.authenticationMode;
+  const supportType = upgradePolicy?.supportType;
+  const [asked, ...more] = [mode, supportType, deletionProtection].filter((each) => each !== undefined);
+  if (asked === undefined) throw invalidParameter("No changes needed for the cluster config provided", cluster.name);
+  if (more.length > 0) throw invalidParameter("Only one type of update can be allowed.", cluster.name);
+  if (mode !== undefined) {
+    const { authenticationMode: from } = cluster;
+    if (MODES.indexOf(mode) <= MODES.indexOf(from))
+      throw invalidParameter(`Unsupported authentication mode update from ${from} to ${mode}`, cluster.name);
+    return { to: { authenticationMode: mode }, type: "AccessConfigUpdate", parameter: { type: "AuthenticationMode", value: mode } };
+  }
+  if (supportType !== undefined) {
+    if (supportType === cluster.supportType) throw invalidParameter(`Cluster is already at the desired support type ${supportType}`, cluster.name);
+    return { to: { supportType }, type: "UpgradePolicyUpdate", parameter: { type: "UpgradePolicy", value: JSON.stringify({ supportType }) } };
+  }
+  if (deletionProtection === cluster.deletionProtection) {
+    throw invalidParameter(`Cluster is already at the desired deletion protection ${deletionProtection}`, cluster.name);
+  }
+  const value = String(deletionProtection);
+  return {
+    to: { deletionProtection: deletionProtection === true },
+    type: "DeletionProtectionUpdate",
+    parameter: { type: "DeletionProtection", value },
+  };
+}
+
+export function describeUpdate(room: EksRoom) {
+  return operation<DescribeUpdateRequest, DescribeUpdateResponse>({
+    name: "DescribeUpdate",
+    members: {
+      name: "used",
+      updateId: "used",
+      nodegroupName: { refused: NO_SUCH },
+      addonName: { refused: NO_SUCH },
+      capabilityName: { refused: NO_SUCH },
+    },
+    async handle({ name = "", updateId = "" }, context) {
+      const { value: cluster } = await requireCluster(room, context, name);
+      const found = await room.store.get(UPDATES, `${recordPrefix(cluster)}${updateId}`);
+      if (found === undefined) throw resourceNotFound(`No update found for ID: ${updateId}`, name);
+      return { update: updateView(found.value) };
+    },
+  });
+}
+
+export function listUpdates(room: EksRoom) {
+  return operation<ListUpdatesRequest, ListUpdatesResponse>({
+    name: "ListUpdates",
+    members: {
+      name: "used",
+      nodegroupName: { refused: NO_SUCH },
+      addonName: { refused: NO_SUCH },
+      capabilityName: { refused: NO_SUCH },
+      nextToken: "used",
+      maxResults: "used",
+    },
+    async handle({ name = "", ...page }, context) {
+      const { value: cluster } = await requireCluster(room, context, name);
+      const updates = (await room.store.list(UPDATES, { prefix: recordPrefix(cluster) })).map(({ value }) => value.id);
+      const { items, nextToken } = pageOf(updates, (id) => id, page);
+      return { updateIds: [...items], ...(nextToken !== undefined && { nextToken }) };
+    },
+  });
+}
+
+function updateView({ id, type, parameter, createdAtMs }: UpdateRecord): Update {
+  return { id, status: "Successful", type, params: [{ ...parameter }], createdAt: new Date(createdAtMs), errors: [] };
+}
