@@ -23,6 +23,8 @@ const CUT_OFF = /task \w+: already exists|failed to start io pipe copy|failed to
 const NAME_RESERVED = /is reserved for/;
 const RESERVED_WAIT_MS = 15_000;
 const STARTING_WAIT_MS = 30_000;
+/** How long CRI may take to hear that a container has ended which it killed itself. */
+const ENDING_WAIT_MS = 10_000;
 const LAYER_USAGE_WAIT_MS = 10_000;
 /** Beyond its grace period, for a stop to be over after SIGKILL. */
 const STOP_SLACK_MS = 60_000;
@@ -93,9 +95,24 @@ export class Containers {
   }
 
   async remove(id: string): Promise<void> {
-    const removal = endingStrayTasks(this.#client, () => this.#client.removeContainer({ containerId: id }));
+    const removal = endingStrayTasks(this.#client, () => this.#removeOnceStopped(id));
     await ignoringNotFound(removal, `cannot remove container ${id}`);
     this.#forget(id);
+  }
+
+  /** CRI kills what still runs, and may then refuse to remove it because it has not heard of its end yet. */
+  async #removeOnceStopped(id: string): Promise<void> {
+    const deadlineMs = this.#clock.steadyMs() + ENDING_WAIT_MS;
+    for (;;) {
+      try {
+        await this.#client.removeContainer({ containerId: id });
+        return;
+      } catch (error) {
+        const early = error instanceof RpcError && error.message.includes("still running, to stop first");
+        if (!early || this.#clock.steadyMs() > deadlineMs) throw error;
+        await this.#clock.sleep(50);
+      }
+    }
   }
 
   async list(): Promise<readonly RuntimeContainer[]> {
