@@ -24,6 +24,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   "@grpc/grpc-js": ["src/engines/cri/"],
   "@grpc/proto-loader": ["src/engines/cri/"],
   pino: ["src/server/"],
+  "@kubernetes/client-node": ["src/kubelet/"],
   "@peculiar/x509": ["src/services/eks/control-plane/"],
 };
 

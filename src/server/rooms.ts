@@ -11,6 +11,7 @@ import { createCriRuntime, type CriRuntime } from "../engines/cri/runtime.ts";
 import { createSimulatedLogCollector, createSimulatedRuntime } from "../engines/simulated/index.ts";
 import { createFargate, type Fargate } from "../fargate/fargate.ts";
 import { DiskGuard } from "../host/disk-guard.ts";
+import { createKubelet } from "../kubelet/kubelet.ts";
 import { createLoadBalancers, type LoadBalancers } from "../loadbalancer/load-balancers.ts";
 import { createLogCollector } from "../logstore/collector/log-collector.ts";
 import { openLogStore } from "../logstore/log-store.ts";
@@ -28,6 +29,7 @@ import { createStsService } from "../services/sts/service.ts";
 import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
 import { ENDPOINT_ADDRESS } from "../network/object-names.ts";
 import { eksPorts } from "./eks-ports.ts";
+import { kubeletPorts } from "./kubelet-ports.ts";
 import { VERSION } from "./version.ts";
 import { ecsPorts, imagesForTasks, logWriters, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
 
@@ -112,6 +114,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     toolbox,
     ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
   });
+  const kubelet = createKubelet({ store, engine: fargate.engine, ports: kubeletPorts({ store, network, toolbox }), toolbox });
   const services: readonly Service[] = [
     ecs,
     eks,
@@ -122,7 +125,12 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     createIamService({ store, clock, ids }),
     createStsService({ issuer: credentials }),
   ];
-  const controllers = [...services.flatMap((service) => service.controllers ?? []), ...fargate.controllers];
+  const controllers = [
+    ...services.flatMap((service) => service.controllers ?? []),
+    // With no compute there is no API server to speak to.
+    ...(config.engine === "simulated" ? [] : kubelet.controllers),
+    ...fargate.controllers,
+  ];
   return {
     store,
     disk,

@@ -34,6 +34,16 @@ export function accessEntryArn(
   return formatArn({ service: "eks", region: cluster.region, account: cluster.account, resource: parts.join("/") });
 }
 
+export function fargateProfileArn({
+  account,
+  region,
+  clusterName,
+  name,
+  id,
+}: Scope & { readonly clusterName: string; readonly name: string; readonly id: string }): string {
+  return formatArn({ service: "eks", region, account, resource: `fargateprofile/${clusterName}/${name}/${id}` });
+}
+
 /** A role's ARN without its path; anything else as it is. */
 export function withoutPath(arn: string): string {
   return arn.replace(/^(arn:[^:]+:iam::\d+:role)\/(?:.*\/)?([^/]+)$/, "$1/$2");

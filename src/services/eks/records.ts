@@ -114,6 +114,22 @@ export interface UpdateRecord {
   readonly createdAtMs: number;
 }
 
+/** Which pods are on Fargate, and where. Written by the API's operations; that it is ACTIVE, or gone, by `server/kubelet-ports.ts`. Keyed by account, region, cluster's uid and name. */
+export interface FargateProfileRecord extends Scope {
+  readonly clusterName: string;
+  readonly name: string;
+  /** The last part of its ARN. */
+  readonly id: string;
+  readonly createdAtMs: number;
+  readonly podExecutionRoleArn: string;
+  readonly subnets: readonly { readonly subnetId: string; readonly availabilityZone: string }[];
+  readonly selectors: readonly { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }[];
+  readonly tags: Readonly<Record<string, string>>;
+  readonly state: "CREATING" | "ACTIVE" | "DELETING";
+  /** Makes CreateFargateProfile idempotent. */
+  readonly token: string;
+}
+
 export const CLUSTERS = collection<ClusterRecord>("eks.cluster");
 export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane");
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
@@ -121,7 +137,9 @@ export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
 export const UPDATES = collection<UpdateRecord>("eks.update");
 export const ACCESS_ENTRIES = collection<AccessEntryRecord>("eks.access-entry");
 
-/** All access entries and updates of a cluster have keys that begin with it. */
+export const FARGATE_PROFILES = collection<FargateProfileRecord>("eks.fargate-profile");
+
+/** All access entries, Fargate profiles and updates of a cluster have keys that begin with it. */
 export function recordPrefix(cluster: ClusterRecord): string {
   return `${scopedKey(cluster, cluster.uid)}/`;
 }

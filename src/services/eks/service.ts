@@ -8,6 +8,7 @@ import { describeClusterVersions } from "./operations/cluster-versions.ts";
 import { deleteCluster, describeCluster, listClusters } from "./operations/clusters.ts";
 import { createAccessEntry, deleteAccessEntry, describeAccessEntry, listAccessEntries, updateAccessEntry } from "./operations/access-entries.ts";
 import { associateAccessPolicy, disassociateAccessPolicy, listAccessPolicies, listAssociatedAccessPolicies } from "./operations/access-policies.ts";
+import { createFargateProfile, deleteFargateProfile, describeFargateProfile, listFargateProfiles } from "./operations/fargate-profiles.ts";
 import { createCluster } from "./operations/create-cluster.ts";
 import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
 import { describeUpdate, listUpdates, updateClusterConfig } from "./operations/updates.ts";
@@ -41,17 +42,21 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       associateAccessPolicy(room),
       createAccessEntry(room),
       createCluster(room),
+      createFargateProfile(room),
       deleteAccessEntry(room),
       deleteCluster(room),
+      deleteFargateProfile(room),
       describeAccessEntry(room),
       describeCluster(room),
       describeClusterVersions,
+      describeFargateProfile(room),
       describeUpdate(room),
       disassociateAccessPolicy(room),
       listAccessEntries(room),
       listAccessPolicies,
       listAssociatedAccessPolicies(room),
       listClusters(room),
+      listFargateProfiles(room),
       listTagsForResource(room),
       listUpdates(room),
       tagResource(room),

@@ -147,6 +147,8 @@ function controllerManager(image: Image): ContainerSpec {
       "use-service-account-credentials": true,
       "service-account-private-key-file": `${FOLDER}/service-accounts.key`,
       "root-ca-file": `${FOLDER}/ca.crt`,
+      // While Tidegate is away no node is renewed and all of them go on; those that are lost, it removes itself.
+      "node-monitor-grace-period": "24h",
       "cluster-signing-cert-file": `${FOLDER}/ca.crt`,
       "cluster-signing-key-file": `${FOLDER}/ca.key`,
       profiling: false,

@@ -7,8 +7,8 @@ import type {
   ListClustersResponse,
 } from "@aws-sdk/client-eks";
 import { scopePrefix } from "../../../core/scope.ts";
-import { invalidParameter, invalidRequest } from "../errors.ts";
-import { clusterKey, CLUSTERS, CONTROL_PLANES } from "../records.ts";
+import { invalidParameter, invalidRequest, resourceInUse } from "../errors.ts";
+import { clusterKey, CLUSTERS, CONTROL_PLANES, FARGATE_PROFILES, recordPrefix } from "../records.ts";
 import { changeRecord, type EksRoom, operation, requireCluster } from "../room.ts";
 import { clusterView } from "../views.ts";
 
@@ -48,13 +48,17 @@ export function listClusters(room: EksRoom) {
 /**
  * Marks it; the controller takes all that it has away, and last the record. A second call answers as the first.
  * Differs: a cluster that is still being created is deleted too.
- * @throws ResourceNotFoundException, InvalidRequestException under deletion protection
+ * @throws ResourceNotFoundException, InvalidRequestException under deletion protection, ResourceInUseException while it has Fargate profiles
  */
 export function deleteCluster(room: EksRoom) {
   return operation<DeleteClusterRequest, DeleteClusterResponse>({
     name: "DeleteCluster",
     members: { name: "used" },
     async handle({ name = "" }, context) {
+      const { value: known } = await requireCluster(room, context, name);
+      if ((await room.store.list(FARGATE_PROFILES, { prefix: recordPrefix(known), limit: 1 })).length > 0) {
+        throw resourceInUse("Cluster has Fargate Profiles in ACTIVE/CREATING state", name);
+      }
       const record = await changeRecord(room, CLUSTERS, {
         find: () => requireCluster(room, context, name),
         change: (cluster) => {

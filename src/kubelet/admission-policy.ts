@@ -1,0 +1,83 @@
+import type { V1MutatingAdmissionPolicy, V1MutatingAdmissionPolicyBinding } from "@kubernetes/client-node";
+import { inOrder, patternOf, PROFILE_LABEL, SCHEDULER_NAME } from "./match-profile.ts";
+import type { FargateProfile, PodSelector } from "./ports.ts";
+
+/** As AWS's webhook of the same purpose is called. */
+export const POLICY_NAME = "0500-amazon-eks-fargate-mutation.amazonaws.com";
+
+/** Who is on Fargate at all, and by which profile: the same rule as `matchProfile`, in CEL. */
+export function admissionPolicy(profiles: readonly FargateProfile[]): V1MutatingAdmissionPolicy {
+  return {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "MutatingAdmissionPolicy",
+    metadata: { name: POLICY_NAME },
+    spec: {
+      failurePolicy: "Fail",
+      reinvocationPolicy: "IfNeeded",
+      matchConstraints: {
+        matchPolicy: "Equivalent",
+        resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: ["CREATE"], scope: "*" }],
+      },
+      variables: [
+        { name: "labels", expression: "has(object.metadata.labels) ? object.metadata.labels : {}" },
+        { name: "profile", expression: profileExpression(profiles) },
+      ],
+      matchConditions: [
+        {
+          name: "not-of-a-daemon-set",
+          expression: `!has(object.metadata.ownerReferences) || !object.metadata.ownerReferences.exists(o, o.kind == "DaemonSet")`,
+        },
+        {
+          name: "not-asked-for-ec2",
+          expression: `!has(object.metadata.annotations) || !("eks.amazonaws.com/compute-type" in object.metadata.annotations) || object.metadata.annotations["eks.amazonaws.com/compute-type"] != "ec2"`,
+        },
+        { name: "of-a-profile", expression: anyProfile(profiles) },
+      ],
+      mutations: [
+        {
+          patchType: "ApplyConfiguration",
+          applyConfiguration: {
+            expression: `Object{metadata: Object.metadata{labels: {${quote(PROFILE_LABEL)}: variables.profile}}, spec: Object.spec{schedulerName: ${quote(SCHEDULER_NAME)}}}`,
+          },
+        },
+      ],
+    },
+  };
+}
+
+export const POLICY_BINDING: V1MutatingAdmissionPolicyBinding = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "MutatingAdmissionPolicyBinding",
+  metadata: { name: POLICY_NAME },
+  spec: { policyName: POLICY_NAME },
+};
+
+/** CEL's strings are JSON's. */
+const quote = (text: string): string => JSON.stringify(text);
+
+const OWN_LABELS = "(has(object.metadata.labels) ? object.metadata.labels : {})";
+
+/** Match conditions know no variables. */
+function anyProfile(profiles: readonly FargateProfile[]): string {
+  return profiles.length === 0 ? "false" : profiles.map((profile) => matchExpression(profile, OWN_LABELS)).join(" || ");
+}
+
+function profileExpression(profiles: readonly FargateProfile[]): string {
+  return inOrder(profiles).reduceRight(
+    (rest, profile) => `(${matchExpression(profile, "variables.labels")}) ? ${quote(profile.name)} : (${rest})`,
+    `""`,
+  );
+}
+
+/** Whether the pod is the profile's, unless its label names another. */
+function matchExpression({ name, selectors }: FargateProfile, labels: string): string {
+  const own = `(!(${quote(PROFILE_LABEL)} in ${labels}) || ${labels}[${quote(PROFILE_LABEL)}] == ${quote(name)})`;
+  return `(${own} && (${selectors.map((selector) => selectorExpression(selector, labels)).join(" || ")}))`;
+}
+
+function selectorExpression({ namespace, labels: pairs }: PodSelector, labels: string): string {
+  const conditions = Object.entries(pairs).map(
+    ([key, value]) => `${labels}.exists(k, k.matches(${quote(patternOf(key))}) && ${labels}[k].matches(${quote(patternOf(value))}))`,
+  );
+  return [`request.namespace.matches(${quote(patternOf(namespace))})`, ...conditions].join(" && ");
+}

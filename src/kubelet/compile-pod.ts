@@ -1,0 +1,196 @@
+import type { V1Container, V1Lifecycle, V1LifecycleHandler, V1Pod, V1Probe } from "@kubernetes/client-node";
+import type { ContainerSpec, Probe, ProbeAction, RestartRule, VolumeSpec, Workload } from "../contracts/workload.ts";
+import { Problem } from "../core/problem.ts";
+import { environmentOf, expand, literals, type EnvironmentParts } from "./environment.ts";
+import { filesOf } from "./pod-files.ts";
+import { parseQuantity } from "./pod-size.ts";
+import type { KubeCluster } from "./ports.ts";
+import { type PodPlacement, workloadIdOf } from "./records.ts";
+
+/** The label under which the engine lists pods. */
+export const OWNER = "eks-pod";
+/** Of the kubelet: CrashLoopBackOff. */
+const BACKOFF = { initialSeconds: 10, maximumSeconds: 300, resetAfterSeconds: 600 };
+const DEFAULT_GRACE_SECONDS = 30;
+
+export interface PodParts extends Pick<EnvironmentParts, "sources"> {
+  readonly cluster: KubeCluster;
+  readonly placement: PodPlacement;
+  readonly pod: V1Pod;
+}
+
+/**
+ * A pod as what the compute layer runs, at the address that its placement holds. The same parts give the same workload. Pure.
+ * @throws Problem `not-found`, `invalid`: what the pod refers to is not there; in the kubelet's words.
+ */
+export function compilePod(parts: PodParts): Workload {
+  const { cluster, placement, pod } = parts;
+  const { spec, metadata } = pod;
+  if (spec === undefined || metadata === undefined) throw new Problem("invalid", "the pod has no spec");
+  return {
+    id: workloadIdOf(placement),
+    account: cluster.account,
+    region: cluster.region,
+    availabilityZone: placement.availabilityZone,
+    labels: { owner: OWNER, clusterKey: cluster.key, podUid: placement.uid, namespace: placement.namespace, pod: placement.name },
+    runtimeHandler: "runc",
+    network: {
+      attachmentId: placement.attachmentId,
+      kept: true,
+      vpcId: cluster.vpcId,
+      subnetId: placement.subnetId,
+      securityGroupIds: [cluster.clusterGroupId],
+      assignPublicIp: false,
+    },
+    cpuUnits: placement.cpuUnits,
+    memoryMiB: placement.memoryMiB,
+    ephemeralStorageGiB: 20,
+    sharePidNamespace: spec.shareProcessNamespace ?? false,
+    hostname: (spec.hostname ?? placement.name).slice(0, 63).replace(/[-.]+$/, ""),
+    hosts: (spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => ({ ip, names: hostnames })),
+    ...(spec.dnsPolicy === "None" && {
+      dns: {
+        servers: spec.dnsConfig?.nameservers ?? [],
+        searches: spec.dnsConfig?.searches ?? [],
+        options: (spec.dnsConfig?.options ?? []).map(({ name = "", value }) => (value === undefined ? name : `${name}:${value}`)),
+      },
+    }),
+    sysctls: spec.securityContext?.sysctls ?? [],
+    fsGroup: spec.securityContext?.fsGroup,
+    containers: [
+      ...(spec.initContainers ?? []).map((container) =>
+        compileContainer(container, parts, container.restartPolicy === "Always" ? "sidecar" : "init"),
+      ),
+      ...spec.containers.map((container) => compileContainer(container, parts, "main")),
+    ],
+    volumes: (spec.volumes ?? []).map((volume): VolumeSpec => {
+      const files = filesOf(pod, volume, parts.sources);
+      if (files !== undefined) return { name: volume.name, type: "files", files };
+      const limit = volume.emptyDir?.sizeLimit;
+      return { name: volume.name, type: "ephemeral", ...(limit !== undefined && { sizeLimitMiB: Math.ceil(parseQuantity(limit) / 1024 ** 2) }) };
+    }),
+    spot: false,
+    system: false,
+    hooks: [],
+    activeDeadlineSeconds: spec.activeDeadlineSeconds,
+  };
+}
+
+function compileContainer(container: V1Container, { cluster, pod, sources, placement }: PodParts, kind: ContainerSpec["kind"]): ContainerSpec {
+  const context = container.securityContext;
+  const podContext = pod.spec?.securityContext;
+  const environment = environmentOf(pod, container, { sources, apiServer: cluster.address });
+  const known = literals(environment);
+  const user = context?.runAsUser ?? podContext?.runAsUser;
+  const group = context?.runAsGroup ?? podContext?.runAsGroup;
+  const amount = (list: Readonly<Record<string, string>> | undefined, resource: string): number => parseQuantity(list?.[resource] ?? "0");
+  const { requests, limits } = container.resources ?? {};
+  const cpuLimit = amount(limits, "cpu") * 1024;
+  return {
+    name: container.name,
+    kind,
+    image: container.image ?? "",
+    pullPolicy: PULL_POLICIES[container.imagePullPolicy ?? "IfNotPresent"] ?? "if-not-present",
+    ...(container.command !== undefined && { entryPoint: container.command.map((word) => expand(word, known)) }),
+    ...(container.args !== undefined && { command: container.args.map((word) => expand(word, known)) }),
+    // With a command of its own a container takes none of the image's arguments.
+    ...(container.command !== undefined && container.args === undefined && { command: [] }),
+    workingDirectory: container.workingDir,
+    environment,
+    mounts: (container.volumeMounts ?? []).map(({ name, mountPath, readOnly, subPath }) => ({
+      volume: name,
+      containerPath: mountPath,
+      readOnly: readOnly ?? isOfFiles(pod, name),
+      ...(subPath && { subPath }),
+    })),
+    essential: false,
+    dependsOn: [],
+    stopTimeoutSeconds: pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
+    restart: restartRule(pod, kind),
+    probes: {
+      startup: compileProbe(container, container.startupProbe),
+      readiness: compileProbe(container, container.readinessProbe),
+      liveness: compileProbe(container, container.livenessProbe),
+    },
+    ...hooksOf(container, container.lifecycle),
+    cpuUnits: Math.max(2, Math.round(amount(requests, "cpu") * 1024)),
+    ...(cpuLimit > 0 && { cpuLimitUnits: Math.min(Math.round(cpuLimit), placement.cpuUnits) }),
+    ...(limits?.["memory"] !== undefined && { memoryMiB: Math.ceil(amount(limits, "memory") / 1024 ** 2) }),
+    ...(user !== undefined && { user: group === undefined ? String(user) : `${user}:${group}` }),
+    supplementalGroups: podContext?.supplementalGroups,
+    addCapabilities: (context?.capabilities?.add ?? []).map((name) => name.replace(/^CAP_/, "")),
+    dropCapabilities: context?.capabilities?.drop ?? [],
+    readOnlyRootFilesystem: context?.readOnlyRootFilesystem ?? false,
+    noNewPrivileges: context?.allowPrivilegeEscalation === false,
+    ulimits: [],
+    tty: container.tty ?? false,
+    stdin: container.stdin ?? false,
+    initProcess: false,
+    log: { type: "none" },
+    ports: (container.ports ?? []).map(({ containerPort, protocol, name }) => ({
+      containerPort,
+      protocol: protocol === "UDP" ? "udp" : "tcp",
+      ...(name !== undefined && { name }),
+    })),
+    labels: {},
+  };
+}
+
+const PULL_POLICIES: Readonly<Record<string, ContainerSpec["pullPolicy"]>> = { Always: "always", IfNotPresent: "if-not-present", Never: "never" };
+
+function isOfFiles({ spec }: V1Pod, volumeName: string): boolean {
+  const volume = spec?.volumes?.find(({ name }) => name === volumeName);
+  return (volume?.configMap ?? volume?.secret ?? volume?.projected ?? volume?.downwardAPI) !== undefined;
+}
+
+function restartRule({ spec }: V1Pod, kind: ContainerSpec["kind"]): RestartRule {
+  const policy = spec?.restartPolicy ?? "Always";
+  if (kind === "sidecar") return { policy: "always", backoff: BACKOFF };
+  if (policy === "Never") return { policy: "never" };
+  return { policy: policy === "OnFailure" || kind === "init" ? "on-failure" : "always", backoff: BACKOFF };
+}
+
+function compileProbe(container: V1Container, probe: V1Probe | undefined): Probe | undefined {
+  if (probe === undefined) return undefined;
+  return {
+    action: actionOf(container, probe),
+    initialDelaySeconds: probe.initialDelaySeconds ?? 0,
+    periodSeconds: probe.periodSeconds ?? 10,
+    timeoutSeconds: probe.timeoutSeconds ?? 1,
+    failureThreshold: probe.failureThreshold ?? 3,
+    successThreshold: probe.successThreshold ?? 1,
+  };
+}
+
+function hooksOf(container: V1Container, lifecycle: V1Lifecycle | undefined): Pick<ContainerSpec, "hooks"> {
+  if (lifecycle?.postStart === undefined && lifecycle?.preStop === undefined) return {};
+  const { postStart, preStop } = lifecycle;
+  return {
+    hooks: {
+      ...(postStart !== undefined && { postStart: actionOf(container, postStart) }),
+      ...(preStop !== undefined && { preStop: actionOf(container, preStop) }),
+    },
+  };
+}
+
+function actionOf(container: V1Container, { exec, httpGet, tcpSocket }: Pick<V1LifecycleHandler, "exec" | "httpGet" | "tcpSocket">): ProbeAction {
+  if (exec !== undefined) return { type: "exec", command: exec.command ?? [] };
+  if (httpGet !== undefined) {
+    return {
+      type: "http",
+      port: portOf(container, httpGet.port),
+      path: httpGet.path ?? "/",
+      scheme: httpGet.scheme === "HTTPS" ? "https" : "http",
+      headers: httpGet.httpHeaders ?? [],
+      ...(httpGet.host && { host: httpGet.host }),
+    };
+  }
+  return { type: "tcp", port: portOf(container, tcpSocket?.port ?? 0), ...(tcpSocket?.host && { host: tcpSocket.host }) };
+}
+
+/** By number, or by the name of one of the container's ports. */
+function portOf({ ports = [], name }: V1Container, port: number | string): number {
+  const found = typeof port === "number" ? port : (ports.find((each) => each.name === port)?.containerPort ?? Number(port));
+  if (!Number.isInteger(found)) throw new Problem("invalid", `container ${name} has no port named ${port}`);
+  return found;
+}

@@ -1,0 +1,83 @@
+import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
+import type { WrittenStatus } from "./pod-status.ts";
+
+export interface PodEvent {
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
+  /** Which container's. */
+  readonly container?: string;
+  readonly from?: "kubelet" | "fargate-scheduler";
+}
+
+/** An event about a pod as Kubernetes keeps it. `suffix`: 16 hex. */
+export function eventObject(pod: V1Pod, event: PodEvent, { suffix, nowMs }: { readonly suffix: string; readonly nowMs: number }): CoreV1Event {
+  const { name, namespace, uid } = pod.metadata ?? {};
+  const { type, reason, message, container, from = "kubelet" } = event;
+  const isInit = pod.spec?.initContainers?.some((each) => each.name === container) ?? false;
+  const at = new Date(nowMs);
+  return {
+    metadata: { name: `${name}.${suffix}`, namespace },
+    involvedObject: {
+      apiVersion: "v1",
+      kind: "Pod",
+      name,
+      namespace,
+      uid,
+      ...(container !== undefined && { fieldPath: `spec.${isInit ? "initContainers" : "containers"}{${container}}` }),
+    },
+    type,
+    reason,
+    message,
+    count: 1,
+    firstTimestamp: at,
+    lastTimestamp: at,
+    source: { component: from, ...(from === "kubelet" && { host: pod.spec?.nodeName }) },
+    reportingComponent: from,
+    reportingInstance: from === "kubelet" ? (pod.spec?.nodeName ?? "") : "",
+  };
+}
+
+export interface News {
+  readonly events: readonly PodEvent[];
+  readonly told: Readonly<Record<string, string>>;
+}
+
+/** What a status says that was not told yet, each once for each restart. Pure. */
+export function newsOf(pod: V1Pod, status: WrittenStatus, told: News["told"]): News {
+  const events: PodEvent[] = [];
+  const now: Record<string, string> = { ...told };
+  const tell = (topic: string, value: string, ...said: readonly PodEvent[]): void => {
+    if (now[topic] === value) return;
+    now[topic] = value;
+    events.push(...said);
+  };
+  for (const { name, image, state, restartCount } of [...(status.initContainerStatuses ?? []), ...status.containerStatuses]) {
+    const count = String(restartCount);
+    const ran = state.running !== undefined || state.terminated?.startedAt !== undefined || state.waiting?.reason === "CrashLoopBackOff";
+    if (ran) {
+      tell(
+        `started/${name}`,
+        count,
+        { type: "Normal", reason: "Pulled", message: `Successfully pulled image "${image}"`, container: name },
+        { type: "Normal", reason: "Created", message: "Container created", container: name },
+        { type: "Normal", reason: "Started", message: "Container started", container: name },
+      );
+    }
+    const { reason, message = "" } = state.waiting ?? {};
+    if (reason === "CrashLoopBackOff") {
+      const words = `Back-off restarting failed container ${name} in pod ${pod.metadata?.name}_${pod.metadata?.namespace}(${pod.metadata?.uid})`;
+      tell(`backoff/${name}`, count, { type: "Warning", reason: "BackOff", message: words, container: name });
+    } else if (reason === "ImagePullBackOff") {
+      tell(
+        `pull/${name}`,
+        count,
+        { type: "Warning", reason: "Failed", message: `Failed to pull image "${image}": ${message}`, container: name },
+        { type: "Normal", reason: "BackOff", message: `Back-off pulling image "${image}"`, container: name },
+      );
+    } else if (message !== "") {
+      tell(`failed/${name}`, message, { type: "Warning", reason: "Failed", message: `Error: ${message}`, container: name });
+    }
+  }
+  return { events, told: now };
+}

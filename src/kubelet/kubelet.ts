@@ -1,0 +1,25 @@
+import type { Controller } from "../contracts/controller.ts";
+import type { Engine } from "../contracts/engine.ts";
+import type { Toolbox } from "../contracts/service.ts";
+import type { Store } from "../contracts/store.ts";
+import { createAdmissionController } from "./admission-controller.ts";
+import { Connections } from "./connections.ts";
+import { createLeaseController } from "./lease-controller.ts";
+import { createPodController } from "./pod-controller.ts";
+import type { KubeletPorts } from "./ports.ts";
+import type { KubeletRoom } from "./room.ts";
+
+export interface KubeletOptions {
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly ports: KubeletPorts;
+  readonly toolbox: Toolbox;
+}
+
+/** The node side of EKS: pods of Fargate profiles get a place, a node, and a workload that runs them. */
+export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions): { readonly controllers: readonly Controller[] } {
+  const logger = toolbox.logger.child({ room: "kubelet" });
+  const connections = new Connections({ clusters: ports.clusters, clock: toolbox.clock, logger });
+  const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections };
+  return { controllers: [createAdmissionController(room), createPodController(room), createLeaseController(room)] };
+}

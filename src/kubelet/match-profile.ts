@@ -1,0 +1,35 @@
+import type { FargateProfile, PodSelector } from "./ports.ts";
+
+/** Picks a profile, for a pod that more than one matches. */
+export const PROFILE_LABEL = "eks.amazonaws.com/fargate-profile";
+export const SCHEDULER_NAME = "fargate-scheduler";
+
+interface PodIdentity {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The profile that a pod's label names, if it matches; else the first, by name, that matches. Pure. */
+export function matchProfile(profiles: readonly FargateProfile[], pod: PodIdentity): FargateProfile | undefined {
+  const matching = inOrder(profiles).filter((profile) => profile.selectors.some((selector) => matches(selector, pod)));
+  const named = pod.labels[PROFILE_LABEL];
+  return named === undefined ? matching[0] : matching.find(({ name }) => name === named);
+}
+
+export function inOrder(profiles: readonly FargateProfile[]): readonly FargateProfile[] {
+  return [...profiles].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function matches({ namespace, labels }: PodSelector, pod: PodIdentity): boolean {
+  if (!new RegExp(patternOf(namespace)).test(pod.namespace)) return false;
+  return Object.entries(labels).every(([key, value]) => {
+    const [ofKey, ofValue] = [new RegExp(patternOf(key)), new RegExp(patternOf(value))];
+    return Object.entries(pod.labels).some(([name, label]) => ofKey.test(name) && ofValue.test(label));
+  });
+}
+
+/** A regular expression, for JavaScript and CEL alike, of a text with `*` and `?`. */
+export function patternOf(text: string): string {
+  const escaped = text.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`);
+  return `^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`;
+}

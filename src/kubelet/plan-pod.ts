@@ -1,0 +1,70 @@
+import type { StopReason, WorkloadStatus } from "../contracts/engine.ts";
+
+/** What is there of a pod that has its place, at this moment. */
+export interface ObservedPod {
+  /** The object in Kubernetes; `undefined`: it is gone, or its cluster is. */
+  readonly pod?: {
+    readonly isDeleting: boolean;
+    readonly isBound: boolean;
+    readonly isTerminal: boolean;
+    readonly restartPolicy: "Always" | "OnFailure" | "Never";
+  };
+  readonly hasAddress: boolean;
+  /** The one that the placement names; `undefined`: the compute layer does not have it. */
+  readonly workload?: Pick<WorkloadStatus, "state" | "desired" | "stop" | "containers">;
+  /** The next attempt may start then. */
+  readonly notBeforeMs?: number;
+  readonly nowMs: number;
+}
+
+/** One step, after which all is looked at again. `report`: the status is written, and nothing else is to be done. */
+export type PodAction =
+  | { readonly do: "allocate" | "bind" | "start" | "report" | "stop" | "finish" | "remove" }
+  /** Another attempt takes the place of a workload that did not start, or was lost. */
+  | { readonly do: "retry"; readonly why: "pull" | "lost" }
+  | { readonly do: "wait"; readonly forMs?: number };
+
+/** The next step towards a pod that runs, or towards nothing. Pure. */
+export function planPod({ pod, hasAddress, workload, notBeforeMs, nowMs }: ObservedPod): PodAction {
+  if (pod === undefined) return endOf(workload) ?? { do: "remove" };
+  if (pod.isDeleting) return endOf(workload) ?? (pod.isBound ? { do: "finish" } : { do: "wait" });
+  if (pod.isTerminal) return endOf(workload) ?? { do: "wait" };
+  if (!hasAddress) return { do: "allocate" };
+  if (!pod.isBound) return { do: "bind" };
+  if (workload === undefined) {
+    const leftMs = (notBeforeMs ?? nowMs) - nowMs;
+    return leftMs > 0 ? { do: "wait", forMs: leftMs } : { do: "start" };
+  }
+  if (workload.state !== "STOPPED") return { do: "report" };
+  const why = causeOf(workload);
+  if (why === "pull" || (why === "lost" && (pod.restartPolicy !== "Never" || !hasRun(workload)))) return { do: "retry", why };
+  return { do: "report" };
+}
+
+/** Nothing left to do when nothing runs. */
+function endOf(workload: ObservedPod["workload"]): PodAction | undefined {
+  if (workload === undefined || workload.state === "STOPPED") return undefined;
+  return workload.desired === "STOPPED" ? { do: "report" } : { do: "stop" };
+}
+
+/** Why it stopped without being asked to: an image that could not be had, an end of its own, or something that befell it. */
+function causeOf({ containers, stop }: NonNullable<ObservedPod["workload"]>): "pull" | "own-end" | "lost" {
+  if (containers.some(({ reason, exitCode }) => exitCode === undefined && reason?.startsWith("CannotPullContainerError"))) return "pull";
+  return isOwnEnd(stop) || containers.some(({ exitCode }) => exitCode !== undefined && stop?.code === "TaskFailedToStart") ? "own-end" : "lost";
+}
+
+function isOwnEnd(stop: StopReason | undefined): boolean {
+  return stop?.code === "EssentialContainerExited" || (stop?.reason.startsWith("Pod was active on the node longer") ?? false);
+}
+
+function hasRun({ containers }: NonNullable<ObservedPod["workload"]>): boolean {
+  return containers.some(({ startedAtMs }) => startedAtMs !== undefined);
+}
+
+const FIRST_BACKOFF_MS = 10_000;
+const LONGEST_BACKOFF_MS = 300_000;
+
+/** Before the attempt after so many failures in a row: 10 s, doubling up to 300 s; none after a loss. Pure. */
+export function backoffMs(failures: number): number {
+  return failures === 0 ? 0 : Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures - 1, 10));
+}

@@ -1,0 +1,297 @@
+import type { V1Pod } from "@kubernetes/client-node";
+import type { Controller, ReconcileResult } from "../contracts/controller.ts";
+import type { StopReason, WorkloadStatus } from "../contracts/engine.ts";
+import { isProblem, messageOf } from "../core/problem.ts";
+import { compilePod, OWNER } from "./compile-pod.ts";
+import { eventObject, newsOf, type PodEvent } from "./events.ts";
+import type { KubernetesClient } from "./kubernetes-client.ts";
+import { SCHEDULER_NAME } from "./match-profile.ts";
+import { nodeNameOf, nodeObject, POD_UID_ANNOTATION } from "./node-object.ts";
+import { type PodSources, sourceNames } from "./pod-files.ts";
+import { sizeInWords } from "./pod-size.ts";
+import { podStatus } from "./pod-status.ts";
+import { backoffMs, planPod, type PodAction } from "./plan-pod.ts";
+import type { KubeCluster } from "./ports.ts";
+import { parsePlacementKey, placementKey, PLACEMENTS, type PodPlacement, workloadIdOf } from "./records.ts";
+import type { KubeletRoom } from "./room.ts";
+import { refuse, schedulePod } from "./schedule-pod.ts";
+
+const STOPPED: StopReason = { code: "UserInitiated", reason: "The pod was deleted" };
+const LOOK_AGAIN_MS = 2000;
+const FULL_AGAIN_MS = 5000;
+
+/** What a step works on. Without `cluster` nobody wants the pod any more. */
+interface Unit {
+  readonly key: string;
+  readonly placement: PodPlacement;
+  readonly cluster: KubeCluster | undefined;
+  readonly client: KubernetesClient | undefined;
+  readonly pod: V1Pod | undefined;
+  readonly workload: WorkloadStatus | undefined;
+}
+
+type Live = Unit & { readonly cluster: KubeCluster; readonly client: KubernetesClient; readonly pod: V1Pod };
+
+/**
+ * Runs the pods of Fargate profiles, each as one workload on a node of its own: gives a place, address and node, starts, tells Kubernetes
+ * how it is, and takes all of it away. The only writer of pods' statuses. Keyed by cluster and pod UID.
+ */
+export function createPodController(room: KubeletRoom): Controller {
+  const written = new Map<string, string>();
+  return {
+    name: "eks-pod",
+    watches: [{ collection: PLACEMENTS, keysOf: ({ key }) => [key] }],
+    sources(wake) {
+      const stack = new DisposableStack();
+      stack.use(room.connections);
+      room.connections.onPod = wake;
+      stack.use(
+        room.engine.watch(({ workload }) => {
+          const { owner, clusterKey = "", podUid = "" } = workload.labels;
+          if (owner === OWNER) wake(placementKey(clusterKey, podUid));
+        }),
+      );
+      stack.use(
+        room.ports.clusters.watch((clusterKey) => {
+          void room.store.list(PLACEMENTS, { prefix: `${clusterKey}|` }).then((found) => found.forEach(({ key }) => wake(key)));
+        }),
+      );
+      return stack;
+    },
+    initialKeys: async () => (await room.store.list(PLACEMENTS)).map(({ key }) => key),
+    async reconcile(key) {
+      const { clusterKey, uid } = parsePlacementKey(key);
+      const cluster = await room.ports.clusters.get(clusterKey);
+      const placement = (await room.store.get(PLACEMENTS, key))?.value;
+      const isSame = placement === undefined || placement.clusterUid === cluster?.uid;
+      const client = cluster === undefined || !isSame ? undefined : await room.connections.to(cluster);
+      const pod = client?.pod(uid);
+      if (placement !== undefined) {
+        const workload = (await room.engine.get(workloadIdOf(placement)))?.status;
+        return step(room, written, { key, placement, cluster, client, pod, workload });
+      }
+      written.delete(key);
+      if (cluster === undefined || client === undefined || pod === undefined) return;
+      if (pod.spec?.schedulerName !== SCHEDULER_NAME || pod.spec.nodeName || isDeleting(pod)) return;
+      await schedulePod(room, { cluster, client, pod });
+    },
+  };
+}
+
+function isDeleting({ metadata }: V1Pod): boolean {
+  return metadata?.deletionTimestamp !== undefined;
+}
+
+async function step(room: KubeletRoom, written: Map<string, string>, unit: Unit): Promise<ReconcileResult | void> {
+  const { placement, pod, workload } = unit;
+  const action = planPod({
+    ...(pod !== undefined && {
+      pod: {
+        isDeleting: isDeleting(pod),
+        isBound: Boolean(pod.spec?.nodeName),
+        isTerminal: pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed",
+        restartPolicy: (pod.spec?.restartPolicy ?? "Always") as "Always" | "OnFailure" | "Never",
+      },
+    }),
+    hasAddress: placement.address !== undefined,
+    workload,
+    notBeforeMs: placement.notBeforeMs,
+    nowMs: room.clock.nowMs(),
+  });
+  if (isLive(unit)) return carryOut(room, written, unit, action);
+  if (action.do === "stop") await stop(room, unit);
+  if (action.do === "remove") await remove(room, unit);
+}
+
+function isLive(unit: Unit): unit is Live {
+  return unit.cluster !== undefined && unit.client !== undefined && unit.pod !== undefined;
+}
+
+/** A change of the placement wakes the controller again. */
+async function carryOut(room: KubeletRoom, written: Map<string, string>, unit: Live, action: PodAction): Promise<ReconcileResult | void> {
+  switch (action.do) {
+    case "allocate":
+      return allocate(room, unit);
+    case "bind":
+      return bind(room, unit);
+    case "start":
+      return start(room, written, unit);
+    case "report":
+      return report(room, written, unit);
+    case "retry":
+      return retry(room, unit, action.why);
+    case "stop":
+      await tellEnd(room, unit);
+      await stop(room, unit);
+      return report(room, written, unit);
+    case "finish":
+      await report(room, written, unit);
+      return unit.client.finishDeletion(unit.pod);
+    case "remove":
+      return remove(room, unit);
+    case "wait":
+      return action.forMs === undefined ? undefined : { requeueAfterMs: action.forMs };
+  }
+}
+
+async function save(room: KubeletRoom, { key, placement }: Unit, change: Partial<PodPlacement>): Promise<PodPlacement> {
+  const value = { ...placement, ...change };
+  await room.store.transact([{ op: "put", collection: PLACEMENTS, key, value }]);
+  return value;
+}
+
+async function allocate(room: KubeletRoom, unit: Live): Promise<ReconcileResult | void> {
+  const { placement, cluster, client, pod } = unit;
+  try {
+    const { privateIpv4 } = await room.ports.network.allocate({
+      attachmentId: placement.attachmentId,
+      owner: `eks-pod-${placement.uid}`,
+      account: placement.account,
+      region: placement.region,
+      subnetId: placement.subnetId,
+      securityGroupIds: [cluster.clusterGroupId],
+      assignPublicIp: false,
+      description: `Amazon EKS Fargate pod ${placement.namespace}/${placement.name} of ${cluster.name}`,
+    });
+    await save(room, unit, { address: privateIpv4 });
+  } catch (error) {
+    if (!isProblem(error, "exhausted", "not-found", "invalid")) throw error;
+    await refuse(room, { client, pod, reason: `No address for the pod: ${error.message}` });
+    return { requeueAfterMs: FULL_AGAIN_MS };
+  }
+}
+
+async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | void> {
+  const { placement, cluster, client, pod } = unit;
+  const node = nodeObject(cluster, placement, room.clock.nowMs());
+  const name = nodeNameOf(placement);
+  try {
+    await client.createNode(node);
+  } catch (error) {
+    if (!isProblem(error, "already-exists")) throw error;
+    // Of the pod that had the address before: it goes first.
+    const known = await client.node(name);
+    if (known?.metadata?.annotations?.[POD_UID_ANNOTATION] !== placement.uid) return { requeueAfterMs: LOOK_AGAIN_MS };
+  }
+  await client.renewLease(name);
+  await client.bind(pod, name, {
+    CapacityProvisioned: sizeInWords(placement),
+    Logging: "LoggingDisabled: LOGGING_CONFIGMAP_NOT_FOUND",
+  });
+  const message = `Successfully assigned ${placement.namespace}/${placement.name} to ${name}`;
+  await send(room, unit, [{ type: "Normal", reason: "Scheduled", message, from: "fargate-scheduler" }]);
+}
+
+async function start(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<ReconcileResult | void> {
+  const { cluster, placement, pod, client } = unit;
+  try {
+    await room.engine.start(compilePod({ cluster, placement, pod, sources: await readSources(client, pod) }));
+    if (placement.waiting !== undefined) await save(room, unit, { waiting: undefined });
+  } catch (error) {
+    if (!isProblem(error, "not-found", "invalid", "unsupported", "exhausted")) throw error;
+    const waiting = { reason: error.kind === "exhausted" ? "ContainerCreating" : "CreateContainerConfigError", message: messageOf(error) };
+    const told = { ...placement.told, start: waiting.message };
+    if (placement.told["start"] !== waiting.message) {
+      await send(room, unit, [
+        { type: "Warning", reason: error.kind === "exhausted" ? "FailedCreatePodSandBox" : "FailedMount", message: waiting.message },
+      ]);
+      await save(room, unit, { waiting, told });
+    }
+    await report(room, written, { ...unit, placement: { ...placement, waiting, told } });
+    return { requeueAfterMs: LOOK_AGAIN_MS };
+  }
+}
+
+async function readSources(client: KubernetesClient, pod: V1Pod): Promise<PodSources> {
+  const names = sourceNames(pod);
+  const namespace = pod.metadata?.namespace ?? "";
+  const readAll = async <T>(keys: Iterable<string>, read: (name: string) => Promise<T>): Promise<ReadonlyMap<string, T>> =>
+    new Map(await Promise.all([...keys].map(async (name) => [name, await read(name)] as const)));
+  return {
+    configMaps: await readAll(names.configMaps, (name) => client.configMap(namespace, name)),
+    secrets: await readAll(names.secrets, (name) => client.secret(namespace, name)),
+    tokens: await readAll(names.tokens.keys(), (audience) => client.token(pod, { audience, seconds: names.tokens.get(audience) ?? 0 })),
+  };
+}
+
+/** Writes the status where it says something new, and the events that follow from it. */
+async function report(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<void> {
+  const { key, client, pod, placement, workload } = unit;
+  const status = podStatus({ pod, placement, workload, nowMs: room.clock.nowMs() });
+  const text = JSON.stringify(status);
+  if (written.get(key) !== text) {
+    await client.writeStatus(pod, status).catch((error: unknown) => {
+      if (!isProblem(error, "not-found", "conflict")) throw error;
+    });
+    written.set(key, text);
+  }
+  const { events, told } = newsOf(pod, status, placement.told);
+  if (events.length === 0) return;
+  await send(room, unit, events);
+  await save(room, unit, { told, ...(workload !== undefined && { waiting: undefined }) });
+}
+
+/** The workload that ended makes room for the next one, at the same address. */
+async function retry(room: KubeletRoom, unit: Live, why: "pull" | "lost"): Promise<void> {
+  const { placement, workload, pod } = unit;
+  const restarts = Object.fromEntries(
+    (workload?.containers ?? []).map(({ name, restartCount, startedAtMs }) => [
+      name,
+      (placement.restarts[name] ?? 0) + restartCount + (startedAtMs === undefined ? 0 : 1),
+    ]),
+  );
+  const failures = workload?.startedAtMs === undefined ? placement.failures + 1 : 0;
+  const failed = workload?.containers.find(({ reason }) => reason !== undefined);
+  const message = failed?.reason ?? workload?.stop?.reason ?? "";
+  const events: readonly PodEvent[] =
+    why === "lost"
+      ? [{ type: "Normal", reason: "SandboxChanged", message: "Pod sandbox changed, it will be killed and re-created." }]
+      : [{ type: "Warning", reason: "Failed", message: `Failed to pull image of container ${failed?.name}: ${message}`, container: failed?.name }];
+  room.logger.info(`the pod ${placement.namespace}/${placement.name} is started anew: ${message}`, { podUid: pod.metadata?.uid });
+  await send(room, unit, events);
+  await room.engine.destroy(workloadIdOf(placement));
+  await save(room, unit, {
+    attempt: placement.attempt + 1,
+    failures,
+    notBeforeMs: room.clock.nowMs() + backoffMs(failures),
+    restarts,
+    waiting: why === "pull" ? { reason: "ImagePullBackOff", message } : { reason: "ContainerCreating", message },
+  });
+}
+
+async function tellEnd(room: KubeletRoom, unit: Live): Promise<void> {
+  const running = unit.workload?.containers.filter(({ state }) => state === "RUNNING") ?? [];
+  await send(
+    room,
+    unit,
+    running.map(({ name }) => ({ type: "Normal", reason: "Killing", message: `Stopping container ${name}`, container: name })),
+  );
+}
+
+async function stop(room: KubeletRoom, { placement }: Unit): Promise<void> {
+  await room.engine.stop(workloadIdOf(placement), STOPPED).catch((error: unknown) => {
+    if (!isProblem(error, "not-found")) throw error;
+  });
+}
+
+/** The record goes last: as long as it is there, this is done again. */
+async function remove(room: KubeletRoom, { key, placement, client }: Unit): Promise<void> {
+  await room.engine.destroy(workloadIdOf(placement));
+  if (placement.address !== undefined && client !== undefined) {
+    const name = nodeNameOf(placement);
+    const node = await client.node(name);
+    if (node?.metadata?.annotations?.[POD_UID_ANNOTATION] === placement.uid) await client.deleteNode(name);
+  }
+  await room.ports.network.detach(placement.attachmentId);
+  await room.store.transact([{ op: "delete", collection: PLACEMENTS, key }]);
+}
+
+/** Events tell people; nothing depends on them. */
+async function send(room: KubeletRoom, { client, pod, placement }: Live, events: readonly PodEvent[]): Promise<void> {
+  for (const event of events) {
+    const object = eventObject(pod, event, { suffix: room.ids.hex(16), nowMs: room.clock.nowMs() });
+    await client
+      .sendEvent(placement.namespace, object)
+      .catch((error: unknown) => room.logger.debug("an event was not kept", { reason: event.reason, err: error }));
+  }
+}

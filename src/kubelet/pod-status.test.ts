@@ -1,0 +1,136 @@
+import { describe, expect, it } from "vitest";
+import type { WorkloadStatus } from "../contracts/engine.ts";
+import { podStatus, type WrittenStatus } from "./pod-status.ts";
+import { containerOf, endedContainer, NOW_MS, PLACEMENT, runningContainer, testContainer, testPod, workloadOf } from "./testing.ts";
+
+type Spec = Parameters<typeof testPod>[0];
+
+function statusOf(
+  workload: WorkloadStatus | undefined,
+  spec: Spec = {},
+  more: Parameters<typeof testPod>[1] = {},
+  placement = PLACEMENT,
+): WrittenStatus {
+  return podStatus({ pod: testPod(spec, more), placement, workload, nowMs: NOW_MS });
+}
+const conditionOf = (status: WrittenStatus, type: string): unknown => status.conditions.find((each) => each.type === type);
+const ALL_EXITED = {
+  state: "STOPPED",
+  desired: "STOPPED",
+  stop: { code: "EssentialContainerExited", reason: "All containers have exited" },
+} as const;
+
+describe("a pod's phase", () => {
+  it("is Pending until every container has run once", () => {
+    expect(statusOf(undefined)).toMatchObject({ phase: "Pending", containerStatuses: [{ state: { waiting: { reason: "ContainerCreating" } } }] });
+    const two = { containers: [testContainer(), testContainer({ name: "other" })] };
+    expect(statusOf(workloadOf([runningContainer("app"), containerOf("other")]), two).phase).toBe("Pending");
+  });
+
+  it("is Pending while an init container works, and the others say what they wait for", () => {
+    const spec = { initContainers: [testContainer({ name: "first" })] };
+    const status = statusOf(workloadOf([runningContainer("first"), containerOf("app")]), spec);
+    expect(status).toMatchObject({ phase: "Pending", containerStatuses: [{ state: { waiting: { reason: "PodInitializing" } } }] });
+    expect(conditionOf(status, "Initialized")).toMatchObject({ status: "False", message: "containers with incomplete status: [first]" });
+    const after = statusOf(workloadOf([endedContainer("first", 0), runningContainer("app")]), spec);
+    expect(after).toMatchObject({ phase: "Running", initContainerStatuses: [{ ready: true, state: { terminated: { reason: "Completed" } } }] });
+    expect(conditionOf(after, "Initialized")).toMatchObject({ status: "True" });
+  });
+
+  it("is Failed when an init container failed that does not run again", () => {
+    const spec = { initContainers: [testContainer({ name: "first" })], restartPolicy: "Never" };
+    const workload = workloadOf([endedContainer("first", 1), containerOf("app", { state: "STOPPED" })], { state: "STOPPED" });
+    expect(statusOf(workload, spec).phase).toBe("Failed");
+  });
+
+  it("is Running while one container runs, or is to run again", () => {
+    const two = { containers: [testContainer(), testContainer({ name: "other" })], restartPolicy: "Never" };
+    expect(statusOf(workloadOf([runningContainer("app"), endedContainer("other", 1)]), two).phase).toBe("Running");
+    expect(statusOf(workloadOf([endedContainer("app", 1)])).phase).toBe("Running");
+  });
+
+  it("is Succeeded when all have ended well, Failed when one has not, and stays so", () => {
+    const never = { restartPolicy: "Never" };
+    expect(statusOf(workloadOf([endedContainer("app", 0)], ALL_EXITED), never).phase).toBe("Succeeded");
+    const failed = statusOf(workloadOf([endedContainer("app", 3)], ALL_EXITED), never);
+    expect(failed).toMatchObject({ phase: "Failed", containerStatuses: [{ state: { terminated: { exitCode: 3, reason: "Error" } } }] });
+    expect(statusOf(undefined, never, { status: { phase: "Succeeded" } }).phase).toBe("Succeeded");
+  });
+
+  it("is Failed with its reason when the deadline has passed", () => {
+    const reason = "Pod was active on the node longer than the specified deadline";
+    const workload = workloadOf([endedContainer("app", 137)], { state: "STOPPED", stop: { code: "TerminationNotice", reason } });
+    expect(statusOf(workload)).toMatchObject({ phase: "Failed", reason: "DeadlineExceeded", message: reason });
+  });
+});
+
+describe("a container's state", () => {
+  it("is CrashLoopBackOff between two runs, with what the last one ended with", () => {
+    const [container] = statusOf(workloadOf([endedContainer("app", 2, { restartCount: 1 })])).containerStatuses;
+    expect(container).toMatchObject({ ready: false, restartCount: 1, lastState: { terminated: { exitCode: 2 } } });
+    expect(container?.state.waiting).toEqual({
+      reason: "CrashLoopBackOff",
+      message: "back-off restarting failed container=app pod=web_default(11111111-2222-3333-4444-555555555555)",
+    });
+  });
+
+  it("remembers in the next run what the last one ended with", () => {
+    const terminated = { exitCode: 2, reason: "Error" };
+    const before = { name: "app", image: "", imageID: "", ready: false, restartCount: 0, state: {}, lastState: { terminated } };
+    const pod = { status: { containerStatuses: [before] } };
+    expect(statusOf(workloadOf([runningContainer("app", { restartCount: 1 })]), {}, pod).containerStatuses[0]?.lastState).toEqual({ terminated });
+  });
+
+  it("says when memory ran out, and when the image is not to be had", () => {
+    const oom = endedContainer("app", 137, { reason: "OutOfMemoryError: Container killed due to memory usage" });
+    const never = { restartPolicy: "Never" };
+    expect(statusOf(workloadOf([oom], ALL_EXITED), never).containerStatuses[0]?.state.terminated?.reason).toBe("OOMKilled");
+    const unpulled = containerOf("app", { state: "STOPPED", reason: "CannotPullContainerError: no such image" });
+    expect(statusOf(workloadOf([unpulled])).containerStatuses[0]?.state.waiting?.reason).toBe("ImagePullBackOff");
+    const waiting = { reason: "CreateContainerConfigError", message: `configmap "x" not found` };
+    expect(statusOf(undefined, {}, {}, { ...PLACEMENT, waiting }).containerStatuses[0]?.state).toEqual({ waiting });
+  });
+
+  it("counts the restarts of the workloads before this one", () => {
+    const placement = { ...PLACEMENT, restarts: { app: 2 } };
+    expect(statusOf(workloadOf([runningContainer("app", { restartCount: 1 })]), {}, {}, placement).containerStatuses[0]?.restartCount).toBe(3);
+  });
+});
+
+describe("a pod's conditions", () => {
+  it("say ready when all containers are, and the gates of others", () => {
+    const running = workloadOf([runningContainer("app")]);
+    expect(conditionOf(statusOf(running), "Ready")).toMatchObject({ status: "True" });
+    const unready = statusOf(workloadOf([runningContainer("app", { ready: false })]));
+    expect(conditionOf(unready, "Ready")).toMatchObject({
+      status: "False",
+      reason: "ContainersNotReady",
+      message: "containers with unready status: [app]",
+    });
+    const gated = { readinessGates: [{ conditionType: "lb" }] };
+    expect(conditionOf(statusOf(running, gated), "Ready")).toMatchObject({ status: "False", reason: "ReadinessGatesNotReady" });
+    expect(conditionOf(statusOf(running, gated), "ContainersReady")).toMatchObject({ status: "True" });
+    const open = { status: { conditions: [{ type: "lb", status: "True" }] } };
+    expect(conditionOf(statusOf(running, gated, open), "Ready")).toMatchObject({ status: "True" });
+  });
+
+  it("say that an ended pod is not ready, and why", () => {
+    const status = statusOf(workloadOf([endedContainer("app", 0)], ALL_EXITED), { restartPolicy: "Never" });
+    expect(conditionOf(status, "Ready")).toMatchObject({ status: "False", reason: "PodCompleted" });
+    expect(conditionOf(status, "PodReadyToStartContainers")).toMatchObject({ status: "False" });
+  });
+
+  it("move in time only with their status", () => {
+    const at = new Date(NOW_MS - 5_000_000);
+    const before = { status: { conditions: [{ type: "Ready", status: "True", lastTransitionTime: at }] } };
+    const running = workloadOf([runningContainer("app")]);
+    expect(conditionOf(statusOf(running, {}, before), "Ready")).toMatchObject({ lastTransitionTime: at.toISOString() });
+    expect(conditionOf(statusOf(undefined, {}, before), "Ready")).toMatchObject({ lastTransitionTime: "2026-01-01T12:00:00Z" });
+  });
+});
+
+it("has its address once the sandbox has it", () => {
+  expect(statusOf(undefined)).toMatchObject({ hostIP: "10.0.1.2", startTime: "2026-01-01T11:59:00Z" });
+  expect(statusOf(undefined).podIP).toBeUndefined();
+  expect(statusOf(workloadOf([runningContainer("app")]))).toMatchObject({ podIP: "10.0.1.2", podIPs: [{ ip: "10.0.1.2" }] });
+});

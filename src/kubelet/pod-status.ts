@@ -1,0 +1,252 @@
+import type { V1Container, V1ContainerStatus, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
+import type { ContainerStatus, WorkloadStatus } from "../contracts/engine.ts";
+import type { PodPlacement } from "./records.ts";
+
+/** The kubelet's rules for what a pod's status says. All pure. */
+
+export interface StatusParts {
+  readonly pod: V1Pod;
+  readonly placement: PodPlacement;
+  /** Of the workload that runs it now; `undefined`: none does yet. */
+  readonly workload: WorkloadStatus | undefined;
+  readonly nowMs: number;
+}
+
+/** What of a pod's status is the node side's. Times are ISO 8601. */
+export type WrittenStatus = Omit<V1PodStatus, "startTime" | "containerStatuses" | "initContainerStatuses" | "conditions"> & {
+  readonly startTime: string;
+  readonly conditions: readonly WrittenCondition[];
+  readonly containerStatuses: readonly WrittenContainer[];
+  readonly initContainerStatuses?: readonly WrittenContainer[];
+};
+
+export type WrittenCondition = Pick<V1PodCondition, "type" | "status" | "reason" | "message"> & { readonly lastTransitionTime: string };
+type Terminated = {
+  readonly exitCode: number;
+  readonly reason: string;
+  readonly message?: string;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+};
+export interface WrittenContainer extends Pick<
+  V1ContainerStatus,
+  "name" | "image" | "imageID" | "containerID" | "ready" | "started" | "restartCount"
+> {
+  readonly state: {
+    readonly waiting?: { readonly reason: string; readonly message?: string };
+    readonly running?: { readonly startedAt: string };
+    readonly terminated?: Terminated;
+  };
+  readonly lastState: { readonly terminated?: Terminated };
+}
+
+export type Phase = "Pending" | "Running" | "Succeeded" | "Failed";
+
+/** The whole status, as the node side writes it. */
+export function podStatus(parts: StatusParts): WrittenStatus {
+  const { pod, placement, workload } = parts;
+  const inits = containersOf(pod.spec?.initContainers ?? [], parts, true);
+  const mains = containersOf(pod.spec?.containers ?? [], parts, !areInitialized(pod, inits));
+  const phase = phaseOf(parts, inits, mains);
+  const deadline = workload?.stop?.reason.startsWith("Pod was active on the node longer") ?? false;
+  const { address = "" } = placement;
+  return {
+    phase,
+    ...(deadline && { reason: "DeadlineExceeded", message: workload?.stop?.reason }),
+    hostIP: address,
+    hostIPs: [{ ip: address }],
+    ...(workload?.connectivityAtMs !== undefined && { podIP: address, podIPs: [{ ip: address }] }),
+    startTime: iso(placement.startedAtMs),
+    qosClass: pod.status?.qosClass,
+    conditions: conditionsOf(parts, { phase, inits, mains }),
+    ...(inits.length > 0 && { initContainerStatuses: inits }),
+    containerStatuses: mains,
+  };
+}
+
+function containersOf(specs: readonly V1Container[], parts: StatusParts, initializing: boolean): readonly WrittenContainer[] {
+  return specs.map((spec) => containerStatus(spec, parts, initializing));
+}
+
+function containerStatus(spec: V1Container, { pod, placement, workload }: StatusParts, initializing: boolean): WrittenContainer {
+  const observed = workload?.containers.find(({ name }) => name === spec.name);
+  const before = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find(({ name }) => name === spec.name);
+  const isOver = workload?.state === "STOPPED";
+  const isInit = pod.spec?.initContainers?.some(({ name }) => name === spec.name) ?? false;
+  const state = stateOf(spec, { observed, placement, pod, isOver, waits: initializing && !isInit });
+  const restartCount = (placement.restarts[spec.name] ?? 0) + (observed?.restartCount ?? 0);
+  const isRunning = state.running !== undefined;
+  return {
+    name: spec.name,
+    image: spec.image ?? "",
+    imageID: observed?.imageDigest === undefined ? (before?.imageID ?? "") : `${nameOf(spec.image ?? "")}@${observed.imageDigest}`,
+    ...(observed?.runtimeId !== undefined && state.waiting?.reason !== "ContainerCreating" && { containerID: `containerd://${observed.runtimeId}` }),
+    // An init container is ready when it has done its work.
+    ready: isInit && spec.restartPolicy !== "Always" ? state.terminated?.exitCode === 0 : isRunning && observed?.ready === true,
+    started: isRunning,
+    restartCount,
+    state,
+    lastState: lastState(before, { state, observed, restartCount }),
+  };
+}
+
+interface StateParts extends Pick<StatusParts, "pod" | "placement"> {
+  readonly observed: ContainerStatus | undefined;
+  readonly isOver: boolean;
+  /** For the init containers before it. */
+  readonly waits: boolean;
+}
+
+function stateOf(spec: V1Container, { observed, placement, pod, isOver, waits }: StateParts): WrittenContainer["state"] {
+  if (observed?.state === "RUNNING") return { running: { startedAt: iso(observed.startedAtMs ?? placement.startedAtMs) } };
+  const failure = observed?.reason ?? "";
+  if (observed?.state === "STOPPED" && observed.exitCode !== undefined) {
+    const terminated = terminatedOf(observed);
+    if (isOver || !willRestart(spec, pod, observed.exitCode)) return { terminated };
+    return { waiting: { reason: "CrashLoopBackOff", message: `back-off restarting failed container=${spec.name} pod=${called(pod)}` } };
+  }
+  if (failure.startsWith("CannotPullContainerError")) {
+    return { waiting: { reason: "ImagePullBackOff", message: `Back-off pulling image "${spec.image}": ErrImagePull: ${failure}` } };
+  }
+  if (observed?.state === "STOPPED" && failure !== "") return { waiting: { reason: "CreateContainerError", message: failure } };
+  if (isOver)
+    return {
+      terminated: { exitCode: 137, reason: "ContainerStatusUnknown", message: "The container could not be located when the pod was terminated" },
+    };
+  if (waits) return { waiting: { reason: "PodInitializing" } };
+  const { reason = "ContainerCreating", message } = placement.waiting ?? {};
+  return { waiting: { reason, ...(message !== undefined && { message }) } };
+}
+
+function terminatedOf({ exitCode = 0, reason = "", startedAtMs, finishedAtMs }: ContainerStatus): Terminated {
+  return {
+    exitCode,
+    reason: reason.startsWith("OutOfMemoryError") ? "OOMKilled" : exitCode === 0 ? "Completed" : "Error",
+    ...(startedAtMs !== undefined && { startedAt: iso(startedAtMs) }),
+    ...(finishedAtMs !== undefined && { finishedAt: iso(finishedAtMs) }),
+  };
+}
+
+/** What the run before this one ended with. */
+function lastState(
+  before: V1ContainerStatus | undefined,
+  now: { readonly state: WrittenContainer["state"]; readonly observed: ContainerStatus | undefined; readonly restartCount: number },
+): WrittenContainer["lastState"] {
+  const { state, observed, restartCount } = now;
+  if (state.waiting?.reason === "CrashLoopBackOff" && observed !== undefined) return { terminated: terminatedOf(observed) };
+  if (before === undefined || restartCount === 0) return {};
+  const ended = restartCount > before.restartCount ? (before.state?.terminated ?? before.lastState?.terminated) : before.lastState?.terminated;
+  // What the watch gave is JSON already, what a list gave holds dates.
+  return ended === undefined ? {} : { terminated: JSON.parse(JSON.stringify(ended)) as Terminated };
+}
+
+function willRestart(spec: V1Container, pod: V1Pod, exitCode: number): boolean {
+  const isInit = pod.spec?.initContainers?.includes(spec) ?? false;
+  if (isInit && spec.restartPolicy === "Always") return true;
+  const policy = pod.spec?.restartPolicy ?? "Always";
+  return (policy === "Always" && !isInit) || (policy !== "Never" && exitCode !== 0);
+}
+
+function areInitialized({ spec }: V1Pod, inits: readonly WrittenContainer[]): boolean {
+  return (spec?.initContainers ?? []).every((container) =>
+    isDone(
+      container,
+      inits.find(({ name }) => name === container.name),
+    ),
+  );
+}
+
+/** A sidecar: it runs. Another init container: it ended well. */
+function isDone(container: V1Container, status: WrittenContainer | undefined): boolean {
+  return container.restartPolicy === "Always" ? status?.started === true : status?.state.terminated?.exitCode === 0;
+}
+
+/** The kubelet's `getPhase`: the first rule that holds. Terminal phases stay. */
+function phaseOf({ pod, workload }: StatusParts, inits: readonly WrittenContainer[], mains: readonly WrittenContainer[]): Phase {
+  const before = pod.status?.phase;
+  if (before === "Succeeded" || before === "Failed") return before;
+  const isOver = workload?.state === "STOPPED";
+  const ordinary = inits.filter(({ name }) => pod.spec?.initContainers?.find((each) => each.name === name)?.restartPolicy !== "Always");
+  if (ordinary.some(({ state }) => (state.terminated?.exitCode ?? 0) !== 0) && (isOver || pod.spec?.restartPolicy === "Never")) return "Failed";
+  if (!isOver && !areInitialized(pod, inits)) return "Pending";
+  if (mains.some(({ state, lastState }) => state.waiting !== undefined && lastState.terminated === undefined)) return "Pending";
+  if (mains.some(({ state }) => state.running !== undefined)) return "Running";
+  if (!isOver && mains.some(({ state }) => state.waiting !== undefined)) return "Running";
+  return mains.every(({ state }) => state.terminated?.exitCode === 0) ? "Succeeded" : "Failed";
+}
+
+interface Summary {
+  readonly phase: Phase;
+  readonly inits: readonly WrittenContainer[];
+  readonly mains: readonly WrittenContainer[];
+}
+
+function conditionsOf(parts: StatusParts, { phase, inits, mains }: Summary): readonly WrittenCondition[] {
+  const { pod, workload } = parts;
+  const incomplete = (pod.spec?.initContainers ?? []).filter(
+    (spec) =>
+      !isDone(
+        spec,
+        inits.find(({ name }) => name === spec.name),
+      ),
+  );
+  const sidecars = inits.filter(({ name }) => pod.spec?.initContainers?.find((each) => each.name === name)?.restartPolicy === "Always");
+  const unready = [...sidecars, ...mains].filter(({ ready }) => !ready).map(({ name }) => name);
+  const isTerminal = phase === "Succeeded" || phase === "Failed";
+  const containers: Said = isTerminal
+    ? { status: "False", reason: phase === "Succeeded" ? "PodCompleted" : "PodFailed" }
+    : unready.length > 0
+      ? { status: "False", reason: "ContainersNotReady", message: `containers with unready status: [${unready.join(" ")}]` }
+      : { status: "True" };
+  const hasSandbox = workload?.connectivityAtMs !== undefined && workload.state !== "STOPPED";
+  const initialized: Said =
+    incomplete.length === 0 || phase === "Succeeded"
+      ? { status: "True" }
+      : {
+          status: "False",
+          reason: "ContainersNotInitialized",
+          message: `containers with incomplete status: [${incomplete.map(({ name }) => name).join(" ")}]`,
+        };
+  return [
+    condition(parts, "PodReadyToStartContainers", { status: hasSandbox ? "True" : "False" }),
+    condition(parts, "Initialized", initialized),
+    condition(parts, "Ready", containers.status === "True" ? gatesOf(pod) : containers),
+    condition(parts, "ContainersReady", containers),
+    condition(parts, "PodScheduled", { status: "True" }),
+  ];
+}
+
+type Said = Pick<V1PodCondition, "reason" | "message"> & { readonly status: "True" | "False" };
+
+function gatesOf({ spec, status }: V1Pod): Said {
+  for (const { conditionType } of spec?.readinessGates ?? []) {
+    const found = status?.conditions?.find(({ type }) => type === conditionType)?.status;
+    if (found === "True") continue;
+    const words =
+      found === undefined
+        ? `corresponding condition of pod readiness gate "${conditionType}" does not exist.`
+        : `the status of pod readiness gate "${conditionType}" is not "True", but ${found}`;
+    return { status: "False", reason: "ReadinessGatesNotReady", message: words };
+  }
+  return { status: "True" };
+}
+
+/** Its time moves only when its status does. */
+function condition({ pod, nowMs }: StatusParts, type: string, said: Said): WrittenCondition {
+  const before = pod.status?.conditions?.find((each) => each.type === type);
+  const kept = before?.status === said.status ? before.lastTransitionTime : undefined;
+  return { type, ...said, lastTransitionTime: kept === undefined ? iso(nowMs) : (JSON.parse(JSON.stringify(kept)) as string) };
+}
+
+/** Kubernetes keeps seconds. */
+function iso(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}
+
+function nameOf(image: string): string {
+  return image.replace(/@.*$/, "").replace(/:[^/:]*$/, "");
+}
+
+function called({ metadata }: V1Pod): string {
+  return `${metadata?.name}_${metadata?.namespace}(${metadata?.uid})`;
+}

@@ -1,0 +1,66 @@
+import type { NetworkStatus } from "../contracts/engine.ts";
+import type { AttachRequest } from "../contracts/network.ts";
+import type { Scope } from "../core/scope.ts";
+
+/** What the node side of EKS needs of other rooms. `server` ties each to the room that owns the records. */
+export interface KubeletPorts {
+  readonly clusters: ClusterDirectory;
+  readonly profiles: FargateProfiles;
+  readonly network: PodNetwork;
+}
+
+/** An EKS cluster whose API server serves. */
+export interface KubeCluster extends Scope {
+  /** Of its record: account, region and name. */
+  readonly key: string;
+  readonly name: string;
+  readonly arn: string;
+  /** Never used twice. */
+  readonly uid: string;
+  readonly vpcId: string;
+  /** Of the API server, which speaks HTTPS there. */
+  readonly address: string;
+  /** PEM. */
+  readonly authority: string;
+  /** The security group of the control plane and of all pods. */
+  readonly clusterGroupId: string;
+}
+
+export interface ClusterDirectory {
+  /** Those that serve and are not being deleted. */
+  list(): Promise<readonly KubeCluster[]>;
+  /** `undefined` unless it serves and is not being deleted. */
+  get(key: string): Promise<KubeCluster | undefined>;
+  /** Calls with the key of a cluster that has changed. */
+  watch(listener: (key: string) => void): Disposable;
+  /** A client certificate with all rights in the cluster, PEM. */
+  adminCertificate(key: string): Promise<{ readonly certificate: string; readonly key: string }>;
+}
+
+/** Label pairs may have wildcards, as the namespace may: `*` for any characters, `?` for one. */
+export interface PodSelector {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface FargateProfile {
+  readonly name: string;
+  readonly selectors: readonly PodSelector[];
+  /** Where its pods get their addresses; with their zones, e.g. `us-east-1a`. */
+  readonly subnets: readonly { readonly subnetId: string; readonly availabilityZone: string }[];
+}
+
+export interface FargateProfiles {
+  /** Those of a cluster that are not being deleted. */
+  list(clusterKey: string): Promise<readonly FargateProfile[]>;
+  /** Calls with the key of the cluster whose profiles have changed. */
+  watch(listener: (clusterKey: string) => void): Disposable;
+  /** The API server knows exactly the profiles `known` now, and there are pods of those `inUse`. */
+  admitted(clusterKey: string, profiles: { readonly known: readonly string[]; readonly inUse: readonly string[] }): Promise<void>;
+}
+
+export interface PodNetwork {
+  /** Idempotent by `attachmentId`. @throws Problem `exhausted` when the subnet is full, `not-found`. */
+  allocate(request: AttachRequest): Promise<NetworkStatus>;
+  detach(attachmentId: string): Promise<void>;
+}

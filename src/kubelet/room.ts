@@ -1,0 +1,13 @@
+import type { Engine } from "../contracts/engine.ts";
+import type { Toolbox } from "../contracts/service.ts";
+import type { Store } from "../contracts/store.ts";
+import type { Connections } from "./connections.ts";
+import type { KubeletPorts } from "./ports.ts";
+
+/** What the parts of this room share. */
+export interface KubeletRoom extends Toolbox {
+  readonly store: Store;
+  readonly engine: Engine;
+  readonly ports: KubeletPorts;
+  readonly connections: Connections;
+}

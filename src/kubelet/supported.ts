@@ -1,0 +1,116 @@
+import type { V1Container, V1PodSpec, V1SecurityContext, V1Volume } from "@kubernetes/client-node";
+
+/** Fargate's own default set. */
+const ADDABLE = new Set(
+  "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT SYS_PTRACE".split(" "),
+);
+const VOLUME_TYPES = ["emptyDir", "secret", "configMap", "projected", "downwardAPI"] as const;
+/** Fargate has them; they are not built here. */
+const LATER_VOLUME_TYPES: readonly string[] = ["nfs", "persistentVolumeClaim"];
+
+/** Why Fargate does not run this pod, in AWS's words and order; empty when it does. Pure. */
+export function unsupportedOnFargate(spec: V1PodSpec): readonly string[] {
+  const containers = allContainers(spec);
+  const host = [spec.hostNetwork && "HostNetwork", spec.hostPID && "HostPID", spec.hostIPC && "HostIPC"].filter((field) => field);
+  const volumes = (spec.volumes ?? []).filter((volume) => ![...VOLUME_TYPES, ...LATER_VOLUME_TYPES].includes(typeOf(volume)));
+  const security = containers.flatMap(({ securityContext }) => faultsOf(securityContext));
+  return [
+    ...(host.length > 0 ? [`fields not supported: ${host.join(", ")}`] : []),
+    ...(volumes.length > 0 ? [`volumes not supported: ${volumes.map(({ name }) => `${name} is of an unsupported volume Type`).join(", ")}`] : []),
+    ...(security.length > 0 ? [`invalid SecurityContext fields: ${security.join(",")}`] : []),
+    ...(containers.some(({ volumeDevices = [] }) => volumeDevices.length > 0) ? ["volumeDevices not supported"] : []),
+    ...(containers.some(({ ports = [] }) => ports.some(({ hostPort, hostIP }) => Boolean(hostPort) || Boolean(hostIP)))
+      ? ["port contains HostIP or HostPort"]
+      : []),
+  ];
+}
+
+/** What Fargate would run and Tidegate does not yet; each by the path of its field. Pure. */
+export function notBuiltYet(spec: V1PodSpec): readonly string[] {
+  const pod: readonly (readonly [string, unknown])[] = [
+    ["imagePullSecrets", spec.imagePullSecrets?.length],
+    ["runtimeClassName", spec.runtimeClassName],
+    ["setHostnameAsFQDN", spec.setHostnameAsFQDN],
+    ["hostnameOverride", spec.hostnameOverride],
+    ["resourceClaims", spec.resourceClaims?.length],
+    ["resources", spec.resources],
+    ["hostUsers", spec.hostUsers === false],
+    ["securityContext.seLinuxOptions", spec.securityContext?.seLinuxOptions],
+    ["securityContext.windowsOptions", spec.securityContext?.windowsOptions],
+    ["securityContext.seccompProfile", isOther(spec.securityContext?.seccompProfile?.type)],
+    ["securityContext.appArmorProfile", isOther(spec.securityContext?.appArmorProfile?.type)],
+    ["securityContext.runAsNonRoot without runAsUser", spec.securityContext?.runAsNonRoot && spec.securityContext.runAsUser === undefined],
+    ["os.name", spec.os !== undefined && spec.os.name !== "linux"],
+    ["dnsPolicy", spec.dnsPolicy === "None" && (spec.dnsConfig?.nameservers ?? []).length === 0],
+    ["dnsConfig", spec.dnsPolicy !== "None" && spec.dnsConfig],
+  ];
+  return [
+    ...pod.flatMap(([field, isSet]) => (isSet ? [`spec.${field}`] : [])),
+    ...(spec.volumes ?? []).flatMap(volumeFaults),
+    ...allContainers(spec).flatMap((container) => containerFaults(container).map((field) => `${field} of container ${container.name}`)),
+  ];
+}
+
+function allContainers({ containers, initContainers = [] }: V1PodSpec): readonly V1Container[] {
+  return [...initContainers, ...containers];
+}
+
+function typeOf(volume: V1Volume): string {
+  return Object.entries(volume).find(([key, value]) => key !== "name" && value !== undefined)?.[0] ?? "emptyDir";
+}
+
+function faultsOf(context: V1SecurityContext | undefined): readonly string[] {
+  if (context === undefined) return [];
+  const added = (context.capabilities?.add ?? []).filter((name) => !ADDABLE.has(name.replace(/^CAP_/, "")));
+  return [
+    ...(context.privileged ? ["Privileged"] : []),
+    ...(context.allowPrivilegeEscalation ? ["AllowPrivilegeEscalation"] : []),
+    ...(added.length > 0 ? [`Capabilities added: ${added.join(", ")}`] : []),
+  ];
+}
+
+function isOther(type: string | undefined): boolean {
+  return type !== undefined && type !== "RuntimeDefault";
+}
+
+function volumeFaults(volume: V1Volume): readonly string[] {
+  const type = typeOf(volume);
+  const what = (field: string): string => `${field} of volume ${volume.name}`;
+  const sources = volume.projected?.sources ?? [];
+  return [
+    ...(LATER_VOLUME_TYPES.includes(type) ? [what(type)] : []),
+    ...(volume.emptyDir?.medium ? [what("emptyDir.medium")] : []),
+    ...(volume.downwardAPI?.items?.some((item) => item.resourceFieldRef) ? [what("downwardAPI resourceFieldRef")] : []),
+    ...sources.flatMap((source) => {
+      const other = Object.keys(source).filter((key) => !["serviceAccountToken", "configMap", "secret", "downwardAPI"].includes(key));
+      const byResource = source.downwardAPI?.items?.some((item) => item.resourceFieldRef) ? ["downwardAPI resourceFieldRef"] : [];
+      return [...other.filter((key) => source[key as keyof typeof source] !== undefined), ...byResource].map((key) => what(`projected ${key}`));
+    }),
+  ];
+}
+
+function containerFaults(container: V1Container): readonly string[] {
+  const { securityContext: context, lifecycle } = container;
+  const probes = { startupProbe: container.startupProbe, readinessProbe: container.readinessProbe, livenessProbe: container.livenessProbe };
+  const hooks = { postStart: lifecycle?.postStart, preStop: lifecycle?.preStop };
+  const facts: readonly (readonly [string, unknown])[] = [
+    ["env.valueFrom.resourceFieldRef or fileKeyRef", container.env?.some(({ valueFrom }) => valueFrom?.resourceFieldRef ?? valueFrom?.fileKeyRef)],
+    ["volumeMounts.subPathExpr", container.volumeMounts?.some((mount) => mount.subPathExpr)],
+    ["volumeMounts.mountPropagation", container.volumeMounts?.some((mount) => mount.mountPropagation && mount.mountPropagation !== "None")],
+    ["terminationMessagePath", container.terminationMessagePath && container.terminationMessagePath !== "/dev/termination-log"],
+    ["restartPolicyRules", container.restartPolicyRules?.length],
+    ["restartPolicy", container.restartPolicy && container.restartPolicy !== "Always"],
+    ["resources.claims", container.resources?.claims?.length],
+    ["lifecycle.stopSignal", lifecycle?.stopSignal],
+    ["securityContext.procMount", context?.procMount && context.procMount !== "Default"],
+    ["securityContext.seLinuxOptions", context?.seLinuxOptions],
+    ["securityContext.windowsOptions", context?.windowsOptions],
+    ["securityContext.seccompProfile", isOther(context?.seccompProfile?.type)],
+    ["securityContext.appArmorProfile", isOther(context?.appArmorProfile?.type)],
+    ["securityContext.runAsNonRoot without runAsUser", context?.runAsNonRoot && context.runAsUser === undefined],
+    ...Object.entries(probes).map(([name, probe]) => [`${name}.grpc`, probe?.grpc] as const),
+    ...Object.entries(probes).map(([name, probe]) => [`${name}.terminationGracePeriodSeconds`, probe?.terminationGracePeriodSeconds] as const),
+    ...Object.entries(hooks).map(([name, hook]) => [`lifecycle.${name}.sleep`, hook?.sleep] as const),
+  ];
+  return facts.flatMap(([field, isSet]) => (isSet ? [field] : []));
+}

@@ -1,0 +1,98 @@
+import type { Store } from "../contracts/store.ts";
+import type { Toolbox } from "../contracts/service.ts";
+import { isProblem } from "../core/problem.ts";
+import type { FargateProfiles, ClusterDirectory, KubeCluster, KubeletPorts } from "../kubelet/ports.ts";
+import type { VpcNetwork } from "../network/vpc-network.ts";
+import { clusterArn } from "../services/eks/names.ts";
+import { CLUSTER_SECRETS, CLUSTERS, CONTROL_PLANES, FARGATE_PROFILES, recordPrefix, type ClusterRecord } from "../services/eks/records.ts";
+
+/** Ties the node side of EKS to the rooms that own clusters, profiles and addresses. */
+
+const ADMIN = { commonName: "tidegate:fargate", organization: "system:masters", usage: "client" } as const;
+
+interface KubeletParts {
+  readonly store: Store;
+  readonly network: VpcNetwork;
+  readonly toolbox: Toolbox;
+}
+
+export function kubeletPorts({ store, network, toolbox }: KubeletParts): KubeletPorts {
+  return {
+    clusters: clusterDirectory(store, toolbox),
+    profiles: fargateProfiles(store),
+    network: { allocate: (request) => network.allocate(request), detach: (attachmentId) => network.detach(attachmentId) },
+  };
+}
+
+function clusterDirectory(store: Store, { clock, ids }: Toolbox): ClusterDirectory {
+  const read = async (key: string, cluster: ClusterRecord): Promise<KubeCluster | undefined> => {
+    const plane = (await store.get(CONTROL_PLANES, key))?.value;
+    const { network, certificateAuthority: authority } = plane ?? {};
+    if (plane?.state !== "ACTIVE" || network === undefined || authority === undefined || cluster.deletingSinceMs !== undefined) return undefined;
+    const { account, region, name, uid } = cluster;
+    return {
+      account,
+      region,
+      key,
+      name,
+      uid,
+      arn: clusterArn(cluster),
+      vpcId: cluster.vpc.vpcId,
+      address: network.address,
+      authority: Buffer.from(authority, "base64").toString(),
+      clusterGroupId: network.clusterGroupId,
+    };
+  };
+  return {
+    async list() {
+      const all = await Promise.all((await store.list(CLUSTERS)).map(({ key, value }) => read(key, value)));
+      return all.filter((cluster) => cluster !== undefined);
+    },
+    async get(key) {
+      const found = await store.get(CLUSTERS, key);
+      return found === undefined ? undefined : read(key, found.value);
+    },
+    watch(listener) {
+      const stack = new DisposableStack();
+      for (const collection of [CLUSTERS, CONTROL_PLANES]) stack.use(store.watch<unknown>(collection, ({ key }) => listener(key)));
+      return stack;
+    },
+    async adminCertificate(key) {
+      const secrets = (await store.get(CLUSTER_SECRETS, key))?.value;
+      if (secrets === undefined) throw new Error(`the cluster ${key} has no secrets`);
+      const { issueLeaf } = await import("../services/eks/control-plane/pki.ts");
+      return issueLeaf(secrets.authority, ADMIN, { nowMs: clock.nowMs(), ids });
+    },
+  };
+}
+
+function fargateProfiles(store: Store): FargateProfiles {
+  const listOf = async (clusterKey: string) => {
+    const cluster = (await store.get(CLUSTERS, clusterKey))?.value;
+    return cluster === undefined ? [] : store.list(FARGATE_PROFILES, { prefix: recordPrefix(cluster) });
+  };
+  return {
+    async list(clusterKey) {
+      return (await listOf(clusterKey)).flatMap(({ value }) => (value.state === "DELETING" ? [] : [value]));
+    },
+    watch: (listener) =>
+      store.watch(FARGATE_PROFILES, ({ value, previous }) => {
+        const profile = value ?? previous;
+        if (profile !== undefined) listener(`${profile.account}/${profile.region}/${profile.clusterName}`);
+      }),
+    async admitted(clusterKey, { known, inUse }) {
+      for (const { key, value, revision } of await listOf(clusterKey)) {
+        try {
+          if (value.state === "CREATING" && known.includes(value.name)) {
+            await store.transact([{ op: "update", collection: FARGATE_PROFILES, key, value: { ...value, state: "ACTIVE" }, ifRevision: revision }]);
+          } else if (value.state === "DELETING" && !known.includes(value.name) && !inUse.includes(value.name)) {
+            await store.transact([{ op: "delete", collection: FARGATE_PROFILES, key, ifRevision: revision }]);
+          }
+        } catch (error) {
+          // Somebody changed it meanwhile: that change leads here again.
+          if (!isProblem(error, "conflict", "not-found")) throw error;
+        }
+      }
+    },
+  };
+}

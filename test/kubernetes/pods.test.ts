@@ -1,0 +1,158 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { run } from "../../src/host/run.ts";
+import { removeWithoutTrace } from "../support/host-state.ts";
+import { startInstance, type TestInstance, until } from "../support/instance.ts";
+import { createStack, type Stack } from "../support/stack.ts";
+
+/** Pods on Fargate, by the real aws and kubectl: run, reached by one another, without Tidegate, and deleted. */
+
+interface Pod {
+  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec: { readonly nodeName?: string; readonly schedulerName: string };
+  readonly status: {
+    readonly phase: string;
+    readonly podIP?: string;
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
+    readonly containerStatuses?: readonly {
+      readonly containerID?: string;
+      readonly restartCount: number;
+      readonly state: Readonly<Record<string, { readonly startedAt?: string; readonly exitCode?: number; readonly reason?: string } | undefined>>;
+    }[];
+  };
+}
+
+let instance: TestInstance;
+let stack: Stack;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
+    throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
+  });
+  instance = await startInstance();
+  environment = { ...instance.environment, KUBECONFIG: join(instance.dataDir, "kubeconfig") };
+  await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
+  stack = await createStack(instance);
+  const vpc = `subnetIds=${stack.subnets.join(",")}`;
+  await instance.aws("eks", "create-cluster", "--name", "shop", "--role-arn", stack.roleArn, "--resources-vpc-config", vpc);
+  await until("the cluster is ACTIVE", async () => (await statusOf("describe-cluster", "--name", "shop")) === "ACTIVE", 240_000);
+  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment["KUBECONFIG"] ?? ""]);
+}, 45 * 60_000);
+afterAll(() => removeWithoutTrace(instance));
+
+const kubectl = async (...args: readonly string[]): Promise<string> => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
+const pods = async (selector: string): Promise<readonly Pod[]> =>
+  (JSON.parse(await kubectl("get", "pods", "--selector", selector, "--output", "json")) as { readonly items: readonly Pod[] }).items;
+const names = async (kind: string): Promise<readonly string[]> =>
+  (await kubectl("get", kind, "--output", "name")).split("\n").filter((line) => line !== "");
+/** Waits for its end, and shows what it ended with. */
+const ended = (name: string): Promise<unknown> =>
+  until(`the pod ${name} has ended`, async () => {
+    const status = (await pods(`run=${name}`))[0]?.status;
+    return (
+      (status?.phase === "Succeeded" || status?.phase === "Failed") && [status.phase, status.containerStatuses?.[0]?.state["terminated"]?.exitCode]
+    );
+  });
+
+async function statusOf(operation: string, ...args: readonly string[]): Promise<string | undefined> {
+  const answer = await instance.aws<Readonly<Record<string, { readonly status?: string }>>>("eks", operation, ...args);
+  return Object.values(answer)[0]?.status;
+}
+
+test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", { timeout: 8 * 60_000 }, async () => {
+  const profile = ["--cluster-name", "shop", "--fargate-profile-name", "default"];
+  const role = ["--pod-execution-role-arn", stack.roleArn];
+  await instance.aws("eks", "create-fargate-profile", ...profile, ...role, "--selectors", "namespace=def*");
+  await until("the profile is ACTIVE", async () => (await statusOf("describe-fargate-profile", ...profile)) === "ACTIVE");
+
+  const begunMs = systemClock.steadyMs();
+  const serve = "hostname > /www/index.html; trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait";
+  await kubectl("create", "deployment", "web", "--image", stack.image, "--replicas", "2", "--", "sh", "-c", serve);
+  await kubectl("rollout", "status", "deployment/web", "--timeout=80s");
+  console.log(`two pods of a new deployment are ready: ${Math.round(systemClock.steadyMs() - begunMs)} ms`);
+  const before = await pods("app=web");
+  expect(before).toHaveLength(2);
+  for (const { spec, status, metadata } of before) {
+    expect(status).toMatchObject({ phase: "Running", containerStatuses: [{ restartCount: 0 }] });
+    expect(spec.schedulerName).toBe("fargate-scheduler");
+    expect(spec.nodeName).toMatch(new RegExp(`^fargate-ip-${status.podIP?.replaceAll(".", "-")}\\.`));
+    expect(metadata.annotations).toMatchObject({ CapacityProvisioned: "0.25vCPU 0.5GB" });
+  }
+  const web = before[0];
+  expect(await kubectl("get", "node", web?.spec.nodeName ?? "", "--no-headers")).toMatch(/\bReady\b/);
+  const events = await kubectl("get", "events", "--field-selector", `involvedObject.name=${web?.metadata.name}`);
+  for (const reason of ["Scheduled", "Pulled", "Created", "Started"]) expect(events).toContain(reason);
+
+  // A pod reaches another by its address, and the API server as its service account; its exit is its phase.
+  await kubectl("create", "configmap", "words", "--from-literal", "greeting=hello");
+  const asked = [
+    `test "$greeting" = hello`,
+    "test -s /var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
+    "test -s /var/run/secrets/kubernetes.io/serviceaccount/token",
+    "nc -w 5 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null",
+    `test "$(wget -q -O- http://${web?.status.podIP}:8080/)" = ${web?.metadata.name}`,
+  ]
+    .map((command, index) => `{ ${command} || exit ${index + 1}; }`)
+    .join(" && ");
+  const overrides = {
+    spec: { containers: [{ name: "asks", image: stack.image, command: ["sh", "-c", asked], envFrom: [{ configMapRef: { name: "words" } }] }] },
+  };
+  await kubectl("run", "asks", "--image", stack.image, "--restart", "Never", "--overrides", JSON.stringify(overrides));
+  await kubectl("run", "fails", "--image", stack.image, "--restart", "Never", "--", "sh", "-c", "exit 3");
+  expect(await ended("fails")).toEqual(["Failed", 3]);
+  expect(await ended("asks")).toEqual(["Succeeded", 0]);
+  // What Fargate forbids says so.
+  await kubectl("run", "host", "--image", stack.image, "--restart", "Never", "--overrides", `{"spec":{"hostNetwork":true}}`);
+  await until("the pod is refused", async () =>
+    (await kubectl("get", "events", "--field-selector", "involvedObject.name=host")).includes(
+      "Pod not supported on Fargate: fields not supported: HostNetwork",
+    ),
+  );
+  await kubectl("delete", "pod", "asks", "fails", "host");
+
+  // Without Tidegate all goes on; at its return it is as it was.
+  const processes = await servers();
+  expect(processes).toHaveLength(2);
+  await instance.kill();
+  expect(await servers()).toEqual(processes);
+  await instance.up();
+  await kubectl("scale", "deployment/web", "--replicas", "3");
+  await kubectl("rollout", "status", "deployment/web", "--timeout=80s");
+  const after = (await pods("app=web")).filter(({ metadata }) => before.some((pod) => pod.metadata.name === metadata.name));
+  expect(after.map(({ status }) => status.containerStatuses)).toEqual(before.map(({ status }) => status.containerStatuses));
+  expect(await servers()).toEqual(expect.arrayContaining([...processes]));
+
+  const deletedMs = systemClock.steadyMs();
+  await kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=80s");
+  await until("the pods and their nodes are gone", async () => (await names("pods")).length === 0 && (await names("nodes")).length === 0);
+  console.log(`three pods and their nodes are gone: ${Math.round(systemClock.steadyMs() - deletedMs)} ms`);
+  await until("only the API server has an address", async () => {
+    const found = await instance.aws<{ readonly NetworkInterfaces: readonly unknown[] }>("ec2", "describe-network-interfaces");
+    return found.NetworkInterfaces.length === 1;
+  });
+  await instance.aws("eks", "delete-fargate-profile", ...profile);
+  await until("the profile is gone", async () => {
+    const left = await instance.aws<{ readonly fargateProfileNames: readonly string[] }>("eks", "list-fargate-profiles", "--cluster-name", "shop");
+    return left.fargateProfileNames.length === 0;
+  });
+  await instance.aws("eks", "delete-cluster", "--name", "shop");
+  await until(
+    "the cluster is gone",
+    async () => !(await instance.aws<{ clusters: readonly string[] }>("eks", "list-clusters")).clusters.includes("shop"),
+    120_000,
+  );
+});
+
+/** The pods' processes on the host: pids, in order. */
+async function servers(): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const read = (file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+    const [command, cgroup] = await Promise.all([read("cmdline"), read("cgroup")]);
+    if (command.startsWith("httpd\0") && cgroup.includes(instance.instanceId)) found.push(pid);
+  }
+  return found.sort();
+}
