@@ -12,6 +12,7 @@ import { CNI_CONFLIST, CNI_LOOPBACK, CNI_STUB, containerdConfig, containerdPaths
 import type { ContainerdPaths, RuntimeHandler } from "./containerd-config.ts";
 import { renewIfDamaged } from "./damaged-metadata.ts";
 import type { ContainerdClient } from "./grpc.ts";
+import { overlayWorks, removeOverlayTrial } from "./overlay-trial.ts";
 import type { Rlimit } from "./ulimits.ts";
 
 const READY_TIMEOUT_MS = 30_000;
@@ -42,6 +43,7 @@ export interface RunningContainerd {
 export async function startContainerd(options: ContainerdOptions): Promise<RunningContainerd> {
   const paths = containerdPaths(options.config);
   const [containerd, ctr, runtimes] = await Promise.all([program("containerd"), program("ctr"), findRuntimes()]);
+  await removeOverlayTrial(options.config.dataDir);
   const snapshotter = (await keptSnapshotter(paths)) ?? ((await overlayWorks(options.config.dataDir)) ? "overlayfs" : "native");
   if (snapshotter === "native") {
     options.logger.warn("overlayfs does not work here: image layers are copied, which costs time and disk", { dataDir: options.config.dataDir });
@@ -136,23 +138,4 @@ async function findProgram(name: string): Promise<string | undefined> {
 async function keptSnapshotter({ configFile }: ContainerdPaths): Promise<"overlayfs" | "native" | undefined> {
   const kept = /^snapshotter = "(overlayfs|native)"$/m.exec((await readTextIfAny(configFile)) ?? "")?.[1];
   return kept === "overlayfs" || kept === "native" ? kept : undefined;
-}
-
-/** Tries one: the data folder's file system may be an overlay itself, or lack what overlayfs needs of an upper layer. */
-async function overlayWorks(dataDir: string): Promise<boolean> {
-  const folder = join(dataDir, "overlay-test");
-  const layers = ["lower", "upper", "work", "merged"].map((name) => join(folder, name));
-  const [lower, upper, work, merged = ""] = layers;
-  // A start that was killed meanwhile left it mounted.
-  await run(["umount", "-l", merged], { okCodes: [0, 1, 32] });
-  try {
-    for (const layer of layers) await mkdir(layer, { recursive: true });
-    await run(["mount", "-t", "overlay", "overlay", "-o", `lowerdir=${lower},upperdir=${upper},workdir=${work}`, merged]);
-    await run(["umount", merged]);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }
