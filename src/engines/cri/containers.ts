@@ -18,8 +18,9 @@ import { endingStrayTasks } from "./stray-tasks.ts";
 import type { Ulimits } from "./ulimits.ts";
 import { patchRlimits } from "./ulimits.ts";
 
-/** Of a start after a containerd that was killed in the middle of one: its task is there, or its pipes or its snapshot are not. */
-const CUT_OFF = /task \w+: already exists|failed to start io pipe copy|failed to mount rootfs component/;
+/** Of a start after a containerd that was killed in the middle of one: its task or its shim's folder is there, or its pipes or its snapshot are not. */
+const CUT_OFF =
+  /task \w+: already exists|failed to start shim: mkdir \S+: file exists|failed to start io pipe copy|failed to mount rootfs component .*: no such file/;
 const NAME_RESERVED = /is reserved for/;
 const RESERVED_WAIT_MS = 15_000;
 const STARTING_WAIT_MS = 30_000;

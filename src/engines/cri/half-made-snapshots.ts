@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { RpcError } from "./grpc.ts";
 
 const REFUSED = /failed to rename: rename \S+ (\S+\/io\.containerd\.snapshotter\.v1\.\w+\/snapshots\/\d+): file exists/;
@@ -34,9 +34,22 @@ async function removeAndCall<T>(root: string, call: () => Promise<T>): Promise<T
     } catch (error) {
       const folder = folderInTheWay(root, error);
       if (folder === undefined || left === 0) throw error;
-      await rm(folder, { recursive: true, force: true });
+      await removeAtOnce(folder);
     }
   }
+}
+
+/** A new snapshot may take the place of a folder that is empty already: its name must go with all that is in it. */
+async function removeAtOnce(folder: string): Promise<void> {
+  const aside = `${folder}.half-made`;
+  await rm(aside, { recursive: true, force: true });
+  try {
+    await rename(folder, aside);
+  } catch (error) {
+    // containerd's own garbage collection takes such folders too.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  await rm(aside, { recursive: true, force: true });
 }
 
 function folderInTheWay(root: string, error: unknown): string | undefined {
