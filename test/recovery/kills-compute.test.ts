@@ -1,9 +1,10 @@
 import { UpdateServiceCommand } from "@aws-sdk/client-ecs";
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../../src/host/run.ts";
+import { firstProcesses } from "../support/kernel.ts";
 import { stateDifferences, untilStateAgrees } from "../support/state/instance-state.ts";
 import type { Alteration } from "./support/altered-source.ts";
 import { createStorms, type Storms } from "./support/storms.ts";
@@ -96,25 +97,37 @@ describe("SIGKILL of the control plane under load", () => {
     const { dataDir, runDir } = bench.instance;
     await bench.plane.kill();
     const merged = join(dataDir, "overlay-test/merged");
-    await mkdir(merged, { recursive: true });
-    await run(["mount", "-t", "tmpfs", "none", merged]);
-    await mkdir(join(dataDir, "pause-image"));
-    const drafts = ["instance.json", "containerd-config/config.toml"].map((file) => join(dataDir, `${file}.4711.a.tmp`));
-    for (const draft of [...drafts, join(runDir, "server.json.4711.0.tmp"), join(runDir, "daemons/containerd.json.4711.1.tmp")])
-      await writeFile(draft, "half");
-    bench.plane.spawn();
-    await bench.plane.serving();
-    await bench.check({ deeply: true });
+    const folders = [join(dataDir, "overlay-test"), join(dataDir, "pause-image")];
+    const drafts = [
+      ...["instance.json", "containerd-config/config.toml"].map((file) => join(dataDir, `${file}.4711.a.tmp`)),
+      join(runDir, "server.json.4711.0.tmp"),
+      join(runDir, "daemons/containerd.json.4711.1.tmp"),
+    ];
+    try {
+      for (const folder of [...folders, merged]) await mkdir(folder);
+      await run(["mount", "-t", "tmpfs", "none", merged]);
+      for (const draft of drafts) await writeFile(draft, "half");
+      bench.plane.spawn();
+      await bench.plane.serving();
+      await bench.check({ deeply: true });
+    } finally {
+      // Where a start leaves it, no test after this one, and not the teardown, is to meet it.
+      await run(["umount", "-l", merged], { okCodes: [0, 1, 32] });
+      for (const path of [...folders, ...drafts]) await rm(path, { recursive: true, force: true });
+    }
   });
 
   test("is told by the comparison when nothing is swept and nothing queued at the start", { timeout: PHASE_TIMEOUT_MS }, async () => {
     await storms.begin("forgotten");
     await storms.eachRunsOnce("forgotten");
-    await storms.stop("forgotten");
     await bench.plane.kill();
+    // They end while nobody looks: in the store they run.
+    const ended = await firstProcesses(bench.instance.instanceId, "forgotten-");
+    expect(ended).toHaveLength(4);
+    for (const { pid } of ended) process.kill(pid, "SIGKILL");
     bench.plane.spawn(WITHOUT_RECOVERY);
     await bench.plane.serving();
-    await expect(untilStateAgrees(bench.instance, { timeoutMs: 10_000 })).rejects.toThrow(/missing: workload \w+ is RUNNING or STOPPED/);
+    await expect(untilStateAgrees(bench.instance, { timeoutMs: 10_000 })).rejects.toThrow(/(?:left over: container \S+, dead, of workload \w+\n){4}/);
     await bench.plane.kill();
     // What nobody owns is made by hand: a start that sweeps takes it away.
     const orphan = `tidegate-${bench.instance.instanceId}-00000000000f`;
