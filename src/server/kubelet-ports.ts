@@ -1,3 +1,4 @@
+import type { Controller } from "../contracts/controller.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import { isProblem } from "../core/problem.ts";
@@ -21,6 +22,20 @@ export function kubeletPorts({ store, network, toolbox }: KubeletParts): Kubelet
     clusters: clusterDirectory(store, toolbox),
     profiles: fargateProfiles(store),
     network: { allocate: (request) => network.allocate(request), detach: (attachmentId) => network.detach(attachmentId) },
+  };
+}
+
+/** Where nothing is computed there is no API server to be told of profiles, and no pods: profiles become ACTIVE, and go, at once. */
+export function createSimulatedAdmission({ clusters, profiles }: Pick<KubeletPorts, "clusters" | "profiles">): Controller {
+  return {
+    name: "eks-admission",
+    watches: [],
+    sources: (wake) => profiles.watch(wake),
+    initialKeys: async () => (await clusters.list()).map(({ key }) => key),
+    async reconcile(key) {
+      const known = (await profiles.list(key)).map(({ name }) => name);
+      await profiles.admitted(key, { known, inUse: [] });
+    },
   };
 }
 

@@ -29,7 +29,7 @@ import { createStsService } from "../services/sts/service.ts";
 import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
 import { ENDPOINT_ADDRESS } from "../network/object-names.ts";
 import { eksPorts } from "./eks-ports.ts";
-import { kubeletPorts } from "./kubelet-ports.ts";
+import { createSimulatedAdmission, kubeletPorts } from "./kubelet-ports.ts";
 import { VERSION } from "./version.ts";
 import { ecsPorts, imagesForTasks, logWriters, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
 
@@ -114,7 +114,8 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     toolbox,
     ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
   });
-  const kubelet = createKubelet({ store, engine: fargate.engine, ports: kubeletPorts({ store, network, toolbox }), toolbox });
+  const podPorts = kubeletPorts({ store, network, toolbox });
+  const kubelet = createKubelet({ store, engine: fargate.engine, ports: podPorts, toolbox });
   const services: readonly Service[] = [
     ecs,
     eks,
@@ -127,8 +128,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   ];
   const controllers = [
     ...services.flatMap((service) => service.controllers ?? []),
-    // With no compute there is no API server to speak to.
-    ...(config.engine === "simulated" ? [] : kubelet.controllers),
+    ...(config.engine === "simulated" ? [createSimulatedAdmission(podPorts)] : kubelet.controllers),
     ...fargate.controllers,
   ];
   return {
