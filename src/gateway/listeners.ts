@@ -101,6 +101,8 @@ export class Listeners {
       this.#ended.add(server);
       server.close();
     };
+    // Right after a look at the sockets: connections that the kernel has not handed over yet are reset by the close.
+    await new Promise<void>((resolve) => setImmediate(resolve));
     const stopped = new Promise<void>((resolve) => void NetServer.prototype.close.call(server, () => resolve()));
     // A connection that has just come, or is kept, may carry a request that is not read yet: http's own close would cut it off.
     using _idle = this.#options.idleGraceMs > 0 ? this.#options.clock.setTimer(this.#options.idleGraceMs, end) : undefined;
