@@ -168,10 +168,16 @@ export class Images {
     } catch (error) {
       throw pullProblem(request.image, error);
     }
-    const { image } = await this.#client.getImage({ name });
-    const info = await this.#describe(name, image.target?.digest ?? "", imageId);
+    const info = await this.#pulled(name, imageId).catch((error: unknown) => {
+      throw problemOf(error, `cannot look at image ${request.image}, which was pulled`);
+    });
     if (info === undefined) throw new Problem("unavailable", `image ${request.image} was removed while it was pulled: pull it again`);
     return info;
+  }
+
+  async #pulled(name: string, imageId: string): Promise<ImageInfo | undefined> {
+    const { image } = await this.#client.getImage({ name });
+    return this.#describe(name, image.target?.digest ?? "", imageId);
   }
 
   async #local(name: string): Promise<ImageInfo | undefined> {
