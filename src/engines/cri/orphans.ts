@@ -17,30 +17,40 @@ export interface OrphanOptions {
   readonly clock: Clock;
   /** Of the containerd that runs. */
   readonly pid: number | undefined;
+  /** What the look before could not tell: still unknown to CRI, it is nobody's. */
+  readonly strangers: ReadonlySet<string>;
+}
+
+export interface Orphans {
+  readonly ended: number;
+  /** Containers of the OCI runtime that CRI does not know and that are young: it may be making them, or a shim that outlived its containerd has. */
+  readonly strangers: ReadonlySet<string>;
 }
 
 /**
  * Ends what a containerd that was killed in the middle of its work left beneath CRI, which knows nothing of it: shims, the containers of the
- * OCI runtime with their processes and cgroups, network namespaces. Only what is older than the containerd that runs can be such; what it
- * makes at this moment is younger. To be called once CRI answers. Answers how many there were.
+ * OCI runtime with their processes and cgroups, network namespaces. What is older than the containerd that runs is such, and what two looks
+ * in a row find; what it makes at this moment is younger. To be called once CRI answers.
  */
-export async function endOrphans({ client, paths, clock, pid }: OrphanOptions): Promise<number> {
+export async function endOrphans({ client, paths, clock, pid, strangers }: OrphanOptions): Promise<Orphans> {
   const startTicks = pid === undefined ? undefined : startTimeOf(pid);
-  if (startTicks === undefined) return 0;
+  if (startTicks === undefined) return { ended: 0, strangers: new Set() };
   const known = await knownToCri(client);
   const startedAtMs = clock.nowMs() - (uptime() * 1000 - (Number(startTicks) / TICKS_PER_SECOND) * 1000);
   const shims = (await shimsOf(paths.socket)).filter((shim) => !known.ids.has(shim.id) && Number(shim.startTicks) < Number(startTicks));
   for (const shim of shims) await endShim(shim.pid);
-  const containers = await olderThan(join(paths.runcRoot, NAMESPACE), startedAtMs);
-  const lost = containers.filter((id) => !known.ids.has(id));
-  for (const id of lost) await run(["runc", "--root", join(paths.runcRoot, NAMESPACE), "delete", "--force", id], { okCodes: [0, 1] });
+  const containers = join(paths.runcRoot, NAMESPACE);
+  const unknown = (await readdir(containers).catch(() => [])).filter((id) => !known.ids.has(id));
+  const old = new Set(await olderThan(containers, startedAtMs));
+  const lost = unknown.filter((id) => old.has(id) || strangers.has(id));
+  for (const id of lost) await run(["runc", "--root", containers, "delete", "--force", id], { okCodes: [0, 1] });
   const folder = join(paths.state, "io.containerd.grpc.v1.cri/netns");
   const namespaces = (await olderThan(folder, startedAtMs)).filter((name) => !known.namespaces.has(join(folder, name)));
   for (const name of namespaces) {
     await run(["umount", "-l", join(folder, name)], { okCodes: [0, 1, 32] });
     await rm(join(folder, name), { force: true });
   }
-  return shims.length + lost.length + namespaces.length;
+  return { ended: shims.length + lost.length + namespaces.length, strangers: new Set(unknown.filter((id) => !lost.includes(id))) };
 }
 
 async function knownToCri(client: ContainerdClient): Promise<{ readonly ids: ReadonlySet<string>; readonly namespaces: ReadonlySet<string> }> {

@@ -43,6 +43,8 @@ import type { Ulimit } from "../../contracts/workload.ts";
 
 /** How long CRI may take to show what containerd's events told, before the event is passed on all the same. */
 const SETTLE_MS = 5_000;
+/** Longer than CRI takes to make a sandbox, which it knows only then. */
+const LOOK_AGAIN_MS = 20_000;
 
 export interface CriRuntimeOptions {
   readonly config: Pick<InstanceConfig, "instanceId" | "dataDir" | "runDir">;
@@ -130,6 +132,7 @@ class Runtime implements CriRuntime {
   readonly #parts: Parts;
   readonly #events: EventStream;
   readonly #listeners = new Set<(event: RuntimeEvent) => void>();
+  readonly #closing = new AbortController();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -158,12 +161,22 @@ class Runtime implements CriRuntime {
         ),
       );
       const options = { client, clock, paths: containerd.paths, pid: containerd.daemon.pid() };
-      const [leases, orphans] = [await endStaleLeases(client, options), await endOrphans(options)];
-      if (leases + orphans === 0) return;
-      logger.info("containerd was ended in the middle of its work; what that left is removed", { leases, orphans });
-      // What waited for a cgroup to be empty may go on.
-      this.#emit({ type: "resync" });
+      let strangers: ReadonlySet<string> = new Set();
+      for (let looks = 1; ; looks++) {
+        const leases = await endStaleLeases(client, options);
+        const orphans = await endOrphans({ ...options, strangers });
+        if (leases + orphans.ended > 0) {
+          logger.info("containerd was ended in the middle of its work; what that left is removed", { leases, orphans: orphans.ended });
+          // What waited for a cgroup to be empty may go on.
+          this.#emit({ type: "resync" });
+        }
+        ({ strangers } = orphans);
+        // A shim that outlived its containerd may still be making what that had asked it for.
+        if (looks > 1 && strangers.size === 0) return;
+        await clock.sleep(LOOK_AGAIN_MS, this.#closing.signal);
+      }
     } catch (error) {
+      if (this.#closing.signal.aborted) return;
       logger.warn("what an ended containerd had under way could not be removed; its next start tries again", { err: messageOf(error) });
     }
   }
@@ -270,6 +283,7 @@ class Runtime implements CriRuntime {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     this.#listeners.clear();
     this.#events.close();
     this.#parts.client.close();
