@@ -93,6 +93,13 @@ export class Containers {
       this.#client.stopContainer({ containerId: id, timeout: graceSeconds }, { deadlineMs: graceSeconds * 1000 + STOP_SLACK_MS }),
       `cannot stop container ${id}`,
     );
+    await this.#untilEnded(id);
+  }
+
+  /** A process that ended just before CRI was asked is gone for containerd, and running for CRI until it hears of it. */
+  async #untilEnded(id: string): Promise<void> {
+    const deadlineMs = this.#clock.steadyMs() + ENDING_WAIT_MS;
+    while ((await this.#freshStatus(id))?.state === "CONTAINER_RUNNING" && this.#clock.steadyMs() < deadlineMs) await this.#clock.sleep(20);
   }
 
   async remove(id: string): Promise<void> {
