@@ -1,5 +1,4 @@
 import { CreateServiceCommand, DescribeServicesCommand, DescribeTasksCommand, ListTasksCommand, waitUntilServicesStable } from "@aws-sdk/client-ecs";
-import { CreateListenerCommand, CreateLoadBalancerCommand, CreateTargetGroupCommand } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,6 +9,7 @@ import { MACHINE_ADDRESS, type Machine, startMachine } from "../support/machine.
 import { snapshotOf } from "../support/machine-snapshot.ts";
 import { addressOf, createStack, type Stack } from "../support/stack.ts";
 import { INTERNET_URL, answerOnTheInternet, getFromTask } from "../support/task-network.ts";
+import { webLoadBalancer } from "../support/web-service.ts";
 import { randomOf, rounds, seed } from "./matrix.ts";
 
 /** A machine that is switched off and on. What is read: its kernel's own lists, the answers that clients get, the files that stay. */
@@ -46,24 +46,7 @@ async function runningTasks() {
 async function serve(): Promise<string> {
   const group = await stack.group("web", [{ port: 80, fromCidr: "0.0.0.0/0" }]);
   const targets = await stack.group("web-targets", [{ port: 8080, fromGroup: group }]);
-  const { LoadBalancers } = await stack.elb.send(
-    new CreateLoadBalancerCommand({ Name: "web", Subnets: [...stack.subnets], SecurityGroups: [group] }),
-  );
-  const { TargetGroups } = await stack.elb.send(
-    new CreateTargetGroupCommand({
-      Name: "web",
-      Protocol: "HTTP",
-      Port: 8080,
-      VpcId: stack.vpcId,
-      TargetType: "ip",
-      HealthCheckIntervalSeconds: 5,
-      HealthCheckTimeoutSeconds: 2,
-    }),
-  );
-  const targetGroupArn = TargetGroups?.[0]?.TargetGroupArn ?? "";
-  const forward = { Type: "forward" as const, TargetGroupArn: targetGroupArn };
-  const { LoadBalancerArn, DNSName = "" } = LoadBalancers?.[0] ?? {};
-  await stack.elb.send(new CreateListenerCommand({ LoadBalancerArn, Protocol: "HTTP", Port: 80, DefaultActions: [forward] }));
+  const { dnsName, targetGroupArn } = await webLoadBalancer(stack, group);
   const command = ["sh", "-c", "mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www"];
   await stack.ecs.send(
     new CreateServiceCommand({
@@ -75,7 +58,7 @@ async function serve(): Promise<string> {
       loadBalancers: [{ targetGroupArn, containerName: "web", containerPort: 8080 }],
     }),
   );
-  return DNSName;
+  return dnsName;
 }
 
 const stable = () =>

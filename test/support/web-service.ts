@@ -4,15 +4,17 @@ import { CreateServiceCommand, waitUntilServicesStable } from "@aws-sdk/client-e
 import { until } from "./instance.ts";
 import type { Stack } from "./stack.ts";
 
-/** The load balancer `web` on port 80, whose one listener forwards to the target group `web`. */
-export async function webLoadBalancer(stack: Stack, group: string): Promise<{ readonly dnsName: string; readonly targetGroupArn: string }> {
-  const { LoadBalancers } = await stack.elb.send(
-    new CreateLoadBalancerCommand({ Name: "web", Subnets: [...stack.subnets], SecurityGroups: [group] }),
-  );
+/** A load balancer on port 80, whose one listener forwards to the target group of its name. */
+export async function webLoadBalancer(
+  stack: Stack,
+  group: string,
+  { name = "web" }: { readonly name?: string } = {},
+): Promise<{ readonly dnsName: string; readonly targetGroupArn: string }> {
+  const { LoadBalancers } = await stack.elb.send(new CreateLoadBalancerCommand({ Name: name, Subnets: [...stack.subnets], SecurityGroups: [group] }));
   const { LoadBalancerArn, DNSName: dnsName = "" } = LoadBalancers?.[0] ?? {};
   const { TargetGroups } = await stack.elb.send(
     new CreateTargetGroupCommand({
-      Name: "web",
+      Name: name,
       Protocol: "HTTP",
       Port: 8080,
       VpcId: stack.vpcId,

@@ -1,14 +1,13 @@
 import { readdir, readFile, readlink, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { uptime } from "node:os";
 import type { Clock } from "../../core/clock.ts";
 import { readProc, startTimeOf } from "../../host/process.ts";
 import { run } from "../../host/run.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import { NAMESPACE } from "./grpc.ts";
+import { startedAtMs } from "./started-at.ts";
 
-const TICKS_PER_SECOND = 100;
 const SHIM_SOCKETS = "/run/containerd/s/";
 
 export interface OrphanOptions {
@@ -36,16 +35,16 @@ export async function endOrphans({ client, paths, clock, pid, strangers }: Orpha
   const startTicks = pid === undefined ? undefined : startTimeOf(pid);
   if (startTicks === undefined) return { ended: 0, strangers: new Set() };
   const known = await knownToCri(client);
-  const startedAtMs = clock.nowMs() - (uptime() * 1000 - (Number(startTicks) / TICKS_PER_SECOND) * 1000);
+  const beganMs = startedAtMs(startTicks, clock);
   const shims = (await shimsOf(paths.socket)).filter((shim) => !known.ids.has(shim.id) && Number(shim.startTicks) < Number(startTicks));
   for (const shim of shims) await endShim(shim.pid);
   const containers = join(paths.runcRoot, NAMESPACE);
   const unknown = (await readdir(containers).catch(() => [])).filter((id) => !known.ids.has(id));
-  const old = new Set(await olderThan(containers, startedAtMs));
+  const old = new Set(await olderThan(containers, beganMs));
   const lost = unknown.filter((id) => old.has(id) || strangers.has(id));
   for (const id of lost) await run(["runc", "--root", containers, "delete", "--force", id], { okCodes: [0, 1] });
   const folder = join(paths.state, "io.containerd.grpc.v1.cri/netns");
-  const namespaces = (await olderThan(folder, startedAtMs)).filter((name) => !known.namespaces.has(join(folder, name)));
+  const namespaces = (await olderThan(folder, beganMs)).filter((name) => !known.namespaces.has(join(folder, name)));
   for (const name of namespaces) {
     await run(["umount", "-l", join(folder, name)], { okCodes: [0, 1, 32] });
     await rm(join(folder, name), { force: true });

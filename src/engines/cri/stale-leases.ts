@@ -1,10 +1,8 @@
-import { uptime } from "node:os";
 import type { Clock } from "../../core/clock.ts";
 import { startTimeOf } from "../../host/process.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import type { Lease } from "./messages.ts";
-
-const TICKS_PER_SECOND = 100;
+import { startedAtMs } from "./started-at.ts";
 
 /**
  * Ends the leases of what a containerd that died had under way, so that it collects the snapshots and layers they hold; by itself it would
@@ -16,13 +14,12 @@ export async function endStaleLeases(
 ): Promise<number> {
   const startTicks = options.pid === undefined ? undefined : startTimeOf(options.pid);
   if (startTicks === undefined) return 0;
-  const runsForMs = uptime() * 1000 - (Number(startTicks) / TICKS_PER_SECOND) * 1000;
-  const stale = staleLeases((await client.listLeases({})).leases, options.clock.nowMs() - runsForMs);
+  const stale = staleLeases((await client.listLeases({})).leases, startedAtMs(startTicks, options.clock));
   for (const { id } of stale) await client.deleteLease({ id, sync: true });
   return stale.length;
 }
 
 /** Those that are older than the containerd that runs: whoever made them is gone. Pure. */
-export function staleLeases(leases: readonly Lease[], startedAtMs: number): readonly Lease[] {
-  return leases.filter(({ createdAt }) => createdAt !== null && Number(createdAt.seconds) * 1000 + createdAt.nanos / 1e6 < startedAtMs);
+export function staleLeases(leases: readonly Lease[], beganMs: number): readonly Lease[] {
+  return leases.filter(({ createdAt }) => createdAt !== null && Number(createdAt.seconds) * 1000 + createdAt.nanos / 1e6 < beganMs);
 }

@@ -1,5 +1,4 @@
 /** What every kill is held against: a service under constant load, its processes and names, what was acknowledged, and the host's state. */
-import { CreateListenerCommand, CreateLoadBalancerCommand, CreateTargetGroupCommand } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { CreateServiceCommand, waitUntilServicesStable } from "@aws-sdk/client-ecs";
 import { expect } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
@@ -8,6 +7,7 @@ import { run } from "../../../src/host/run.ts";
 import { startInstance, until, type TestInstance } from "../../support/instance.ts";
 import { firstProcesses, type ContainerProcess } from "../../support/kernel.ts";
 import { createStack, type Stack } from "../../support/stack.ts";
+import { webLoadBalancer } from "../../support/web-service.ts";
 import { untilStateAgrees, type CompareOptions } from "../../support/state/instance-state.ts";
 import { full, randomOf, rounds, seed } from "../matrix.ts";
 import type { Alteration } from "./altered-source.ts";
@@ -75,7 +75,7 @@ async function openBench(instance: TestInstance, options: BenchOptions): Promise
     await waitUntilServicesStable(waiter, { cluster: "default", services: [service] });
   };
   const serve = async (name: string): Promise<Served> => {
-    const { dnsName, targetGroupArn } = await loadBalancer(stack, name, group);
+    const { dnsName, targetGroupArn } = await webLoadBalancer(stack, group, { name: name });
     const taskDefinition = await stack.define(name, [
       { name: "web", command: ["sh", "-c", `: ${name}-marker; ${SERVER_SCRIPT}`], portMappings: [{ containerPort: 8080 }] },
     ]);
@@ -131,27 +131,6 @@ async function openBench(instance: TestInstance, options: BenchOptions): Promise
       await instance.remove();
     },
   };
-}
-
-async function loadBalancer(stack: Stack, name: string, group: string): Promise<{ readonly dnsName: string; readonly targetGroupArn: string }> {
-  const { LoadBalancers } = await stack.elb.send(new CreateLoadBalancerCommand({ Name: name, Subnets: [...stack.subnets], SecurityGroups: [group] }));
-  const { LoadBalancerArn, DNSName: dnsName = "" } = LoadBalancers?.[0] ?? {};
-  const { TargetGroups } = await stack.elb.send(
-    new CreateTargetGroupCommand({
-      Name: name,
-      Protocol: "HTTP",
-      Port: 8080,
-      VpcId: stack.vpcId,
-      TargetType: "ip",
-      HealthCheckIntervalSeconds: 5,
-      HealthCheckTimeoutSeconds: 2,
-    }),
-  );
-  const targetGroupArn = TargetGroups?.[0]?.TargetGroupArn ?? "";
-  await stack.elb.send(
-    new CreateListenerCommand({ LoadBalancerArn, Protocol: "HTTP", Port: 80, DefaultActions: [{ Type: "forward", TargetGroupArn: targetGroupArn }] }),
-  );
-  return { dnsName, targetGroupArn };
 }
 
 /** One phase of the matrix. */
