@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { nodeCommand } from "../host/node-command.ts";
 import { CommandError } from "./command.ts";
 
 const PROGRAMS = {
@@ -11,9 +12,9 @@ const PROGRAMS = {
 
 /** Runs one of `server`'s programs to its end, its output being the command's. @throws CommandError when it fails; it has said why. */
 export function runServerProgram(name: keyof typeof PROGRAMS, args: readonly string[], failed: string): Promise<void> {
-  const program = fileURLToPath(PROGRAMS[name]);
+  const [node, ...rest] = nodeCommand(fileURLToPath(PROGRAMS[name]), args);
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, ...args], { stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(node, rest, { stdio: ["ignore", "inherit", "inherit"] });
     child.on("error", reject);
     child.on("close", (code) => (code === 0 ? resolve() : reject(new CommandError(failed))));
   });

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { systemClock } from "../core/clock.ts";
 import type { KeptInstance } from "../core/config.ts";
 import { makeFolder, readTextIfAny } from "../host/files.ts";
+import { nodeCommand } from "../host/node-command.ts";
 import { CommandError } from "./command.ts";
 import { readHealth } from "./health-answer.ts";
 import { readInstance, serverPid } from "./instance-files.ts";
@@ -46,7 +47,7 @@ const GIVING_UP = "tidegate cannot start: ";
 
 /** The server's command with these flags; the server checks them. */
 export function serverCommand(dataDir: string, flags: readonly string[]): readonly string[] {
-  return [process.execPath, "--disable-warning=ExperimentalWarning", PROGRAM, "--data-dir", dataDir, ...flags];
+  return nodeCommand(PROGRAM, ["--data-dir", dataDir, ...flags]);
 }
 
 /** The flags as the server takes them. */

@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { systemClock } from "../core/clock.ts";
 import { randomIds } from "../core/ids.ts";
 import { isProblem, messageOf } from "../core/problem.ts";
@@ -15,6 +16,8 @@ import { VERSION } from "./version.ts";
 
 let ownLog: OwnLog | undefined;
 const logger = createLogger({ onWritten: (bytes) => ownLog?.wrote(bytes) });
+/** After the start, which it would hold up where much is compiled anew. */
+const KEEP_COMPILED_AFTER_MS = 5_000;
 const toolbox = { clock: systemClock, ids: randomIds, logger };
 
 async function main(): Promise<void> {
@@ -46,6 +49,8 @@ async function main(): Promise<void> {
   });
   if (auth === "iam") logger.info("until the policy engine comes, a valid key may do all");
   if (auth === "none") logger.warn("signatures are not checked (--auth none)");
+  // A process that is killed later keeps nothing at its end.
+  systemClock.setTimer(KEEP_COMPILED_AFTER_MS, flushCompileCache);
   endOnSignals(server, config.runDir);
 }
 

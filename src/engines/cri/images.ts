@@ -210,7 +210,9 @@ export class Images {
   }
 
   async #readFacts(name: string): Promise<{ readonly id: string; readonly facts: ImageFacts } | undefined> {
-    const { image, info } = await this.#client.imageStatus({ image: { image: name }, verbose: true });
+    const { image, info } = await this.#client.imageStatus({ image: { image: name }, verbose: true }).catch((error: unknown) => {
+      throw problemOf(error, `cannot look at image ${name}`);
+    });
     if (image === null) return undefined;
     const { imageSpec } = JSON.parse(info["info"] ?? "{}") as { imageSpec?: { config?: OciImageConfig } };
     const config = imageSpec?.config ?? {};

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { systemClock } from "../../core/clock.ts";
 import type { KeptInstance } from "../../core/config.ts";
 import { messageOf } from "../../core/problem.ts";
+import { nodeCommand } from "../../host/node-command.ts";
 import { run } from "../../host/run.ts";
 import { createRuntimeClient } from "../../loadbalancer/haproxy/runtime-client.ts";
 import { hostLinkPrefix, hostTable, NETNS_FOLDER, netnsPrefix, VPC_TABLE } from "../../network/object-names.ts";
@@ -70,7 +71,7 @@ async function versions(): Promise<string> {
 }
 
 async function cli(dataDir: string, command: "doctor" | "status"): Promise<string> {
-  const { stdout } = await run([process.execPath, CLI, "--data-dir", dataDir, command, "--json"], { okCodes: [0, 1, 3], timeoutMs: 60_000 });
+  const { stdout } = await run(nodeCommand(CLI, ["--data-dir", dataDir, command, "--json"]), { okCodes: [0, 1, 3], timeoutMs: 60_000 });
   return stdout;
 }
 

@@ -4,6 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readTextIfAny } from "../../../src/host/files.ts";
+import { nodeCommand } from "../../../src/host/node-command.ts";
 import { isAlive, startTimeOf, type ProcessIdentity } from "../../../src/host/process.ts";
 import { until, type TestInstance } from "../../support/instance.ts";
 import type { Alteration } from "./altered-source.ts";
@@ -29,7 +30,8 @@ export function controlPlaneOf(instance: TestInstance, always: readonly Alterati
       const alterations = [...always, ...more];
       const output = openSync(log, "a");
       const altering = alterations.length === 0 ? [] : ["--import", ALTERED];
-      const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", ...altering, MAIN, "--data-dir", instance.dataDir], {
+      const [node, ...args] = nodeCommand(MAIN, ["--data-dir", instance.dataDir]);
+      const child = spawn(node, [...altering, ...args], {
         detached: true,
         stdio: ["ignore", output, output],
         env: { ...process.env, TIDEGATE_TEST_ALTERATIONS: JSON.stringify(alterations) },
