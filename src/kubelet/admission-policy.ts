@@ -1,9 +1,26 @@
-import type { V1MutatingAdmissionPolicy, V1MutatingAdmissionPolicyBinding } from "@kubernetes/client-node";
+import { createHash } from "node:crypto";
+import type { V1MutatingAdmissionPolicy, V1MutatingAdmissionPolicyBinding, V1Pod } from "@kubernetes/client-node";
 import { inOrder, patternOf, PROFILE_LABEL, SCHEDULER_NAME } from "./match-profile.ts";
 import type { FargateProfile, PodSelector } from "./ports.ts";
 
 /** As AWS's webhook of the same purpose is called. */
 export const POLICY_NAME = "0500-amazon-eks-fargate-mutation.amazonaws.com";
+
+/** Of pods that are never made: they ask whether the API server goes by this very policy already. */
+const PROBE_LABEL = "tidegate.internal/policy";
+
+/** Which policy these profiles give. Pure. */
+export function policyMark(profiles: readonly FargateProfile[]): string {
+  return createHash("sha256").update(profileExpression(profiles)).digest("hex").slice(0, 32);
+}
+
+/** A pod for a dry run, which comes out on Fargate once the policy of that mark is in force. Pure. */
+export function probePod(mark: string): V1Pod {
+  return {
+    metadata: { name: "tidegate-policy", namespace: "default", labels: { [PROBE_LABEL]: mark } },
+    spec: { containers: [{ name: "none", image: "none" }] },
+  };
+}
 
 /** Who is on Fargate at all, and by which profile: the same rule as `matchProfile`, in CEL. */
 export function admissionPolicy(profiles: readonly FargateProfile[]): V1MutatingAdmissionPolicy {
@@ -31,7 +48,7 @@ export function admissionPolicy(profiles: readonly FargateProfile[]): V1Mutating
           name: "not-asked-for-ec2",
           expression: `!has(object.metadata.annotations) || !("eks.amazonaws.com/compute-type" in object.metadata.annotations) || object.metadata.annotations["eks.amazonaws.com/compute-type"] != "ec2"`,
         },
-        { name: "of-a-profile", expression: anyProfile(profiles) },
+        { name: "of-a-profile", expression: `${isProbe(policyMark(profiles))} || ${anyProfile(profiles)}` },
       ],
       mutations: [
         {
@@ -56,6 +73,10 @@ export const POLICY_BINDING: V1MutatingAdmissionPolicyBinding = {
 const quote = (text: string): string => JSON.stringify(text);
 
 const OWN_LABELS = "(has(object.metadata.labels) ? object.metadata.labels : {})";
+
+function isProbe(mark: string): string {
+  return `(${quote(PROBE_LABEL)} in ${OWN_LABELS} && ${OWN_LABELS}[${quote(PROBE_LABEL)}] == ${quote(mark)})`;
+}
 
 /** Match conditions know no variables. */
 function anyProfile(profiles: readonly FargateProfile[]): string {

@@ -19,6 +19,8 @@ export interface KubernetesClient extends Disposable {
   deletePod(pod: V1Pod): Promise<void>;
   /** The last step of a deletion: the object goes. Idempotent. */
   finishDeletion(pod: V1Pod): Promise<void>;
+  /** What would come of the pod if it were made; it is not. */
+  tryPod(pod: V1Pod): Promise<V1Pod>;
   createNode(node: V1Node): Promise<V1Node>;
   node(name: string): Promise<V1Node | undefined>;
   /** Idempotent. */
@@ -129,6 +131,7 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
       const body = { gracePeriodSeconds: 0, preconditions: { uid } };
       await unless("not-found", () => core.deleteNamespacedPod({ name, namespace, body }));
     },
+    tryPod: (body) => ask(() => core.createNamespacedPod({ namespace: body.metadata?.namespace ?? "", body, dryRun: "All" })),
     createNode: (body) => ask(() => core.createNode({ body })),
     node: (name) => unless("not-found", () => core.readNode({ name })),
     async deleteNode(name) {
