@@ -9,6 +9,7 @@ import (
 	_ "time/tzdata" // time zones of CronJobs
 
 	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/etcdutl/v3/etcdutl"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"          // JSON logs
@@ -21,6 +22,7 @@ import (
 
 var programs = map[string]func(){
 	"etcd":                    func() { etcdmain.Main(os.Args) },
+	"etcdutl":                 etcdutlMain,
 	"kube-apiserver":          func() { run(apiserver.NewAPIServerCommand()) },
 	"kube-controller-manager": func() { run(controllermanager.NewControllerManagerCommand()) },
 	"kube-scheduler":          func() { run(scheduler.NewSchedulerCommand()) },
@@ -38,10 +40,20 @@ func main() {
 			return
 		}
 	}
-	fmt.Fprintln(os.Stderr, "usage: tidegate-kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler [argument...]")
+	fmt.Fprintln(os.Stderr, "usage: tidegate-kubernetes etcd|etcdutl|kube-apiserver|kube-controller-manager|kube-scheduler [argument...]")
 	os.Exit(2)
 }
 
 func run(command *cobra.Command) {
 	os.Exit(cli.Run(command))
+}
+
+// As etcdutl's own main, which is no package that can be imported: the part of it that works on snapshots.
+func etcdutlMain() {
+	command := &cobra.Command{Use: "etcdutl"}
+	command.PersistentFlags().StringVarP(&etcdutl.OutputFormat, "write-out", "w", "simple", "set the output format (fields, json, protobuf, simple, table)")
+	command.AddCommand(etcdutl.NewSnapshotCommand(), etcdutl.NewVersionCommand())
+	if err := command.Execute(); err != nil {
+		os.Exit(1)
+	}
 }

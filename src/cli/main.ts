@@ -12,6 +12,7 @@ import { logs } from "./commands/logs.ts";
 import { ps } from "./commands/ps.ts";
 import { restart } from "./commands/restart.ts";
 import { restore } from "./commands/restore.ts";
+import { snapshots } from "./commands/snapshots.ts";
 import { status } from "./commands/status.ts";
 import { supportBundle } from "./commands/support-bundle.ts";
 import { uninstall } from "./commands/uninstall.ts";
@@ -35,6 +36,7 @@ const COMMANDS: readonly Command<any>[] = [
   uninstall,
   backup,
   restore,
+  snapshots,
   supportBundle,
 ];
 

@@ -50,3 +50,10 @@ export interface TaskTimeline {
   readonly id: string;
   readonly timeline: readonly { readonly phase: string; readonly atMs: number }[];
 }
+
+/** Of an EKS cluster's etcd, oldest first. */
+export interface ClusterSnapshots {
+  readonly snapshots: readonly { readonly name: string; readonly takenAtMs: number; readonly sizeBytes: number }[];
+  /** The one that its objects come back from just now; `none`: it begins empty, as there was no snapshot. */
+  readonly recovering?: string;
+}

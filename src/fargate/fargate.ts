@@ -38,7 +38,7 @@ import { Sweeper } from "./sweeper.ts";
 import { UsageWatch } from "./usage-watch.ts";
 import { WorkloadController } from "./workload-controller.ts";
 import { WorkloadEngine } from "./workload-engine.ts";
-import { createInertFolders, createWorkloadFolders, type WorkloadFolders } from "./workload-folders.ts";
+import { createInertFolders, createWorkloadFolders, volumeFolder, type WorkloadFolders } from "./workload-folders.ts";
 
 export interface FargateOptions {
   readonly config: Pick<InstanceConfig, "instanceId" | "dataDir" | "trustHostCa" | "engine">;
@@ -101,6 +101,8 @@ export interface Fargate {
   readonly images: ImageCollector;
   /** Removes a persistent volume that no workload has any more, with all that is in it. Idempotent. */
   removeVolume(id: string): Promise<void>;
+  /** Where a persistent volume is on the host, whether or not it has been made. */
+  volumeFolder(id: string): string;
   /** What it holds now, for metrics. */
   figures(): FargateFigures;
   /** The id of the running container that writes a log, by the log's source id. */
@@ -248,6 +250,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     metadataServer,
     images: new ImageCollector({ runtime, held: () => controller.heldImages(), logger }),
     removeVolume: (id) => context.folders.removeVolume(id),
+    volumeFolder: (id) => volumeFolder(options.config.dataDir, id),
     figures: () => ({ promisedMemoryMiB: admission.promisedMiB, promisableMemoryMiB: admission.limitMiB, warmSandboxes: pool.warm }),
     writerOfLog: (sourceId) => writerOf(sourceId, cache.containers()),
     async start() {

@@ -85,7 +85,7 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       await Promise.all((await namesIn(folder)).filter(own).map((name) => rm(join(folder, name), { force: true })));
     },
     removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),
-    removeVolume: (id) => rm(join(dataDir, "volumes", id), { recursive: true, force: true }),
+    removeVolume: (id) => rm(volumeFolder(dataDir, id), { recursive: true, force: true }),
     removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
     list: async () => ({ workloads: await namesIn(join(dataDir, "workloads")), sandboxes: await namesIn(join(dataDir, "sandboxes")) }),
     async usage(signal) {
@@ -125,9 +125,14 @@ async function namesIn(folder: string): Promise<readonly string[]> {
   }
 }
 
+/** Of a persistent volume. */
+export function volumeFolder(dataDir: string, id: string): string {
+  return join(dataDir, "volumes", id);
+}
+
 function volumePath(dataDir: string, workload: Workload, volume: VolumeSpec): string {
   if (volume.type === "host") return volume.path;
-  return volume.type === "persistent" ? join(dataDir, "volumes", volume.id) : join(dataDir, "workloads", workload.id, "volumes", volume.name);
+  return volume.type === "persistent" ? volumeFolder(dataDir, volume.id) : join(dataDir, "workloads", workload.id, "volumes", volume.name);
 }
 
 interface VolumeToPrepare {

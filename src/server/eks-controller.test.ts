@@ -46,7 +46,7 @@ const ports: EksPorts = {
   },
   roles: { exists: async () => true },
   images: { find: () => find() },
-  volumes: { remove: async () => {} },
+  volumes: { remove: async () => {}, folder: () => undefined, ensureRoom: async () => {} },
   apiServer: { isReady: async () => true },
   callers: { verify: async () => undefined },
 };

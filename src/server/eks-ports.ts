@@ -5,6 +5,7 @@ import type { InstanceConfig } from "../core/config.ts";
 import type { Ids } from "../core/ids.ts";
 import { isProblem, Problem } from "../core/problem.ts";
 import type { Fargate } from "../fargate/fargate.ts";
+import type { DiskGuard } from "../host/disk-guard.ts";
 import { ruleId } from "../network/default-vpc.ts";
 import type { GroupRule } from "../network/records.ts";
 import type { VpcNetwork } from "../network/vpc-network.ts";
@@ -25,16 +26,21 @@ interface EksParts {
   readonly registry: Registry;
   readonly network: VpcNetwork;
   readonly fargate: Fargate;
+  readonly disk: DiskGuard;
   readonly credentials: IamCredentials;
   readonly toolbox: Toolbox;
 }
 
-export function eksPorts({ config, registry, network, fargate, credentials, toolbox }: EksParts): EksPorts {
+export function eksPorts({ config, registry, network, fargate, disk, credentials, toolbox }: EksParts): EksPorts {
   return {
     network: clusterNetwork(network, toolbox.ids),
     roles: { exists: (roleArn) => credentials.roleExists(roleArn) },
     images: controlPlaneImages({ ...toolbox, config, registry }),
-    volumes: { remove: (id) => fargate.removeVolume(id) },
+    volumes: {
+      remove: (id) => fargate.removeVolume(id),
+      folder: (id) => (config.engine === "simulated" ? undefined : fargate.volumeFolder(id)),
+      ensureRoom: (what, bytes) => disk.ensureRoom(`${what} cannot be written`, bytes),
+    },
     // With no compute nothing answers.
     apiServer: config.engine === "simulated" ? { isReady: async () => true } : apiServerProbe,
     callers: callerVerifier(credentials, toolbox),

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { FastifyPluginAsync } from "fastify";
-import type { PruneReport, StatusReport, TaskTimeline } from "../core/status-report.ts";
+import { isProblem } from "../core/problem.ts";
+import type { ClusterSnapshots, PruneReport, StatusReport, TaskTimeline } from "../core/status-report.ts";
 
 export interface OwnEndpoints {
   /** What a caller must send; see `core/own-token.ts`. */
@@ -9,13 +10,17 @@ export interface OwnEndpoints {
   prune(this: void): Promise<PruneReport>;
   /** `undefined` when there is no such task. */
   timeline(this: void, taskId: string): Promise<TaskTimeline | undefined>;
+  /** Of an EKS cluster; `undefined` when there is none of that name. */
+  snapshots(this: void, cluster: string): Promise<ClusterSnapshots | undefined>;
+  /** @throws Problem `not-found`, `conflict` */
+  recover(this: void, asked: { readonly name: string; readonly snapshot: string }): Promise<void>;
 }
 
 /**
  * What AWS's API has no words for, under `/_tidegate/`. The listener is open to the VPCs too, so each call needs the token that
  * only who may read the instance's root key can make.
  */
-export function ownEndpoints({ token, status, prune, timeline }: OwnEndpoints): FastifyPluginAsync {
+export function ownEndpoints({ token, status, prune, timeline, snapshots, recover }: OwnEndpoints): FastifyPluginAsync {
   return async (app) => {
     app.addHook("onRequest", async (request, reply) => {
       void reply.header("cache-control", "no-store");
@@ -27,6 +32,19 @@ export function ownEndpoints({ token, status, prune, timeline }: OwnEndpoints): 
     app.get<{ Params: { id: string } }>("/_tidegate/tasks/:id", async (request, reply) => {
       const found = await timeline(request.params.id);
       return found ?? reply.code(404).send({ message: `there is no task ${request.params.id}` });
+    });
+    app.get<{ Params: { name: string } }>("/_tidegate/eks/clusters/:name/snapshots", async (request, reply) => {
+      const found = await snapshots(request.params.name);
+      return found ?? reply.code(404).send({ message: `there is no EKS cluster ${request.params.name}` });
+    });
+    app.post<{ Params: { name: string; snapshot: string } }>("/_tidegate/eks/clusters/:name/snapshots/:snapshot/restore", async (request, reply) => {
+      try {
+        await recover(request.params);
+        return {};
+      } catch (error) {
+        if (!isProblem(error, "not-found", "conflict")) throw error;
+        return reply.code(409).send({ message: error.message });
+      }
     });
   };
 }

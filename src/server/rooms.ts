@@ -110,7 +110,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const eks = createEksService({
     store,
     engine: fargate.engine,
-    ports: eksPorts({ config, registry, network, fargate, credentials, toolbox }),
+    ports: eksPorts({ config, registry, network, fargate, disk, credentials, toolbox }),
     toolbox,
     ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
   });

@@ -89,6 +89,8 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, { ve
         const status = await rooms.store.get(STATUSES, id);
         return status === undefined ? undefined : { id, timeline: status.value.timeline };
       },
+      snapshots: (name) => rooms.eks.snapshots(config, name),
+      recover: (asked) => rooms.eks.recover(config, asked),
     }),
   );
   stack.defer(() => gateway.close());

@@ -1,10 +1,12 @@
-import { readFile, readdir } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, type TestInstance, until } from "../support/instance.ts";
+import { type Program, programsOf } from "./support/programs.ts";
 
 /** A cluster, by the real aws and kubectl: made, used, without Tidegate, with its API server killed, and deleted. */
 
@@ -16,17 +18,22 @@ interface Cluster {
 
 let instance: TestInstance;
 let environment: Record<string, string>;
+let folder: string;
 
 beforeAll(async () => {
   await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
     throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
   });
   instance = await startInstance();
-  environment = { ...instance.environment, KUBECONFIG: join(instance.dataDir, "kubeconfig") };
+  folder = await mkdtemp(join(tmpdir(), "tidegate-cluster-"));
+  environment = { ...instance.environment, KUBECONFIG: join(folder, "kubeconfig") };
   // Where the control plane has to be built first, that is no part of what is measured.
   await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
 }, 45 * 60_000);
-afterAll(() => removeWithoutTrace(instance));
+afterAll(async () => {
+  await removeWithoutTrace(instance);
+  await rm(folder, { recursive: true, force: true });
+});
 
 const kubectl = async (...args: readonly string[]): Promise<string> => (await run(["kubectl", ...args], { environment, timeoutMs: 60_000 })).stdout;
 const describeCluster = async (): Promise<Cluster> =>
@@ -76,9 +83,12 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect((await run([...ready, `${endpoint}/readyz`])).stdout).toBe("200");
   expect((await run([...ready, "--header", "Authorization: Bearer k8s-aws-v1.x", `${endpoint}/api`], { timeoutMs: 60_000 })).stdout).toBe("401");
   const before = await programs();
+  const atMs = systemClock.nowMs() - 1000;
   await instance.up();
   expect(await kubectl("get", "configmap", "kept", "--output", "jsonpath={.data.key}")).toBe("value");
-  expect(await programs()).toEqual(before);
+  expect((await programs()).map(({ pid }) => pid)).toEqual(before.map(({ pid }) => pid));
+
+  const taken = await until("a snapshot is taken", async () => (await snapshots()).find((each) => each.takenAtMs >= atMs));
 
   // Its API server is killed: the next one has what was there, at the same address.
   const { pid = "" } = before.find(({ command }) => command.startsWith("kube-apiserver")) ?? {};
@@ -106,6 +116,10 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   );
   expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint });
 
+  await comesBackFromSnapshots(taken.name);
+  const archive = join(folder, "backup.tar");
+  await instance.cli(["backup", archive]);
+
   // Deleted, also by a Tidegate that was killed over it.
   const endedMs = systemClock.steadyMs();
   await instance.client(["aws", "eks", "delete-cluster", "--name", "shop"]);
@@ -124,7 +138,54 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect(groups.SecurityGroups.map(({ GroupName }) => GroupName)).toEqual(["default"]);
   const interfaces = await instance.aws<{ readonly NetworkInterfaces: readonly unknown[] }>("ec2", "describe-network-interfaces");
   expect(interfaces.NetworkInterfaces).toEqual([]);
+
+  // The backup brings it back, Secrets with the key that they were encrypted with.
+  await removeWithoutTrace(instance);
+  const dataDir = join(folder, "restored");
+  await run([join(import.meta.dirname, "../../tidegate"), "--data-dir", dataDir, "restore", archive], { timeoutMs: 120_000 });
+  instance = await startInstance([], { dataDir });
+  const kept = await until("the restored cluster serves", () => kubectl("get", "secret", "hidden", "--output", "jsonpath={.data.word}"), 120_000);
+  expect(Buffer.from(kept, "base64").toString()).toBe("in-the-clear");
+  expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint });
 });
+
+interface Snapshot {
+  readonly name: string;
+  readonly takenAtMs: number;
+}
+
+async function snapshots(): Promise<readonly Snapshot[]> {
+  const { stdout } = await instance.cli(["snapshots", "shop", "--json"]);
+  return (JSON.parse(stdout) as { readonly snapshots: readonly Snapshot[] }).snapshots;
+}
+
+/** etcd's files are damaged, which the operator mends by a command; then they are gone with all that runs, which mends itself. */
+async function comesBackFromSnapshots(snapshot: string): Promise<void> {
+  const volumes = join(instance.dataDir, "volumes");
+  const volume = join(volumes, (await readdir(volumes)).find((name) => !name.endsWith("-snapshots")) ?? "");
+  const database = join(volume, "data", "member", "snap", "db");
+  await kubectl("create", "configmap", "later", "--from-literal", "key=value");
+  const endsEtcd = async (): Promise<void> => {
+    const { pid = "" } = (await programs()).find(({ command }) => command.startsWith("etcd")) ?? {};
+    process.kill(Number(pid), "SIGKILL");
+  };
+  await writeFile(database, Buffer.alloc(100_000, 7));
+  await endsEtcd();
+  await until("etcd does not run, and status says what to do", async () => {
+    const { stdout } = await instance.cli(["status"], { okCodes: [1] });
+    return stdout.includes("tidegate snapshots shop --restore latest");
+  });
+  await instance.cli(["snapshots", "shop", "--restore", snapshot]);
+  await until("the cluster serves", async () => (await kubectl("get", "configmap", "kept")).includes("kept"));
+  await expect(kubectl("get", "configmap", "later")).rejects.toThrow(/not found/);
+  expect((await readdir(volume)).some((name) => name.startsWith("data.before-"))).toBe(true);
+
+  const [first] = await programs();
+  process.kill(Number(await firstOfSandbox(first?.pid ?? "")), "SIGKILL");
+  await until("all of it has ended", async () => !(await programs()).some(({ pid }) => pid === first?.pid));
+  await rm(join(volume, "data"), { recursive: true });
+  await until("the cluster serves", async () => (await kubectl("get", "configmap", "kept")).includes("kept"), 120_000);
+}
 
 /** A user of the account: nobody, then somebody without rights, then a reader of one namespace. */
 async function letsInByEntries(): Promise<void> {
@@ -157,22 +218,7 @@ async function letsInByEntries(): Promise<void> {
   await until("the user is nobody again", async () => /Unauthorized|must be logged in/.test(await asUser("get", "configmaps")));
 }
 
-interface Program {
-  readonly pid: string;
-  readonly command: string;
-}
-
-/** The control plane's processes: those in this instance's cgroups that are upstream's programs. */
-async function programs(): Promise<readonly Program[]> {
-  const found: Program[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const read = (file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
-    const [command, cgroup] = await Promise.all([read("cmdline"), read("cgroup")]);
-    const isProgram = /^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)\0/.test(command);
-    if (isProgram && cgroup.includes(instance.instanceId)) found.push({ pid, command: command.replaceAll("\0", " ") });
-  }
-  return found;
-}
+const programs = (): Promise<readonly Program[]> => programsOf(instance);
 
 /** The process that holds the sandbox of a program: its sibling under the shim. */
 async function firstOfSandbox(pid: string): Promise<string> {
@@ -188,8 +234,7 @@ async function firstOfSandbox(pid: string): Promise<string> {
 }
 
 async function residentKiB(): Promise<number> {
-  const statuses = await Promise.all((await programs()).map(({ pid }) => readFile(`/proc/${pid}/status`, "utf8")));
-  return statuses.reduce((sum, text) => sum + Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? 0), 0);
+  return (await programs()).reduce((sum, each) => sum + each.residentKiB, 0);
 }
 
 /** Whether etcd's files on the host hold these bytes. */

@@ -31,7 +31,7 @@ describe("where the control plane's programs come from", () => {
   it("refuses a named folder that lacks a program, or has another minor version, and says so", async () => {
     const lacking = await programs("lacking", "1.36.3", ["kube-apiserver"]);
     const lacks = await lookForKubernetes({ folder: lacking, cacheFolder: folder });
-    expect(lacks).toMatchObject({ way: "none", reason: expect.stringContaining("does not hold etcd, kube-apiserver") });
+    expect(lacks).toMatchObject({ way: "none", reason: expect.stringContaining("does not hold etcd, etcdutl, kube-apiserver") });
     const old = await programs("old", "1.30.1");
     expect(describeSource(await lookForKubernetes({ folder: old, cacheFolder: folder }))).toContain("are of Kubernetes 1.30.1");
   });

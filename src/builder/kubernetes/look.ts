@@ -6,7 +6,7 @@ import { run } from "../../host/run.ts";
 /** The upstream release that clusters run. */
 export const KUBERNETES_VERSION = "1.36.3";
 /** The programs of a control plane; each takes upstream's own flags. */
-export const KUBERNETES_PROGRAMS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
+export const KUBERNETES_PROGRAMS = ["etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
 /** The one binary that is built has them all, by the name it is called by. */
 export const BUILT_BINARY = "tidegate-kubernetes";
 

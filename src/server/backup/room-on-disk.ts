@@ -14,8 +14,10 @@ export async function sizesOf(dataDir: string): Promise<{ readonly copiedBytes: 
     (sum, size) => sum + size,
     0,
   );
-  const [blobs, logs] = await Promise.all([bytesUnder(join(dataDir, "registry", "blobs")), bytesUnder(join(dataDir, "logs"))]);
-  return { copiedBytes: database + logs, totalBytes: database + blobs + logs };
+  const [blobs, logs, clusters] = await Promise.all(["registry/blobs", "logs", "volumes"].map((folder) => bytesUnder(join(dataDir, folder))));
+  // Of EKS clusters' volumes a snapshot each is taken, which is less than they hold.
+  const copiedBytes = database + (logs ?? 0) + (clusters ?? 0);
+  return { copiedBytes, totalBytes: copiedBytes + (blobs ?? 0) };
 }
 
 async function bytesUnder(folder: string): Promise<number> {

@@ -8,6 +8,7 @@ import { blobPath } from "../../registry/blob-path.ts";
 import { copyDatabase, readRecords } from "../../store/sqlite/copy-database.ts";
 import { VERSION } from "../version.ts";
 import { blobsOf, filesUnder, sha256Of } from "./check-files.ts";
+import { stageClusters } from "./stage-clusters.ts";
 import { BACKUP_FORMAT, type BackupFile, type BackupManifest, DATABASE_FILE } from "./manifest.ts";
 
 export interface StageOptions {
@@ -36,6 +37,7 @@ export async function stageBackup(options: StageOptions): Promise<BackupManifest
   say("copying the database");
   await options.beforeCopy?.();
   const facts = await copyDatabaseAndBlobs(options);
+  await stageClusters(options);
   say("copying logs");
   await stageLogs(options);
   const files: BackupFile[] = [];

@@ -210,6 +210,6 @@ describe("EKS's clusters", () => {
     expect(judged({ plane: { state: "FAILED", failures: 3, issue: "no Go" }, status: undefined })).toBe("EKS cluster shop: no Go");
     expect(judged({ plane: ACTIVE, status: undefined })).toContain("does not run");
     expect(judged({ plane: ACTIVE, status: workload("PENDING", "PENDING") })).toContain("does not run");
-    expect(judged({ plane: ACTIVE, status: workload("RUNNING", "STOPPED") })).toContain("etcd (exit code 2, 7 restarts)");
+    expect(judged({ plane: ACTIVE, status: workload("RUNNING", "STOPPED") })).toContain("its etcd does not start (exit code 2, 7 restarts)");
   });
 });

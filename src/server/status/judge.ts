@@ -1,6 +1,7 @@
 import type { StatusProblem, StatusReport } from "../../core/status-report.ts";
 import { DISK_ADVICE } from "../../host/disk-guard.ts";
 import type { ServiceRecord } from "../../services/ecs/records.ts";
+import { RESTORE_CONTAINER } from "../../services/eks/control-plane/compile.ts";
 import type { StatusFacts, TaskFacts } from "./facts.ts";
 
 /** A service may be on its way this long before what it lacks is a problem. */
@@ -159,6 +160,9 @@ function judgeLooseTasks(facts: StatusFacts): readonly StatusProblem[] {
   });
 }
 
+/** A lack that passes is over by then. */
+const ETCD_FAILS = 3;
+
 /** Of EKS: those that FAILED, and those whose control plane is not whole. */
 function judgeClusters({ clusters, nowMs }: StatusFacts): readonly StatusProblem[] {
   return clusters.flatMap(({ name, plane, status }): readonly StatusProblem[] => {
@@ -173,8 +177,14 @@ function judgeClusters({ clusters, nowMs }: StatusFacts): readonly StatusProblem
       const isLong = status === undefined || nowMs - status.acceptedAtMs > COMING_UP_MS;
       return isLong ? [{ ...problem, what: "its control plane does not run", todo }] : [];
     }
-    const down = status.containers.filter((container) => container.state !== "RUNNING");
+    const down = status.containers.filter(({ name: program, state }) => state !== "RUNNING" && program !== RESTORE_CONTAINER);
     if (down.length === 0) return [];
+    const etcd = down.find((container) => container.name === "etcd" && container.restartCount >= ETCD_FAILS);
+    if (etcd !== undefined) {
+      const what = `its etcd does not start (exit code ${etcd.exitCode ?? "unknown"}, ${etcd.restartCount} restarts): its data may be damaged`;
+      const way = `\`tidegate snapshots ${name} --restore latest\` brings the last snapshot back; later changes are lost.`;
+      return [{ ...problem, what, todo: `Is there room on the disk, and memory? If so, ${way}` }];
+    }
     const words = down.map((container) => `${container.name} (exit code ${container.exitCode ?? "unknown"}, ${container.restartCount} restarts)`);
     return [{ ...problem, what: `of its control plane does not run: ${words.join(", ")}`, todo }];
   });

@@ -8,7 +8,7 @@ export interface EksPorts {
   readonly network: ClusterNetwork;
   readonly roles: { exists(roleArn: string): Promise<boolean> };
   readonly images: ControlPlaneImages;
-  readonly volumes: { remove(volumeId: string): Promise<void> };
+  readonly volumes: ClusterVolumes;
   readonly apiServer: ApiServerProbe;
   readonly callers: CallerVerifier;
 }
@@ -52,6 +52,14 @@ export interface ClusterNetwork {
   detach(attachmentId: string): Promise<void>;
   /** How the VPC's workloads reach Tidegate, and the address by which Tidegate reaches them. @throws Problem `unavailable` while the VPC is not in use. */
   endpointOf(vpcId: string): Promise<{ readonly apiUrl: string; readonly hostAddress: string }>;
+}
+
+export interface ClusterVolumes {
+  remove(volumeId: string): Promise<void>;
+  /** Where a persistent volume is on the host; `undefined` where nothing is computed. */
+  folder(volumeId: string): string | undefined;
+  /** @throws Problem `exhausted` when the disk has no room for so much. */
+  ensureRoom(what: string, bytes: number): Promise<void>;
 }
 
 export interface ControlPlaneImages {

@@ -31,6 +31,8 @@ export interface ClusterRecord extends Scope {
   readonly request: { readonly token: string; readonly digest: string };
   /** It was asked to be deleted. */
   readonly deletingSinceMs?: number;
+  /** The last time that its objects were asked to be brought back from a snapshot. */
+  readonly recovery?: { readonly id: string; readonly snapshot: string };
 }
 
 export interface ClusterVpc {
@@ -57,6 +59,16 @@ export interface ControlPlaneRecord {
   readonly workloadId?: string;
   /** Workloads in a row that ended before they had run for a minute. */
   readonly failures: number;
+  /** Until it serves again: its objects come back from a snapshot, or from none. */
+  readonly recovery?: Recovery;
+  /** Of the last recovery that was asked for and done, or begun. */
+  readonly recoveryId?: string;
+}
+
+export interface Recovery {
+  /** Its file; `undefined`: there was none, and the cluster begins empty. */
+  readonly snapshot?: string;
+  readonly sinceMs: number;
 }
 
 export interface KeyAndCertificate {
@@ -149,8 +161,13 @@ export function clusterKey(scope: Scope, name: string): string {
 }
 
 /** The persistent volume of its etcd. */
-export function volumeIdOf({ uid }: ClusterRecord): string {
+export function volumeIdOf({ uid }: Pick<ClusterRecord, "uid">): string {
   return `eks-${uid}`;
+}
+
+/** The persistent volume of its etcd's snapshots, apart from the data. */
+export function snapshotVolumeIdOf({ uid }: Pick<ClusterRecord, "uid">): string {
+  return `eks-${uid}-snapshots`;
 }
 
 /** Whose the API server's address is, in the network's list. */

@@ -2,8 +2,12 @@ import type { FastifyPluginAsync } from "fastify";
 import type { Engine } from "../../contracts/engine.ts";
 import type { Service, Toolbox } from "../../contracts/service.ts";
 import type { Store } from "../../contracts/store.ts";
+import type { Scope } from "../../core/scope.ts";
+import type { ClusterSnapshots } from "../../core/status-report.ts";
 import { accessPlugin } from "./access/plugin.ts";
 import { createClusterController } from "./controllers/cluster-controller.ts";
+import { createSnapshotController } from "./controllers/snapshot-controller.ts";
+import { recoverCluster, snapshotsOf } from "./snapshots/recover-cluster.ts";
 import { describeClusterVersions } from "./operations/cluster-versions.ts";
 import { deleteCluster, describeCluster, listClusters } from "./operations/clusters.ts";
 import { createAccessEntry, deleteAccessEntry, describeAccessEntry, listAccessEntries, updateAccessEntry } from "./operations/access-entries.ts";
@@ -27,6 +31,10 @@ export interface EksOptions {
 export interface EksService extends Service {
   /** What the clusters' API servers ask of Tidegate. */
   readonly plugin: FastifyPluginAsync;
+  /** The snapshots of a cluster's etcd; `undefined` when there is no such cluster. */
+  snapshots(scope: Scope, name: string): Promise<ClusterSnapshots | undefined>;
+  /** Brings a cluster's objects back as of a snapshot. @throws Problem `not-found`, `conflict` */
+  recover(scope: Scope, asked: { readonly name: string; readonly snapshot: string }): Promise<void>;
 }
 
 /** Amazon EKS: clusters, each with an upstream Kubernetes control plane that runs as a system workload. */
@@ -64,8 +72,10 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       updateAccessEntry(room),
       updateClusterConfig(room),
     ],
-    controllers: [createClusterController(room)],
+    controllers: [createClusterController(room), createSnapshotController(room)],
     plugin: accessPlugin(room),
+    snapshots: (scope, name) => snapshotsOf(room, scope, name),
+    recover: (scope, asked) => recoverCluster(room, scope, asked),
     errorCodes: { invalid: "InvalidParameterException", unsupported: "InvalidParameterException" },
   };
 }

@@ -56,12 +56,23 @@ describe("a cluster's control plane", () => {
     for (const container of workload.containers) expect(container).toMatchObject({ essential: false, restart: { policy: "always" } });
   });
 
+  it("is preceded by upstream's tool where etcd's data come from a snapshot", () => {
+    const parts = { cluster, network, secrets, image, workloadId: "w", apiUrl: "http://169.254.171.2:4566" };
+    const { containers } = compileControlPlane({ ...parts, snapshot: "2026-01-01T00-00-00Z.db" });
+    const [restore, etcd] = containers;
+    expect(restore).toMatchObject({ name: "etcd-restore", kind: "init", restart: { policy: "never" } });
+    expect(restore?.command?.slice(0, 4)).toEqual(["etcdutl", "snapshot", "restore", "/var/lib/etcd-snapshots/2026-01-01T00-00-00Z.db"]);
+    // For the member that etcd then is.
+    for (const flag of restore?.command?.slice(4) ?? []) expect(etcd?.command).toContain(flag);
+    expect(containers.slice(1)).toEqual(compile().containers);
+  });
+
   it("keeps etcd to itself, with none of the keys beside its data", () => {
     const { containers, volumes } = compile();
     const etcd = containers[0];
     expect(etcd?.mounts.map(({ volume }) => volume)).toEqual(["etcd"]);
     expect(etcd?.command?.filter((flag) => flag.startsWith("--listen-"))).toEqual([
-      "--listen-client-urls=http://127.0.0.1:2379",
+      "--listen-client-urls=http://127.0.0.1:2379,unix:///var/lib/etcd/client.sock",
       "--listen-peer-urls=http://127.0.0.1:2380",
     ]);
     expect(volumes[0]).toEqual({ name: "etcd", type: "persistent", id: `eks-${cluster.uid}` });

@@ -1,11 +1,15 @@
 import type { ContainerSpec, VolumeSpec, Workload } from "../../../contracts/workload.ts";
 import { clusterArn, issuerOf } from "../names.ts";
-import { type ClusterRecord, type ClusterSecrets, type ControlPlaneRecord, volumeIdOf } from "../records.ts";
+import { type ClusterRecord, type ClusterSecrets, type ControlPlaneRecord, snapshotVolumeIdOf, volumeIdOf } from "../records.ts";
+import { DATA_FOLDER, SOCKET } from "../snapshots/etcd-folder.ts";
 import { apiServerFiles, controllerManagerFiles, FOLDER, schedulerFiles, type SecretFile } from "./files.ts";
 
 /** The label under which the engine lists control planes. */
 export const OWNER = "eks";
+/** Runs before the others, to its end, in a control plane whose objects come back from a snapshot. */
+export const RESTORE_CONTAINER = "etcd-restore";
 const ETCD_FOLDER = "/var/lib/etcd";
+const SNAPSHOT_FOLDER = "/var/lib/etcd-snapshots";
 const ETCD_URL = "http://127.0.0.1:2379";
 const ETCD_PEER_URL = "http://127.0.0.1:2380";
 /** etcd's own greatest, as on AWS. */
@@ -21,6 +25,8 @@ export interface ControlPlaneParts {
   readonly workloadId: string;
   /** How the VPC's workloads reach this Tidegate. */
   readonly apiUrl: string;
+  /** The file that etcd's data are made of first; they must not be there. */
+  readonly snapshot?: string;
 }
 
 /**
@@ -28,7 +34,7 @@ export interface ControlPlaneParts {
  * sandbox. The same parts give the same workload. It runs on without Tidegate. Pure.
  */
 export function compileControlPlane(parts: ControlPlaneParts): Workload {
-  const { cluster, network, secrets, image, workloadId } = parts;
+  const { cluster, network, secrets, image, workloadId, snapshot } = parts;
   const { vpc } = cluster;
   return {
     id: workloadId,
@@ -51,9 +57,16 @@ export function compileControlPlane(parts: ControlPlaneParts): Workload {
     sharePidNamespace: false,
     hosts: [],
     sysctls: [],
-    containers: [etcd(image), apiServer(parts), controllerManager(image), scheduler(image)],
+    containers: [
+      ...(snapshot === undefined ? [] : [restoreEtcd(image, snapshot)]),
+      etcd(image),
+      apiServer(parts),
+      controllerManager(image),
+      scheduler(image),
+    ],
     volumes: [
       { name: "etcd", type: "persistent", id: volumeIdOf(cluster) },
+      { name: "etcd-snapshots", type: "persistent", id: snapshotVolumeIdOf(cluster) },
       files("kube-apiserver", apiServerFiles(cluster, secrets, parts)),
       files("kube-controller-manager", controllerManagerFiles(secrets)),
       files("kube-scheduler", schedulerFiles(secrets)),
@@ -74,17 +87,38 @@ export function groupIdsOf(
 
 type Image = ControlPlaneParts["image"];
 
+/** Which the data belong to, new ones and those of a snapshot. */
+const MEMBER = {
+  name: "etcd",
+  // etcd makes it, open to nobody else.
+  "data-dir": `${ETCD_FOLDER}/${DATA_FOLDER}`,
+  "initial-advertise-peer-urls": ETCD_PEER_URL,
+  "initial-cluster": `etcd=${ETCD_PEER_URL}`,
+};
+
+/** By upstream's own tool, which checks the snapshot's digest. */
+function restoreEtcd(image: Image, snapshot: string): ContainerSpec {
+  return {
+    ...container(RESTORE_CONTAINER, image, {
+      command: ["etcdutl", "snapshot", "restore", `${SNAPSHOT_FOLDER}/${snapshot}`, ...flags("", MEMBER).slice(1)],
+      mounts: [
+        { volume: "etcd", containerPath: ETCD_FOLDER, readOnly: false },
+        { volume: "etcd-snapshots", containerPath: SNAPSHOT_FOLDER, readOnly: true },
+      ],
+    }),
+    kind: "init",
+    restart: { policy: "never" },
+  };
+}
+
 function etcd(image: Image): ContainerSpec {
   return container("etcd", image, {
     command: flags("etcd", {
-      name: "etcd",
-      // etcd makes it, open to nobody else.
-      "data-dir": `${ETCD_FOLDER}/data`,
-      "listen-client-urls": ETCD_URL,
+      ...MEMBER,
+      // By the socket Tidegate takes snapshots.
+      "listen-client-urls": `${ETCD_URL},unix://${ETCD_FOLDER}/${SOCKET}`,
       "advertise-client-urls": ETCD_URL,
       "listen-peer-urls": ETCD_PEER_URL,
-      "initial-advertise-peer-urls": ETCD_PEER_URL,
-      "initial-cluster": `etcd=${ETCD_PEER_URL}`,
       "quota-backend-bytes": ETCD_QUOTA_BYTES,
     }),
     mounts: [{ volume: "etcd", containerPath: ETCD_FOLDER, readOnly: false }],

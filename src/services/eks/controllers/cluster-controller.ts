@@ -13,6 +13,7 @@ import {
   CLUSTERS,
   CONTROL_PLANES,
   recordPrefix,
+  snapshotVolumeIdOf,
   UPDATES,
   volumeIdOf,
   type ClusterRecord,
@@ -20,6 +21,7 @@ import {
   type ControlPlaneRecord,
 } from "../records.ts";
 import type { EksRoom } from "../room.ts";
+import { hasData, listSnapshots, setAside } from "../snapshots/etcd-folder.ts";
 import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cluster.ts";
 
 const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was deleted, or its control plane is replaced" };
@@ -74,6 +76,9 @@ async function observe(room: EksRoom, { cluster, plane, secrets }: Unit): Promis
     hasSecrets: secrets !== undefined,
     leavesEndMs: secrets?.leavesEndMs ?? 0,
     failures: plane.failures,
+    isDataLost: plane.state === "ACTIVE" && status === undefined && (await isDataLost(room, cluster)),
+    isRecovering: plane.recovery !== undefined,
+    isToRecover: cluster.recovery !== undefined && cluster.recovery.id !== plane.recoveryId,
     ...(plane.workloadId !== undefined && {
       workload:
         status === undefined
@@ -89,6 +94,11 @@ async function observe(room: EksRoom, { cluster, plane, secrets }: Unit): Promis
     }),
     nowMs: room.clock.nowMs(),
   };
+}
+
+async function isDataLost(room: EksRoom, cluster: ClusterRecord): Promise<boolean> {
+  const volume = room.ports.volumes.folder(volumeIdOf(cluster));
+  return volume !== undefined && !(await hasData(volume));
 }
 
 /** A change of the control plane's record wakes the controller again. */
@@ -109,6 +119,8 @@ async function carryOut(room: EksRoom, unit: Unit, action: ClusterAction): Promi
     case "forget-workload":
       if (plane.workloadId !== undefined) await room.engine.destroy(plane.workloadId);
       return savePlane(room, unit, { ...plane, workloadId: undefined, failures: action.removed ? 0 : action.failures });
+    case "begin-recovery":
+      return beginRecovery(room, unit, action.why);
     case "look-whether-ready":
       return lookWhetherReady(room, unit);
     case "fail":
@@ -193,17 +205,36 @@ async function chooseWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResul
 
 async function startWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResult | void> {
   const { cluster, plane, secrets } = unit;
-  const { network, workloadId } = plane;
+  const { network, workloadId, recovery } = plane;
   const image = await room.ports.images.find();
   if (image === undefined || network === undefined || secrets === undefined || workloadId === undefined) return { requeueAfterMs: LOOK_FOR_IMAGE_MS };
   const { apiUrl } = await room.ports.network.endpointOf(cluster.vpc.vpcId);
+  const snapshot = recovery?.snapshot;
+  const volume = room.ports.volumes.folder(volumeIdOf(cluster));
+  if (recovery !== undefined && volume !== undefined) await setAside(volume, String(recovery.sinceMs));
   try {
-    await room.engine.start(compileControlPlane({ cluster, network, secrets, image, workloadId, apiUrl }));
+    await room.engine.start(
+      compileControlPlane({ cluster, network, secrets, image, workloadId, apiUrl, ...(snapshot !== undefined && { snapshot }) }),
+    );
   } catch (error) {
     // A new cluster says so at once; one that served waits for room.
     if (!isProblem(error, "exhausted", "invalid", "unsupported") || plane.state !== "CREATING") throw error;
     return carryOut(room, unit, { do: "fail", reason: messageOf(error) });
   }
+}
+
+/** The record says from what before anything is moved; until the API server is ready each start begins with it again. */
+async function beginRecovery(room: EksRoom, unit: Unit, why: "lost" | "asked"): Promise<void> {
+  const { cluster, plane } = unit;
+  const { id, snapshot: asked } = cluster.recovery ?? {};
+  const folder = room.ports.volumes.folder(snapshotVolumeIdOf(cluster));
+  const last = folder === undefined ? undefined : (await listSnapshots(folder)).at(-1)?.name;
+  const snapshot = why === "asked" ? asked : last;
+  const from = snapshot === undefined ? "there is no snapshot: the cluster begins empty" : `its objects come back as of the snapshot ${snapshot}`;
+  const words = why === "lost" ? `the data of etcd of the EKS cluster ${cluster.name} are lost` : `the EKS cluster ${cluster.name} is to be restored`;
+  room.logger.error(`${words}; ${from}`, { clusterArn: clusterArn(cluster) });
+  const recovery = { sinceMs: room.clock.nowMs(), ...(snapshot !== undefined && { snapshot }) };
+  await savePlane(room, unit, { ...plane, recovery, ...(id !== undefined && { recoveryId: id }) });
 }
 
 async function stopWorkload(room: EksRoom, { plane }: Unit): Promise<void> {
@@ -218,6 +249,12 @@ async function lookWhetherReady(room: EksRoom, unit: Unit): Promise<ReconcileRes
   const address = plane.network?.address ?? "";
   const isReady = await room.ports.apiServer.isReady({ address, authority: secrets?.authority.certificate ?? "" });
   if (!isReady) return { requeueAfterMs: LOOK_WHETHER_READY_MS };
+  if (plane.recovery !== undefined) {
+    const { snapshot = "no snapshot" } = plane.recovery;
+    room.logger.warn(`the EKS cluster ${cluster.name} serves again, from ${snapshot}`, { clusterArn: clusterArn(cluster) });
+    const { recovery: _done, ...served } = plane;
+    return savePlane(room, unit, served);
+  }
   const tookMs = room.clock.nowMs() - cluster.createdAtMs;
   room.logger.info(`the EKS cluster ${cluster.name} is ACTIVE`, { clusterArn: clusterArn(cluster), endpoint: `https://${address}`, tookMs });
   await savePlane(room, unit, { ...plane, state: "ACTIVE" });
@@ -234,7 +271,7 @@ async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promis
       clusterArn: clusterArn(cluster),
     });
   }
-  await volumes.remove(volumeIdOf(cluster));
+  for (const id of [volumeIdOf(cluster), snapshotVolumeIdOf(cluster)]) await volumes.remove(id);
   const plane = await room.store.get(CONTROL_PLANES, key);
   const entries = await accessEntriesOf(room.store, cluster);
   const updates = await room.store.list(UPDATES, { prefix: recordPrefix(cluster) });

@@ -21,6 +21,9 @@ function observed(more: Partial<ObservedCluster> = {}): ObservedCluster {
     hasSecrets: true,
     leavesEndMs: NOW_MS + 300 * DAY_MS,
     failures: 0,
+    isDataLost: false,
+    isRecovering: false,
+    isToRecover: false,
     workload: RUNNING,
     nowMs: NOW_MS,
     ...more,
@@ -71,6 +74,23 @@ describe("a cluster that serves", () => {
     expect(planCluster(active({ workload: STOPPED, failures: 40 }))).toEqual({ do: "wait", forMs: 60_000 });
     // A clock that was set back holds nobody up.
     expect(planCluster(active({ workload: STOPPED, failures: 1, nowMs: NOW_MS - DAY_MS }))).toMatchObject({ do: "forget-workload" });
+  });
+});
+
+describe("a cluster whose objects come back from a snapshot", () => {
+  const active = (more: Partial<ObservedCluster> = {}): ObservedCluster => observed({ state: "ACTIVE", ...more });
+
+  it("says so before it starts without data, and serves again once its API server is ready", () => {
+    const lost = { isDataLost: true, workload: { known: false } } as const;
+    expect(planCluster(active(lost))).toEqual({ do: "begin-recovery", why: "lost" });
+    expect(planCluster(active({ ...lost, isRecovering: true }))).toEqual({ do: "start-workload" });
+    expect(planCluster(active({ isRecovering: true }))).toEqual({ do: "look-whether-ready" });
+  });
+
+  it("is stopped first where that is asked for", () => {
+    expect(planCluster(active({ isToRecover: true }))).toEqual({ do: "stop-workload" });
+    expect(planCluster(active({ isToRecover: true, workload: STOPPED }))).toMatchObject({ do: "forget-workload" });
+    expect(planCluster(active({ isToRecover: true, workload: undefined }))).toEqual({ do: "begin-recovery", why: "asked" });
   });
 });
 

@@ -10,6 +10,12 @@ export interface ObservedCluster {
   /** Of the certificates that its programs use. */
   readonly leavesEndMs: number;
   readonly failures: number;
+  /** It served once, and what etcd would come back from is not there. */
+  readonly isDataLost: boolean;
+  /** Its objects are being brought back. */
+  readonly isRecovering: boolean;
+  /** Somebody asked for that, and it has not begun. */
+  readonly isToRecover: boolean;
   /** That the record names; `known: false`: the compute layer does not have it (yet). */
   readonly workload?: { readonly known: false } | ObservedWorkload;
   readonly nowMs: number;
@@ -31,7 +37,9 @@ export type ClusterAction =
   /** `removed`: nothing takes its place. */
   | { readonly do: "forget-workload"; readonly removed: boolean; readonly failures: number }
   | { readonly do: "stop-workload" }
-  /** Becomes ACTIVE once the API server says it is ready. */
+  /** Its objects are to come back from a snapshot: the one that was asked for, or the last. */
+  | { readonly do: "begin-recovery"; readonly why: "lost" | "asked" }
+  /** Becomes ACTIVE, and what was recovered is, once the API server says it is ready. */
   | { readonly do: "look-whether-ready" }
   | { readonly do: "fail"; readonly reason: string }
   | { readonly do: "wait"; readonly forMs?: number };
@@ -54,11 +62,16 @@ export function planCluster(observed: ObservedCluster): ClusterAction {
   if (observed.state === "FAILED") return planEnd(workload) ?? { do: "wait" };
   if (!observed.hasNetwork) return { do: "allocate-network" };
   if (!observed.hasSecrets) return { do: "make-secrets" };
+  if (observed.isToRecover) return planEnd(workload) ?? { do: "begin-recovery", why: "asked" };
   const ageing = observed.leavesEndMs - observed.nowMs < RENEW_BEFORE_MS;
   if (workload === undefined) return ageing ? { do: "renew-leaves" } : { do: "choose-workload" };
-  if (!workload.known) return { do: "start-workload" };
+  if (!workload.known) {
+    if (observed.isDataLost && !observed.isRecovering) return { do: "begin-recovery", why: "lost" };
+    return { do: "start-workload" };
+  }
   if (workload.state === "STOPPED") return planReplacement(observed, workload);
   if (workload.isAskedToStop || workload.state !== "RUNNING") return { do: "wait" };
+  if (observed.state === "ACTIVE" && observed.isRecovering) return { do: "look-whether-ready" };
   if (observed.state === "ACTIVE") return ageing ? { do: "stop-workload" } : { do: "wait", forMs: LOOK_AGAIN_MS };
   if (observed.nowMs - (workload.startedAtMs ?? observed.nowMs) > READY_WITHIN_MS) {
     return {
