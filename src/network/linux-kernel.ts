@@ -18,7 +18,7 @@ import { planConnectionLimit, planGroupChange, planInternetSet, planJoin, planLe
 import type { ObservedNetns } from "./plan-links.ts";
 import { VPC_SYSCTLS, planNetns, planTaskEnd, planUplink, planVpcEnd } from "./plan-links.ts";
 import type { EniRecord } from "./records.ts";
-import { NftQueue, Serial, Shell, isMissing } from "./shell.ts";
+import { BatchQueue, Serial, Shell, isMissing } from "./shell.ts";
 import type { ActiveVpc, Ports, VpcFacts } from "./vpc-facts.ts";
 
 export interface LinuxKernelOptions {
@@ -41,7 +41,9 @@ export function createLinuxKernel(options: LinuxKernelOptions): Kernel {
 
 interface Namespace {
   readonly shell: Shell;
-  readonly nft: NftQueue;
+  readonly nft: BatchQueue;
+  /** For lines of `ip -batch` that may be repeated. */
+  readonly ip: BatchQueue;
 }
 
 class LinuxKernel implements Kernel {
@@ -127,7 +129,7 @@ class LinuxKernel implements Kernel {
 
   async plug(eni: EniRecord): Promise<void> {
     if (this.#plugged.get(eni.eniId) === placeOf(eni)) return;
-    const { shell, nft } = this.#namespace(eni.vpcId);
+    const { shell, nft, ip } = this.#namespace(eni.vpcId);
     const joined = nft.apply(() => planJoin(eni, this.#facts(eni.vpcId)));
     if (eni.local) {
       await joined;
@@ -135,7 +137,7 @@ class LinuxKernel implements Kernel {
     } else {
       const made = await Promise.allSettled([joined, this.#makeLink(eni)]);
       for (const step of made) if (step.status === "rejected") throw step.reason;
-      await shell.ipBatch(planVpcEnd(eni));
+      await ip.apply(() => planVpcEnd(eni));
     }
     this.#plugged.set(eni.eniId, placeOf(eni));
   }
@@ -216,7 +218,11 @@ class LinuxKernel implements Kernel {
     const known = this.#namespaces.get(vpcId);
     if (known !== undefined) return known;
     const shell = new Shell(netnsPath(this.#options.instanceId, vpcId));
-    const namespace = { shell, nft: new NftQueue(shell) };
+    const namespace = {
+      shell,
+      nft: new BatchQueue((text) => shell.nft(text)),
+      ip: new BatchQueue((text) => shell.ipBatch(text)),
+    };
     this.#namespaces.set(vpcId, namespace);
     return namespace;
   }

@@ -58,16 +58,18 @@ export function isMissing(error: unknown): boolean {
 }
 
 /**
- * Rule changes of one namespace, one transaction at a time. What is asked for while one runs goes into the next together. Texts are made
- * at their turn, so that they show the records of that moment.
+ * Changes of one namespace, one run of a program at a time. What is asked for while one runs goes into the next together: starting a program
+ * costs more than what it does. Texts are made at their turn, so that they show the records of that moment. A run that fails is repeated text by
+ * text, so what is done of it already has to be repeatable.
  */
-export class NftQueue {
-  readonly #shell: Shell;
+export class BatchQueue {
+  readonly #run: (text: string) => Promise<void>;
   #waiting: { readonly text: () => string; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
   #running = false;
 
-  constructor(shell: Shell) {
-    this.#shell = shell;
+  /** `run` takes several texts as one. */
+  constructor(run: (text: string) => Promise<void>) {
+    this.#run = run;
   }
 
   apply(text: () => string): Promise<void> {
@@ -84,7 +86,7 @@ export class NftQueue {
       this.#waiting = [];
       const texts = batch.map((item) => item.text());
       try {
-        await this.#shell.nft(texts.join(""));
+        await this.#run(texts.join(""));
         for (const item of batch) item.resolve();
       } catch (error) {
         if (batch.length === 1) batch[0]?.reject(error);
@@ -100,7 +102,7 @@ export class NftQueue {
     texts: readonly string[],
   ): Promise<void> {
     for (const [index, item] of batch.entries()) {
-      await this.#shell.nft(texts[index] ?? "").then(item.resolve, item.reject);
+      await this.#run(texts[index] ?? "").then(item.resolve, item.reject);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { pruneBuilderState } from "../builder/storage.ts";
+import { BuilderCache } from "../builder/cache-bound.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { messageOf } from "../core/problem.ts";
@@ -43,7 +43,7 @@ export function thresholds({ totalBytes }: Pick<DiskSpace, "totalBytes">): { rea
 export function createHousekeeping(options: HousekeepingOptions): Housekeeping {
   const { rooms, clock, logger, dataDir } = options;
   const { disk } = rooms;
-  const builderFolder = join(dataDir, "builder");
+  const builder = new BuilderCache(join(dataDir, "builder"), clock);
   let timer: Disposable | undefined;
   let running: Promise<unknown> = Promise.resolve();
   let closed = false;
@@ -67,7 +67,7 @@ export function createHousekeeping(options: HousekeepingOptions): Housekeeping {
     const before = await disk.space();
     if (!(await isEnough())) await rooms.registry.collectGarbage();
     if (!(await isEnough())) await collect(minimumIdleMs, isEnough);
-    if (!(await isEnough())) await pruneBuilderState(builderFolder, clock);
+    if (!(await isEnough())) await builder.prune();
     const after = await disk.space();
     logger.info("the disk ran short; what nothing uses was removed", { freeBytes: after.freeBytes, freedBytes: after.freeBytes - before.freeBytes });
   };
@@ -79,6 +79,7 @@ export function createHousekeeping(options: HousekeepingOptions): Housekeeping {
     const space = await disk.space();
     if (space.freeBytes < thresholds(space).beginBytes) await relieve(MINIMUM_IDLE_MS);
     await collect(LONGEST_IDLE_MS);
+    if (await builder.trim(space)) logger.info("the builder's cache had outgrown its bound, or was not used for a week: it was emptied");
   };
   const arm = (): void => {
     timer = clock.setTimer(LOOK_EVERY_MS, () => void round());
@@ -89,7 +90,7 @@ export function createHousekeeping(options: HousekeepingOptions): Housekeeping {
   };
   return {
     start: () => void round(),
-    prune: () => inTurn(() => prune({ disk, collect, rooms, clock, builderFolder })),
+    prune: () => inTurn(() => prune({ disk, collect, rooms, builder })),
     async close() {
       closed = true;
       timer?.[Symbol.dispose]();
@@ -103,15 +104,14 @@ interface PruneParts {
   readonly disk: DiskGuard;
   readonly collect: (minimumIdleMs: number) => Promise<PruneReport["images"]>;
   readonly rooms: Pick<Rooms, "registry">;
-  readonly clock: Clock;
-  readonly builderFolder: string;
+  readonly builder: BuilderCache;
 }
 
-async function prune({ disk, collect, rooms, clock, builderFolder }: PruneParts): Promise<PruneReport> {
+async function prune({ disk, collect, rooms, builder }: PruneParts): Promise<PruneReport> {
   const before = await disk.space();
   const images = await collect(0);
   const { blobsDeleted, freedBytes } = await rooms.registry.collectGarbage();
-  const builderCache = await pruneBuilderState(builderFolder, clock);
+  const builderCache = await builder.prune();
   const after = await disk.space();
   return {
     images,

@@ -22,21 +22,23 @@ export interface OrphanOptions {
 
 export interface Orphans {
   readonly ended: number;
-  /** Containers of the OCI runtime that CRI does not know and that are young: it may be making them, or a shim that outlived its containerd has. */
+  /** Ids of shims and of the OCI runtime's containers that CRI does not know and that are young: it may be making them, or nobody ends them. */
   readonly strangers: ReadonlySet<string>;
 }
 
 /**
  * Ends what a containerd that was killed in the middle of its work left beneath CRI, which knows nothing of it: shims, the containers of the
  * OCI runtime with their processes and cgroups, network namespaces. What is older than the containerd that runs is such, and what two looks
- * in a row find; what it makes at this moment is younger. To be called once CRI answers.
+ * in a row find; what it makes at this moment is younger. One that was not killed leaves such too: on a busy host it gives up on the shim of
+ * a start that its caller broke off. To be called once CRI answers.
  */
 export async function endOrphans({ client, paths, clock, pid, strangers }: OrphanOptions): Promise<Orphans> {
   const startTicks = pid === undefined ? undefined : startTimeOf(pid);
   if (startTicks === undefined) return { ended: 0, strangers: new Set() };
   const known = await knownToCri(client);
   const beganMs = startedAtMs(startTicks, clock);
-  const shims = (await shimsOf(paths.socket)).filter((shim) => !known.ids.has(shim.id) && Number(shim.startTicks) < Number(startTicks));
+  const unknownShims = (await shimsOf(paths.socket)).filter(({ id }) => !known.ids.has(id));
+  const shims = unknownShims.filter((shim) => Number(shim.startTicks) < Number(startTicks) || strangers.has(shim.id));
   for (const shim of shims) await endShim(shim.pid);
   const containers = join(paths.runcRoot, NAMESPACE);
   const unknown = (await readdir(containers).catch(() => [])).filter((id) => !known.ids.has(id));
@@ -49,7 +51,8 @@ export async function endOrphans({ client, paths, clock, pid, strangers }: Orpha
     await run(["umount", "-l", join(folder, name)], { okCodes: [0, 1, 32] });
     await rm(join(folder, name), { force: true });
   }
-  return { ended: shims.length + lost.length + namespaces.length, strangers: new Set(unknown.filter((id) => !lost.includes(id))) };
+  const young = [...unknown.filter((id) => !lost.includes(id)), ...unknownShims.filter((shim) => !shims.includes(shim)).map(({ id }) => id)];
+  return { ended: shims.length + lost.length + namespaces.length, strangers: new Set(young) };
 }
 
 async function knownToCri(client: ContainerdClient): Promise<{ readonly ids: ReadonlySet<string>; readonly namespaces: ReadonlySet<string> }> {

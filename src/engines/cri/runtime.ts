@@ -166,12 +166,12 @@ class Runtime implements CriRuntime {
         const leases = await endStaleLeases(client, options);
         const orphans = await endOrphans({ ...options, strangers });
         if (leases + orphans.ended > 0) {
-          logger.info("containerd was ended in the middle of its work; what that left is removed", { leases, orphans: orphans.ended });
+          logger.info("a start was cut off in the middle of containerd's work; what that left is removed", { leases, orphans: orphans.ended });
           // What waited for a cgroup to be empty may go on.
           this.#emit({ type: "resync" });
         }
         ({ strangers } = orphans);
-        // A shim that outlived its containerd may still be making what that had asked it for.
+        // A shim that outlived its containerd may still be making what that had asked it for, and containerd what a caller before us had.
         if (looks > 1 && strangers.size === 0) return;
         await clock.sleep(LOOK_AGAIN_MS, this.#closing.signal);
       }

@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { BatchQueue } from "./shell.ts";
+
+/** A program that runs until it is told to end; `fails` are the texts that it does not take. */
+function programOf(fails: string) {
+  const runs: { readonly text: string; end(): void }[] = [];
+  const run = (text: string): Promise<void> =>
+    new Promise((resolve, reject) => runs.push({ text, end: () => (text.includes(fails) ? reject(new Error(`no ${text}`)) : resolve()) }));
+  const texts = (): readonly string[] => runs.map(({ text }) => text);
+  const next = async (): Promise<void> => {
+    runs.at(-1)?.end();
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+  };
+  return { run, texts, next };
+}
+
+test("what is asked for while a run is under way goes into the next together; one's failure is not the others'", async () => {
+  const program = programOf("bad");
+  const queue = new BatchQueue(program.run);
+  const asked = ["a ", "b ", "bad ", "c "].map((text) => queue.apply(() => text));
+  const settled = Promise.allSettled(asked);
+  expect(program.texts()).toEqual(["a "]);
+  for (let turn = 0; turn < 5; turn++) await program.next();
+  expect(program.texts()).toEqual(["a ", "b bad c ", "b ", "bad ", "c "]);
+  expect((await settled).map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+});
