@@ -5,15 +5,18 @@ import type { Target, TargetHealth } from "./load-balancer.ts";
 
 export type Tags = Readonly<Record<string, string>>;
 
-/** Desired state of an Application Load Balancer; the API writes it. */
+/** Desired state of a load balancer; the API writes it. */
 export interface LoadBalancerRecord extends Scope {
-  /** `arn:aws:elasticloadbalancing:<region>:<account>:loadbalancer/app/<name>/<16 hex>`. */
+  /** `arn:aws:elasticloadbalancing:<region>:<account>:loadbalancer/app/<name>/<16 hex>`; `net` instead of `app` for a network one. */
   readonly arn: string;
+  /** Left out: an Application Load Balancer. */
+  readonly type?: "network";
   readonly name: string;
   readonly dnsName: string;
   readonly scheme: "internet-facing" | "internal";
   readonly vpcId: string;
   readonly subnets: readonly { readonly subnetId: string; readonly availabilityZone: string }[];
+  /** A network one without any lets everything in. */
   readonly securityGroupIds: readonly string[];
   /** Only those that differ from the defaults. */
   readonly attributes: Readonly<Record<string, string>>;
@@ -52,8 +55,9 @@ export interface TargetGroupRecord extends Scope {
   /** `arn:aws:elasticloadbalancing:<region>:<account>:targetgroup/<name>/<16 hex>`. */
   readonly arn: string;
   readonly name: string;
-  readonly protocol: "HTTP";
-  readonly protocolVersion: "HTTP1";
+  readonly protocol: "HTTP" | "TCP";
+  /** Left out for TCP. */
+  readonly protocolVersion?: "HTTP1";
   readonly port: number;
   readonly vpcId: string;
   readonly targetType: "ip";
@@ -64,8 +68,15 @@ export interface TargetGroupRecord extends Scope {
   readonly createdAtMs: number;
 }
 
+export interface WeightedGroup {
+  readonly targetGroupArn: string;
+  /** 0 to 999; shares of the requests are in proportion. */
+  readonly weight: number;
+}
+
 export type ListenerAction =
-  | { readonly type: "forward"; readonly targetGroupArn: string }
+  /** `targetGroups` only with more than one group or another weight than 1; the first of them is `targetGroupArn`. */
+  | { readonly type: "forward"; readonly targetGroupArn: string; readonly targetGroups?: readonly WeightedGroup[] }
   | { readonly type: "fixed-response"; readonly statusCode: string; readonly contentType?: string; readonly messageBody?: string }
   | {
       readonly type: "redirect";
@@ -77,15 +88,43 @@ export type ListenerAction =
       readonly query: string;
     };
 
+/** The groups that an action forwards to; none for one that answers by itself. */
+export function groupsOf(action: ListenerAction): readonly WeightedGroup[] {
+  if (action.type !== "forward") return [];
+  return action.targetGroups ?? [{ targetGroupArn: action.targetGroupArn, weight: 1 }];
+}
+
 export interface ListenerRecord extends Scope {
-  /** `arn:aws:elasticloadbalancing:<region>:<account>:listener/app/<name>/<id>/<16 hex>`. */
+  /** `arn:aws:elasticloadbalancing:<region>:<account>:listener/app/<name>/<id>/<16 hex>`; `net` for a network load balancer's. */
   readonly arn: string;
   readonly loadBalancerArn: string;
   readonly vpcId: string;
   readonly port: number;
-  readonly protocol: "HTTP";
+  /** TCP for a network load balancer's, which only forwards. */
+  readonly protocol: "HTTP" | "TCP";
   readonly defaultAction: ListenerAction;
   readonly attributes: Readonly<Record<string, string>>;
+  readonly tags: Tags;
+  readonly createdAtMs: number;
+}
+
+/** One of the values has to match; `*` stands for any characters, `?` for one, where wildcards are allowed. */
+export type RuleCondition =
+  | { readonly field: "host-header" | "path-pattern" | "http-request-method" | "source-ip"; readonly values: readonly string[] }
+  | { readonly field: "http-header"; readonly name: string; readonly values: readonly string[] }
+  | { readonly field: "query-string"; readonly pairs: readonly { readonly key?: string; readonly value: string }[] };
+
+/** What a listener of an Application Load Balancer does with requests that meet all conditions; the lowest priority is looked at first. */
+export interface RuleRecord extends Scope {
+  /** `…:listener-rule/app/<name>/<id>/<id of the listener>/<16 hex>`. */
+  readonly arn: string;
+  readonly listenerArn: string;
+  readonly loadBalancerArn: string;
+  readonly vpcId: string;
+  /** 1 to 50000; no two rules of a listener have the same. */
+  readonly priority: number;
+  readonly conditions: readonly RuleCondition[];
+  readonly action: ListenerAction;
   readonly tags: Tags;
   readonly createdAtMs: number;
 }
@@ -102,7 +141,7 @@ export interface LoadBalancing {
   loadBalancers(scope: Scope): Promise<readonly LoadBalancerView[]>;
   /** @throws Problem `not-found`. */
   updateLoadBalancer(arn: string, change: (record: LoadBalancerRecord) => LoadBalancerRecord): Promise<LoadBalancerView>;
-  /** With its listeners. Idempotent. */
+  /** With its listeners and their rules. Idempotent. */
   deleteLoadBalancer(arn: string): Promise<void>;
 
   /** @throws Problem `already-exists` when the scope has one of this name. */
@@ -110,7 +149,7 @@ export interface LoadBalancing {
   targetGroups(scope: Scope): Promise<readonly TargetGroupRecord[]>;
   /** @throws Problem `not-found`. */
   updateTargetGroup(arn: string, change: (record: TargetGroupRecord) => TargetGroupRecord): Promise<TargetGroupRecord>;
-  /** With its targets. Idempotent. @throws Problem `conflict` while a listener forwards to it. */
+  /** With its targets. Idempotent. @throws Problem `conflict` while a listener or a rule forwards to it. */
   deleteTargetGroup(arn: string): Promise<void>;
 
   /** @throws Problem `not-found` (load balancer), `already-exists` (its port). */
@@ -118,8 +157,18 @@ export interface LoadBalancing {
   listeners(scope: Scope): Promise<readonly ListenerRecord[]>;
   /** @throws Problem `not-found`, `already-exists` (the new port). */
   updateListener(arn: string, change: (record: ListenerRecord) => ListenerRecord): Promise<ListenerRecord>;
-  /** Idempotent. */
+  /** With its rules. Idempotent. */
   deleteListener(arn: string): Promise<void>;
+
+  /** @throws Problem `not-found` (listener), `already-exists` (its priority). */
+  createRule(spec: Pick<RuleRecord, "listenerArn" | "priority" | "conditions" | "action" | "tags">): Promise<RuleRecord>;
+  rules(scope: Scope): Promise<readonly RuleRecord[]>;
+  /** Not the priority. @throws Problem `not-found`. */
+  updateRule(arn: string, change: (record: RuleRecord) => RuleRecord): Promise<RuleRecord>;
+  /** All of them or none. @throws Problem `not-found` (one of the rules), `already-exists` (a priority). */
+  setRulePriorities(priorities: ReadonlyMap<string, number>): Promise<readonly RuleRecord[]>;
+  /** Idempotent. */
+  deleteRule(arn: string): Promise<void>;
 
   /** Both idempotent. @throws Problem `not-found` (target group). */
   registerTargets(targetGroupArn: string, targets: readonly Target[]): Promise<void>;

@@ -9,6 +9,8 @@ export interface AttachRequest {
   readonly region: string;
   readonly subnetId: string;
   readonly securityGroupIds: readonly string[];
+  /** In no security group, and open to everybody, as a network load balancer without groups is; with `attachLocal` alone. */
+  readonly unguarded?: boolean;
   readonly assignPublicIp: boolean;
   readonly description: string;
 }

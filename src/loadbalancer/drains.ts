@@ -1,5 +1,6 @@
 import type { Store, Stored, Write } from "../contracts/store.ts";
 import { isProblem } from "../core/problem.ts";
+import { shutsAtDelaysEnd } from "./attributes.ts";
 import { serverName } from "./config/proxy-model.ts";
 import { path, shutSessions } from "./haproxy/live-servers.ts";
 import type { Worker } from "./haproxy/proxy-process.ts";
@@ -35,14 +36,15 @@ export interface Drain {
 export async function finishDrains(drain: Drain): Promise<boolean> {
   let pending = false;
   for (const target of drain.records.targets) {
-    if (!drain.records.groups.has(target.value.targetGroupArn)) {
+    const group = drain.records.groups.get(target.value.targetGroupArn);
+    if (group === undefined) {
       await writeTarget(target, { ...target.value, token: undefined, draining: [] }, drain);
       continue;
     }
     if (target.value.draining.length === 0) continue;
     const left: DrainingRegistration[] = [];
     for (const registration of target.value.draining) {
-      if (!(await isOver(target.value, registration, drain))) left.push(registration);
+      if (!(await isOver(target.value, registration, { ...drain, shuts: shutsAtDelaysEnd(group) }))) left.push(registration);
     }
     pending ||= left.length > 0;
     if (left.length < target.value.draining.length) await writeTarget(target, { ...target.value, draining: left }, drain);
@@ -50,14 +52,18 @@ export async function finishDrains(drain: Drain): Promise<boolean> {
   return pending;
 }
 
-async function isOver(target: TargetRecord, registration: DrainingRegistration, { proxy, isDue }: Drain): Promise<boolean> {
+async function isOver(
+  target: TargetRecord,
+  registration: DrainingRegistration,
+  { proxy, isDue, shuts }: Drain & { readonly shuts: boolean },
+): Promise<boolean> {
   const backend = backendName(target.targetGroupArn);
   const name = serverName(target, registration.token);
   const find = (worker: Worker): ServerStats | undefined => worker.servers.find((server) => server.backend === backend && server.name === name);
   const key = path(backend, name);
   const workers = [...(proxy.current === undefined ? [] : [proxy.current]), ...proxy.leaving];
   if (isDue(registration.untilMs)) {
-    for (const worker of workers) if (find(worker) !== undefined) await shutSessions(worker, backend, name);
+    for (const worker of workers) if (shuts && find(worker) !== undefined) await shutSessions(worker, backend, name);
     return true;
   }
   return workers.every((worker) => {

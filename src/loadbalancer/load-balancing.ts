@@ -1,5 +1,13 @@
 import type { Target, TargetHealth } from "../contracts/load-balancer.ts";
-import type { ListenerRecord, LoadBalancerRecord, LoadBalancerView, LoadBalancing, TargetGroupRecord } from "../contracts/load-balancing.ts";
+import {
+  groupsOf,
+  type ListenerRecord,
+  type LoadBalancerRecord,
+  type LoadBalancerView,
+  type LoadBalancing,
+  type RuleRecord,
+  type TargetGroupRecord,
+} from "../contracts/load-balancing.ts";
 import type { Collection, Store, Stored, Write } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
 import { formatArn } from "../core/arn.ts";
@@ -13,6 +21,7 @@ import {
   listenerRecords,
   loadBalancerRecords,
   loadBalancerStatuses,
+  ruleRecords,
   shortNameOfArn,
   targetGroupRecords,
 } from "./records.ts";
@@ -35,6 +44,7 @@ export function createLoadBalancing(options: LoadBalancingOptions): LoadBalancin
     ...balancers(options),
     ...targetGroups(options),
     ...listeners(options),
+    ...rules(options),
     registerTargets: (arn, list: readonly Target[]) => targets.register(arn, list),
     deregisterTargets: (arn, list: readonly Target[]) => targets.deregister(arn, list),
     targetHealth: (arn): Promise<readonly TargetHealth[]> => targets.health(arn),
@@ -53,7 +63,12 @@ function balancers({
   return {
     async createLoadBalancer(spec) {
       const id = ids.hex(16);
-      const arn = formatArn({ service: SERVICE, region: spec.region, account: spec.account, resource: `loadbalancer/app/${spec.name}/${id}` });
+      const arn = formatArn({
+        service: SERVICE,
+        region: spec.region,
+        account: spec.account,
+        resource: `loadbalancer/${kindOf(spec)}/${spec.name}/${id}`,
+      });
       const dnsName = `${spec.name}-${id}.${spec.region}.elb.tidegate.internal`.toLowerCase();
       const record = { ...spec, arn, dnsName, deleting: false, createdAtMs: clock.nowMs() };
       await claimed(
@@ -81,11 +96,12 @@ function balancers({
       await repeated(async () => {
         const found = await find(store, loadBalancerRecords, arn);
         if (found === undefined || found.value.deleting) return;
-        const attached = (await inOrder(store, listenerRecords, found.value)).filter((listener) => listener.loadBalancerArn === arn);
+        const [attached, ruled] = await Promise.all([inOrder(store, listenerRecords, found.value), inOrder(store, ruleRecords, found.value)]);
         await store.transact([
           { op: "update", collection: loadBalancerRecords, key: found.key, value: { ...found.value, deleting: true }, ifRevision: found.revision },
           { op: "delete", collection: claims, key: nameClaim(found.value, "lb") },
-          ...attached.flatMap(listenerDeletion),
+          ...attached.filter((listener) => listener.loadBalancerArn === arn).flatMap(listenerDeletion),
+          ...ruled.filter((rule) => rule.loadBalancerArn === arn).flatMap(ruleDeletion),
         ]);
       });
     },
@@ -117,10 +133,8 @@ function targetGroups({
     async deleteTargetGroup(arn) {
       const found = await find(store, targetGroupRecords, arn);
       if (found === undefined) return;
-      const users = (await inOrder(store, listenerRecords, found.value)).filter(({ defaultAction }) => {
-        return defaultAction.type === "forward" && defaultAction.targetGroupArn === arn;
-      });
-      if (users.length > 0) throw new Problem("conflict", `target group ${arn} is in use by listener ${users[0]?.arn}`);
+      const user = (await forwardersOf(store, found.value)).find(({ targetGroupArns }) => targetGroupArns.includes(arn));
+      if (user !== undefined) throw new Problem("conflict", `target group ${arn} is in use by ${user.arn}`);
       // Its targets' records go with the controller's next look: nothing forwards to it.
       await store.transact([
         { op: "delete", collection: claims, key: nameClaim(found.value, "tg") },
@@ -165,11 +179,70 @@ function listeners({
     async deleteListener(arn) {
       const found = await find(store, listenerRecords, arn);
       if (found === undefined) return;
-      await store.transact(listenerDeletion(found.value)).catch((error: unknown) => {
-        if (!isProblem(error, "not-found")) throw error;
-      });
+      const attached = (await inOrder(store, ruleRecords, found.value)).filter((rule) => rule.listenerArn === arn);
+      await unlessGone(store.transact([...listenerDeletion(found.value), ...attached.flatMap(ruleDeletion)]));
     },
   };
+}
+
+function rules({
+  store,
+  clock,
+  ids,
+}: LoadBalancingOptions): Pick<LoadBalancing, "createRule" | "rules" | "updateRule" | "deleteRule" | "setRulePriorities"> {
+  return {
+    async createRule(spec) {
+      const listener = (await find(store, listenerRecords, spec.listenerArn))?.value;
+      if (listener === undefined) throw missing(spec.listenerArn);
+      const { account, region, vpcId, loadBalancerArn } = listener;
+      const arn = `${listener.arn.replace(":listener/", ":listener-rule/")}/${ids.hex(16)}`;
+      const record: RuleRecord = { ...spec, account, region, vpcId, loadBalancerArn, arn, createdAtMs: clock.nowMs() };
+      await claimed(
+        store,
+        [
+          { op: "create", collection: claims, key: priorityClaim(record), value: { arn } },
+          { op: "create", collection: ruleRecords, key: keyOfArn(arn), value: record },
+        ],
+        `${spec.listenerArn} has a rule of priority ${spec.priority}`,
+      );
+      return record;
+    },
+    rules: (scope) => inOrder(store, ruleRecords, scope),
+    updateRule: (arn, change) => change1(store, ruleRecords, arn, (before) => ({ ...change(before), priority: before.priority })),
+    setRulePriorities: (priorities) =>
+      repeated(async () => {
+        const found = await Promise.all(
+          [...priorities].map(async ([arn, priority]) => ({ before: await find(store, ruleRecords, arn), arn, priority })),
+        );
+        const changes = found.map(({ before, arn, priority }) => {
+          if (before === undefined) throw missing(arn);
+          return { before, after: { ...before.value, priority } };
+        });
+        const left = changes.map(({ before }) => priorityClaim(before.value));
+        const taken = changes.map(({ after }) => priorityClaim(after));
+        // One that changes hands among these rules is neither freed nor taken.
+        const writes: Write[] = [
+          ...left.filter((key) => !taken.includes(key)).map((key): Write => ({ op: "delete", collection: claims, key })),
+          ...changes.flatMap(({ before, after }): Write[] => {
+            const key = priorityClaim(after);
+            const claim: Write = { op: left.includes(key) ? "put" : "create", collection: claims, key, value: { arn: after.arn } };
+            return [claim, { op: "update", collection: ruleRecords, key: before.key, value: after, ifRevision: before.revision }];
+          }),
+        ];
+        await claimed(store, writes, "a rule of one of the priorities exists");
+        return changes.map(({ after }) => after);
+      }),
+    async deleteRule(arn) {
+      const found = await find(store, ruleRecords, arn);
+      if (found !== undefined) await unlessGone(store.transact(ruleDeletion(found.value)));
+    },
+  };
+}
+
+async function unlessGone(work: Promise<unknown>): Promise<void> {
+  await work.catch((error: unknown) => {
+    if (!isProblem(error, "not-found")) throw error;
+  });
 }
 
 function listenerDeletion(listener: ListenerRecord): Write[] {
@@ -179,12 +252,41 @@ function listenerDeletion(listener: ListenerRecord): Write[] {
   ];
 }
 
+function ruleDeletion(rule: RuleRecord): Write[] {
+  return [
+    { op: "delete", collection: ruleRecords, key: keyOfArn(rule.arn) },
+    { op: "delete", collection: claims, key: priorityClaim(rule) },
+  ];
+}
+
+function kindOf({ type }: Pick<LoadBalancerRecord, "type">): "app" | "net" {
+  return type === "network" ? "net" : "app";
+}
+
 function nameClaim(record: Scope & { readonly name: string }, kind: "lb" | "tg"): string {
   return scopedKey(record, kind, record.name);
 }
 
 function portClaim(listener: ListenerRecord): string {
   return scopedKey(listener, "port", idOfArn(listener.loadBalancerArn), String(listener.port));
+}
+
+function priorityClaim(rule: RuleRecord): string {
+  return scopedKey(rule, "priority", idOfArn(rule.listenerArn), String(rule.priority));
+}
+
+/** The listeners and rules of a scope, and to which groups each forwards. */
+export async function forwardersOf(
+  store: Store,
+  scope: Scope,
+): Promise<readonly { readonly arn: string; readonly loadBalancerArn: string; readonly targetGroupArns: readonly string[] }[]> {
+  const [listening, ruling] = await Promise.all([inOrder(store, listenerRecords, scope), inOrder(store, ruleRecords, scope)]);
+  const all = [...listening.map(({ defaultAction, ...listener }) => ({ ...listener, action: defaultAction })), ...ruling];
+  return all.map(({ arn, loadBalancerArn, action }) => ({
+    arn,
+    loadBalancerArn,
+    targetGroupArns: groupsOf(action).map(({ targetGroupArn }) => targetGroupArn),
+  }));
 }
 
 function missing(arn: string): Problem {

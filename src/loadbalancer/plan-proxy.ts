@@ -1,6 +1,6 @@
-import type { ListenerRecord, LoadBalancerRecord, TargetGroupRecord } from "../contracts/load-balancing.ts";
-import { algorithmOf, behaviourOf, deregistrationDelaySeconds } from "./attributes.ts";
-import { serverName, type Backend, type Frontend, type ProxyModel } from "./config/proxy-model.ts";
+import { groupsOf, type ListenerAction, type ListenerRecord, type LoadBalancerRecord, type TargetGroupRecord } from "../contracts/load-balancing.ts";
+import { algorithmOf, behaviourOf, deregistrationDelaySeconds, sendsProxyHeader, tcpIdleSeconds } from "./attributes.ts";
+import { serverName, type Backend, type Frontend, type ProxyAction, type ProxyModel } from "./config/proxy-model.ts";
 import { idOfArn } from "./records.ts";
 import type { VpcRecords } from "./vpc-records.ts";
 
@@ -19,9 +19,20 @@ export function planProxy(records: VpcRecords, place: ProxyPlace): ProxyModel {
   for (const listener of byArn(records.listeners)) {
     const balancer = served.get(listener.loadBalancerArn);
     if (balancer === undefined) continue;
-    const group = listener.defaultAction.type === "forward" ? records.groups.get(listener.defaultAction.targetGroupArn) : undefined;
-    frontends.push(frontendOf(records, listener, { balancer, group }));
-    if (group !== undefined) backends.set(group.arn, backendOf(records, group, balancer));
+    const rules = records.rules.filter((rule) => rule.listenerArn === listener.arn).sort((a, b) => a.priority - b.priority);
+    frontends.push({
+      id: idOfArn(listener.arn),
+      mode: modeOf(listener),
+      addresses: addressesOf(records, balancer),
+      port: listener.port,
+      ...behaviour(listener, balancer),
+      rules: rules.map(({ arn, conditions, action }) => ({ id: idOfArn(arn), conditions, action: proxyAction(action, records) })),
+      action: proxyAction(listener.defaultAction, records),
+    });
+    for (const { targetGroupArn } of [listener.defaultAction, ...rules.map(({ action }) => action)].flatMap(groupsOf)) {
+      const group = records.groups.get(targetGroupArn);
+      if (group !== undefined && !backends.has(group.arn)) backends.set(group.arn, backendOf(records, group, { listener, balancer }));
+    }
   }
   return { ...place, hardStopSeconds: hardStopOf(backends.keys(), records), frontends, backends: [...backends.values()] };
 }
@@ -34,32 +45,39 @@ function addressesOf(records: VpcRecords, balancer: LoadBalancerRecord): readonl
   return (records.statuses.get(balancer.arn)?.addresses ?? []).map(({ ip }) => ip);
 }
 
-function frontendOf(
-  records: VpcRecords,
-  listener: ListenerRecord,
-  { balancer, group }: { readonly balancer: LoadBalancerRecord; readonly group: TargetGroupRecord | undefined },
-): Frontend {
-  const action = listener.defaultAction;
-  return {
-    id: idOfArn(listener.arn),
-    addresses: addressesOf(records, balancer),
-    port: listener.port,
-    ...behaviourOf(balancer),
-    action: action.type === "forward" ? { type: "forward", backend: group === undefined ? undefined : backendName(group.arn) } : action,
-  };
+function modeOf({ protocol }: ListenerRecord | TargetGroupRecord): Frontend["mode"] {
+  return protocol === "TCP" ? "tcp" : "http";
 }
 
-function backendOf(records: VpcRecords, group: TargetGroupRecord, balancer: LoadBalancerRecord): Backend {
+function behaviour(listener: ListenerRecord, balancer: LoadBalancerRecord): Pick<Frontend, "idleTimeoutSeconds" | "forwardedFor"> {
+  return { ...behaviourOf(balancer), ...(listener.protocol === "TCP" && { idleTimeoutSeconds: tcpIdleSeconds(listener) }) };
+}
+
+/** A group that is gone gets nothing. */
+function proxyAction(action: ListenerAction, { groups }: VpcRecords): ProxyAction {
+  if (action.type !== "forward") return action;
+  const known = groupsOf(action).filter(({ targetGroupArn }) => groups.has(targetGroupArn));
+  return { type: "forward", backends: known.map(({ targetGroupArn, weight }) => ({ name: backendName(targetGroupArn), weight })) };
+}
+
+interface Front {
+  readonly listener: ListenerRecord;
+  readonly balancer: LoadBalancerRecord;
+}
+
+function backendOf(records: VpcRecords, group: TargetGroupRecord, { listener, balancer }: Front): Backend {
   const servers = records.targets.flatMap(({ value }) => {
     if (value.targetGroupArn !== group.arn || value.token === undefined) return [];
     return [{ name: serverName(value, value.token), ip: value.ip, port: value.port }];
   });
   return {
     name: backendName(group.arn),
+    mode: modeOf(group),
     algorithm: algorithmOf(group),
-    ...behaviourOf(balancer),
+    ...behaviour(listener, balancer),
     sourceIp: addressesOf(records, balancer)[0] ?? "0.0.0.0",
     healthCheck: group.healthCheck,
+    sendProxy: sendsProxyHeader(group),
     servers,
   };
 }

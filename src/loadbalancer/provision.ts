@@ -38,6 +38,7 @@ export function createProvisioner({
         region: balancer.region,
         subnetId,
         securityGroupIds: balancer.securityGroupIds,
+        unguarded: balancer.type === "network" && balancer.securityGroupIds.length === 0,
         assignPublicIp: false,
         description: `ELB ${shortNameOfArn(balancer.arn)}`,
       });

@@ -1,5 +1,5 @@
 import type { TargetHealth } from "../contracts/load-balancer.ts";
-import type { ListenerRecord, LoadBalancerRecord, LoadBalancerStatus, TargetGroupRecord } from "../contracts/load-balancing.ts";
+import type { ListenerRecord, LoadBalancerRecord, LoadBalancerStatus, RuleRecord, TargetGroupRecord } from "../contracts/load-balancing.ts";
 import { collection } from "../contracts/store.ts";
 import { parseArn } from "../core/arn.ts";
 import { Problem } from "../core/problem.ts";
@@ -11,7 +11,8 @@ export const loadBalancerRecords = collection<LoadBalancerRecord>("loadbalancer.
 export const loadBalancerStatuses = collection<LoadBalancerStatus & { readonly vpcId: string }>("loadbalancer.balancer-status");
 export const targetGroupRecords = collection<TargetGroupRecord>("loadbalancer.target-group");
 export const listenerRecords = collection<ListenerRecord>("loadbalancer.listener");
-/** What must be unique: names of load balancers and groups, ports of a load balancer. Holds the ARN of who has it. */
+export const ruleRecords = collection<RuleRecord>("loadbalancer.rule");
+/** What must be unique: names of load balancers and groups, ports of a load balancer, priorities of a listener's rules. Holds the ARN of who has it. */
 export const claims = collection<{ readonly arn: string }>("loadbalancer.claim");
 /** Desired state of targets; key `<key of the group>/<ip>:<port>`. */
 export const targetRecords = collection<TargetRecord>("loadbalancer.target");
@@ -43,13 +44,15 @@ export interface TargetHealthRecord extends TargetHealth {
   readonly token: string;
 }
 
-const ARN_PREFIXES = { "loadbalancer/app/": true, "targetgroup/": true, "listener/app/": true };
+/** A balancer's id is unique, so that both kinds share their keys. */
+const ARN_PREFIXES = ["loadbalancer/app/", "loadbalancer/net/", "targetgroup/", "listener/app/", "listener/net/", "listener-rule/app/"];
 
-/** The store key of a load balancer, target group or listener. @throws Problem `not-found` for what is no such ARN. */
+/** The store key of a load balancer, target group, listener or rule. @throws Problem `not-found` for what is no such ARN. */
 export function keyOfArn(arn: string): string {
   const parsed = parseArn(arn);
-  const prefix = Object.keys(ARN_PREFIXES).find((candidate) => parsed?.resource.startsWith(candidate));
-  if (parsed === undefined || prefix === undefined) throw new Problem("not-found", `${arn} is no ARN of a load balancer, target group or listener`);
+  const prefix = ARN_PREFIXES.find((candidate) => parsed?.resource.startsWith(candidate));
+  if (parsed === undefined || prefix === undefined)
+    throw new Problem("not-found", `${arn} is no ARN of a load balancer, target group, listener or rule`);
   return scopedKey({ account: parsed.account, region: parsed.region }, parsed.resource.slice(prefix.length));
 }
 

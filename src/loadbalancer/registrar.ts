@@ -3,9 +3,9 @@ import type { TargetGroupRecord } from "../contracts/load-balancing.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Ids } from "../core/ids.ts";
-import { scopePrefix } from "../core/scope.ts";
 import { deregistrationDelaySeconds } from "./attributes.ts";
-import { listenerRecords, targetHealths, targetKey, targetRecords } from "./records.ts";
+import { forwardersOf } from "./load-balancing.ts";
+import { targetHealths, targetKey, targetRecords } from "./records.ts";
 import { createTargets, healthOf, requireGroup } from "./targets.ts";
 
 const NOT_REGISTERED = { state: "unused", reason: "Target.NotRegistered", description: "Target is not registered to the target group" } as const;
@@ -47,9 +47,6 @@ export function createTargetRegistrar(options: { readonly store: Store; readonly
 }
 
 async function loadBalancersOf(store: Store, group: TargetGroupRecord): Promise<readonly string[]> {
-  const listeners = await store.list(listenerRecords, { prefix: scopePrefix(group) });
-  const arns = listeners.flatMap(({ value }) => {
-    return value.defaultAction.type === "forward" && value.defaultAction.targetGroupArn === group.arn ? [value.loadBalancerArn] : [];
-  });
-  return [...new Set(arns)];
+  const users = (await forwardersOf(store, group)).filter(({ targetGroupArns }) => targetGroupArns.includes(group.arn));
+  return [...new Set(users.map(({ loadBalancerArn }) => loadBalancerArn))];
 }

@@ -15,7 +15,7 @@ import type { ServerStats } from "./haproxy/stats.ts";
 import { planProxy, type ProxyPlace } from "./plan-proxy.ts";
 import type { Provisioner } from "./provision.ts";
 import { conditionsOf, judgeAll, recordHealth } from "./record-health.ts";
-import { keyOfArn, listenerRecords, loadBalancerRecords, loadBalancerStatuses, targetGroupRecords, targetRecords } from "./records.ts";
+import { keyOfArn, listenerRecords, loadBalancerRecords, loadBalancerStatuses, ruleRecords, targetGroupRecords, targetRecords } from "./records.ts";
 import { readVpc, type VpcRecords } from "./vpc-records.ts";
 
 const DRAIN_LOOK_MS = 1_000;
@@ -39,7 +39,7 @@ export function createVpcController(options: VpcControllerOptions): Controller {
   const keysOf = (change: Change<{ readonly vpcId: string }>): readonly string[] => [(change.value ?? change.previous)?.vpcId ?? ""];
   return {
     name: "loadbalancer-vpc",
-    watches: [loadBalancerRecords, listenerRecords, targetGroupRecords, targetRecords].map((collection) => ({ collection, keysOf })),
+    watches: [loadBalancerRecords, listenerRecords, ruleRecords, targetGroupRecords, targetRecords].map((collection) => ({ collection, keysOf })),
     sources: (wake) => options.sources(wake),
     async initialKeys() {
       const lists = await Promise.all([store.list(loadBalancerRecords), store.list(targetRecords)]);

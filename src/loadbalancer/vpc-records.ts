@@ -1,10 +1,11 @@
-import type { ListenerRecord, LoadBalancerRecord, LoadBalancerStatus, TargetGroupRecord } from "../contracts/load-balancing.ts";
+import type { ListenerRecord, LoadBalancerRecord, LoadBalancerStatus, RuleRecord, TargetGroupRecord } from "../contracts/load-balancing.ts";
 import type { Store, Stored } from "../contracts/store.ts";
 import {
   keyOfArn,
   listenerRecords,
   loadBalancerRecords,
   loadBalancerStatuses,
+  ruleRecords,
   targetGroupRecords,
   targetHealths,
   targetRecords,
@@ -20,6 +21,7 @@ export interface VpcRecords {
   /** By ARN. */
   readonly statuses: ReadonlyMap<string, LoadBalancerStatus>;
   readonly listeners: readonly ListenerRecord[];
+  readonly rules: readonly RuleRecord[];
   /** By ARN. */
   readonly groups: ReadonlyMap<string, TargetGroupRecord>;
   readonly targets: readonly Stored<TargetRecord>[];
@@ -28,10 +30,11 @@ export interface VpcRecords {
 }
 
 export async function readVpc(store: Store, vpcId: string): Promise<VpcRecords> {
-  const [balancers, statuses, listeners, groups, targets, healths] = await Promise.all([
+  const [balancers, statuses, listeners, rules, groups, targets, healths] = await Promise.all([
     store.list(loadBalancerRecords),
     store.list(loadBalancerStatuses),
     store.list(listenerRecords),
+    store.list(ruleRecords),
     store.list(targetGroupRecords),
     store.list(targetRecords),
     store.list(targetHealths),
@@ -45,6 +48,7 @@ export async function readVpc(store: Store, vpcId: string): Promise<VpcRecords> 
     balancers: mine,
     statuses: new Map(mine.flatMap(({ arn }) => pair(arn, statusOfKey.get(keyOfArn(arn))))),
     listeners: here(listeners).map(({ value }) => value),
+    rules: here(rules).map(({ value }) => value),
     groups: new Map(here(groups).map(({ value }) => [value.arn, value])),
     targets: here(targets),
     healths: new Map(here(healths).map(({ key, value }) => [key, value])),

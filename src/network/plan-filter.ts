@@ -1,7 +1,8 @@
 /**
  * The rules of a VPC, as nftables text. Pure. One `inet` table in the VPC's namespace:
  *
- * - a set of addresses for each security group, one of all live interfaces (`enis`), one of those that may leave the VPC (`internet`);
+ * - a set of addresses for each security group, one of all live interfaces (`enis`), one of those that may leave the VPC (`internet`), one of
+ *   load balancers without groups, which everybody may reach and who reach everybody that lets them (`open`);
  * - base chains `forward`, `input` and `output`, which drop by default: load balancers live in the namespace, so that what they send and
  *   get passes `output` and `input`, everybody else's traffic `forward`;
  * - a packet from an interface goes through `egress`, where each of the source's groups has a chain `out-<group>`; a rule that allows it
@@ -36,6 +37,10 @@ export function planVpcTable(facts: VpcFacts): string {
       live.map((eni) => eni.privateIpv4),
     ),
     addressSet("internet", internet),
+    addressSet(
+      "open",
+      live.filter(isOpen).map((eni) => eni.privateIpv4),
+    ),
     ...groups.map((group) => addressSet(group.groupId, members(group.groupId))),
     ...groups.flatMap((group) => [chain(`in-${group.groupId}`, ingressRules(group)), chain(`out-${group.groupId}`, egressRules(group))]),
     ...fixedChains(facts),
@@ -89,7 +94,7 @@ export function planJoin(eni: EniRecord, facts: Pick<VpcFacts, "vpc" | "routeTab
 
 /** Takes an interface out of every set; no error when it is in none. */
 export function planLeave(eni: EniRecord): string {
-  const sets = ["enis", "internet", ...eni.groupIds];
+  const sets = ["enis", "internet", "open", ...eni.groupIds];
   return lines(sets.flatMap((set) => ["add", "delete"].map((verb) => `${verb} element ${T} ${set} { ${eni.privateIpv4} }`)));
 }
 
@@ -101,7 +106,11 @@ export function planInternetSet(facts: VpcFacts): string {
 }
 
 function setsOf(eni: EniRecord, facts: Pick<VpcFacts, "vpc" | "routeTables">): string[] {
-  return ["enis", ...(reachesInternet(eni, facts.vpc, facts.routeTables) ? ["internet"] : []), ...eni.groupIds];
+  return ["enis", ...(reachesInternet(eni, facts.vpc, facts.routeTables) ? ["internet"] : []), ...(isOpen(eni) ? ["open"] : []), ...eni.groupIds];
+}
+
+function isOpen({ local, groupIds }: EniRecord): boolean {
+  return local && groupIds.length === 0;
 }
 
 function fixedChains(facts: VpcFacts): string[] {
@@ -156,7 +165,8 @@ function fixedChains(facts: VpcFacts): string[] {
 
 function dispatchRules(groups: readonly SecurityGroupRecord[], direction: "ingress" | "egress"): string[] {
   const [field, prefix] = direction === "ingress" ? ["daddr", "in"] : ["saddr", "out"];
-  return groups.map((group) => `ip ${field} @${group.groupId} jump ${prefix}-${group.groupId}`);
+  const open = `ip ${field} @open ${direction === "ingress" ? "accept" : "goto ingress"}`;
+  return [open, ...groups.map((group) => `ip ${field} @${group.groupId} jump ${prefix}-${group.groupId}`)];
 }
 
 function inOrder(groups: readonly SecurityGroupRecord[]): readonly SecurityGroupRecord[] {

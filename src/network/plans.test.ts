@@ -186,8 +186,13 @@ describe("rules", () => {
   test("joining adds to each set, leaving takes from each set also where it never was", () => {
     expect(planJoin(eni("172.31.0.5"), facts()).trim().split("\n")).toHaveLength(3);
     const leave = planLeave(eni("172.31.0.5")).trim().split("\n");
-    expect(leave.filter((line) => line.startsWith("add"))).toHaveLength(3);
-    expect(leave.filter((line) => line.startsWith("delete"))).toHaveLength(3);
+    expect(leave.filter((line) => line.startsWith("add"))).toHaveLength(4);
+    expect(leave.filter((line) => line.startsWith("delete"))).toHaveLength(4);
+    const balancer = eni("172.31.0.7", { local: true, groupIds: [], netnsPath: undefined });
+    expect(planJoin(balancer, facts())).toContain("open { 172.31.0.7 }");
+    expect(planVpcTable(facts({ enis: [balancer, eni("172.31.0.8", { groupIds: [] })] }))).toContain(
+      "set open { type ipv4_addr; elements = { 172.31.0.7 }; }",
+    );
   });
 
   test("a deleted group's chains and set go in the transaction that stops naming them", () => {

@@ -311,7 +311,7 @@ class LinuxVpcNetwork implements VpcNetwork {
       vpcId: subnet.vpcId,
       subnetId: subnet.subnetId,
       availabilityZone: subnet.availabilityZone,
-      groupIds: this.#groupsFor(request, subnet.vpcId),
+      groupIds: local && request.unguarded === true ? [] : this.#groupsFor(request, subnet.vpcId),
       privateIpv4: this.#nextAddress(subnet),
       macAddress: mac.match(/../g)?.join(":") ?? mac,
       assignPublicIp: request.assignPublicIp,

@@ -17,6 +17,9 @@ import {
   DescribeTargetHealthCommand,
   AddTagsCommand,
   CreateRuleCommand,
+  DeleteRuleCommand,
+  ModifyRuleCommand,
+  SetRulePrioritiesCommand,
   ElasticLoadBalancingV2Client,
   ModifyListenerCommand,
   ModifyLoadBalancerAttributesCommand,
@@ -25,6 +28,7 @@ import {
   RegisterTargetsCommand,
   RemoveTagsCommand,
   type CreateLoadBalancerInput,
+  type CreateRuleInput,
   type CreateTargetGroupInput,
 } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -209,6 +213,74 @@ describe("ELBv2 through the JS SDK", () => {
     );
   });
 
+  const keepClients = async (): Promise<unknown> => {
+    const { TargetGroupArn } = await makeGroup({ Protocol: "TCP" });
+    return elb.send(new ModifyTargetGroupAttributesCommand({ TargetGroupArn, Attributes: [{ Key: "preserve_client_ip.enabled", Value: "true" }] }));
+  };
+  const rule = (ListenerArn: string | undefined, Priority: number): CreateRuleInput => ({
+    ListenerArn,
+    Priority,
+    Conditions: [{ Field: "path-pattern", Values: ["/api/*"] }],
+    Actions: [{ Type: "fixed-response", FixedResponseConfig: { StatusCode: "404" } }],
+  });
+
+  it("makes rules, orders them anew, and shows them before the default one", async () => {
+    const { LoadBalancerArn } = await makeBalancer();
+    const [one, two] = [await makeGroup(), await makeGroup()];
+    const { ListenerArn } = await makeListener(LoadBalancerArn, one.TargetGroupArn);
+    const first = (await elb.send(new CreateRuleCommand({ ...rule(ListenerArn, 10), Tags: [{ Key: "a", Value: "b" }] }))).Rules?.[0] ?? {};
+    expect(first).toMatchObject({
+      RuleArn: expect.stringMatching(/:listener-rule\/app\/lb-[0-9a-f]{6}(\/[0-9a-f]{16}){3}$/) as unknown,
+      Priority: "10",
+      Conditions: [{ Field: "path-pattern", Values: ["/api/*"], PathPatternConfig: { Values: ["/api/*"] } }],
+      IsDefault: false,
+    });
+    expect(await refused(elb.send(new CreateRuleCommand(rule(ListenerArn, 10))))).toBe("PriorityInUseException: Priority '10' is currently in use");
+    const TargetGroups = [one, two].map(({ TargetGroupArn }, index) => ({ TargetGroupArn, Weight: index + 1 }));
+    const weighted = { ...rule(ListenerArn, 20), Actions: [{ Type: "forward" as const, ForwardConfig: { TargetGroups } }] };
+    const second = (await elb.send(new CreateRuleCommand(weighted))).Rules?.[0] ?? {};
+    expect(second.Actions?.[0]).toMatchObject({ Type: "forward", ForwardConfig: { TargetGroups } });
+    const RulePriorities = [
+      { RuleArn: first.RuleArn, Priority: 20 },
+      { RuleArn: second.RuleArn, Priority: 10 },
+    ];
+    await elb.send(new SetRulePrioritiesCommand({ RulePriorities }));
+    const rules = (await elb.send(new DescribeRulesCommand({ ListenerArn }))).Rules ?? [];
+    expect(rules.map(({ RuleArn, Priority }) => [RuleArn, Priority])).toEqual([
+      [second.RuleArn, "10"],
+      [first.RuleArn, "20"],
+      [rules[2]?.RuleArn, "default"],
+    ]);
+    expect(await refused(elb.send(new DeleteRuleCommand({ RuleArn: rules[2]?.RuleArn })))).toContain("OperationNotPermittedException: Default rule");
+    const many = [{ Field: "host-header", HostHeaderConfig: { Values: ["a", "b", "c", "d", "e", "f"] } }];
+    expect(await refused(elb.send(new ModifyRuleCommand({ RuleArn: first.RuleArn, Conditions: many })))).toContain(
+      "can only have '5' condition values",
+    );
+    expect((await elb.send(new DescribeTagsCommand({ ResourceArns: [first.RuleArn ?? ""] }))).TagDescriptions?.[0]?.Tags).toEqual([
+      { Key: "a", Value: "b" },
+    ]);
+    expect(await refused(elb.send(new DeleteTargetGroupCommand({ TargetGroupArn: two.TargetGroupArn })))).toContain("in use by a listener or a rule");
+    for (const RuleArn of [first.RuleArn, second.RuleArn]) await elb.send(new DeleteRuleCommand({ RuleArn }));
+    await elb.send(new DeleteTargetGroupCommand({ TargetGroupArn: two.TargetGroupArn }));
+  });
+
+  it("makes network load balancers, with TCP alone", async () => {
+    const made = await makeBalancer({ Type: "network", Subnets: ["subnet-a"], SecurityGroups: [] });
+    expect(made).toMatchObject({ Type: "network", LoadBalancerArn: expect.stringContaining(":loadbalancer/net/") as unknown });
+    expect(made.SecurityGroups ?? []).toEqual([]);
+    const group = await makeGroup({ Protocol: "TCP" });
+    expect(group).toMatchObject({ Protocol: "TCP", HealthCheckProtocol: "TCP", HealthCheckTimeoutSeconds: 10 });
+    const { LoadBalancerArn } = made;
+    const listen = (Protocol: "TCP" | "UDP" | "TLS", TargetGroupArn = group.TargetGroupArn) =>
+      elb.send(new CreateListenerCommand({ LoadBalancerArn, Protocol, Port: 80, DefaultActions: [{ Type: "forward", TargetGroupArn }] }));
+    for (const protocol of ["UDP", "TLS"] as const)
+      expect(await refused(listen(protocol))).toContain(`Listeners of protocol '${protocol}' are not built yet`);
+    expect(await refused(listen("TCP", (await makeGroup()).TargetGroupArn))).toContain("cannot be used by a listener of protocol 'TCP'");
+    const { ListenerArn } = (await listen("TCP")).Listeners?.[0] ?? {};
+    expect(await refused(elb.send(new CreateRuleCommand(rule(ListenerArn, 1))))).toContain("Rules are not supported with a Network Load Balancer");
+    await elb.send(new DeleteLoadBalancerCommand({ LoadBalancerArn }));
+  });
+
   it.each<[string, () => Promise<unknown>, string]>([
     ["one subnet", () => makeBalancer({ Subnets: ["subnet-a"] }), "At least two subnets in two different Availability Zones must be specified"],
     [
@@ -223,18 +295,16 @@ describe("ELBv2 through the JS SDK", () => {
     ],
     ["an unknown group", () => makeBalancer({ SecurityGroups: ["sg-x"] }), "InvalidSecurityGroupException: The security group 'sg-x' does not exist"],
     ["a name with an underscore", () => makeBalancer({ Name: "a_b" }), "The load balancer name 'a_b' can only contain"],
-    ["a network load balancer", () => makeBalancer({ Type: "network" }), "Load balancers of type 'network' are not built yet"],
+    ["a gateway load balancer", () => makeBalancer({ Type: "gateway" }), "Load balancers of type 'gateway' are not built yet"],
+    ["UDP targets", () => makeGroup({ Protocol: "UDP" }), "Target groups of protocol 'UDP' are not built yet"],
+    ["client addresses kept by HAProxy", keepClients, "The attribute 'preserve_client_ip.enabled' cannot be set to 'true'"],
+    ["a rule of a listener that is not there", () => elb.send(new CreateRuleCommand(rule("arn:x", 1))), "One or more listeners not found"],
     ["IPv6", () => makeBalancer({ IpAddressType: "dualstack" }), "IpAddressType"],
     ["an instance group", () => makeGroup({ TargetType: "instance" }), "Target groups of target type 'instance' are not built yet"],
     ["a group elsewhere", () => makeGroup({ VpcId: VPC }), `The VPC ID '${VPC}' is not found`],
     ["a timeout over the interval", () => makeGroup({ HealthCheckTimeoutSeconds: 30 }), "timeout must be smaller than the interval"],
     ["a matcher of 5xx", () => makeGroup({ Matcher: { HttpCode: "500" } }), "must be within '200-499'"],
     ["an unknown load balancer", () => elb.send(new DescribeLoadBalancersCommand({ Names: ["nope"] })), "Load balancers '[nope]' not found"],
-    [
-      "rules",
-      () => elb.send(new CreateRuleCommand({ ListenerArn: "arn:x", Conditions: [], Actions: [{ Type: "forward" }], Priority: 1 })),
-      "CreateRule",
-    ],
   ])("refuses %s with AWS's error", async (_case, work, message) => {
     expect(await refused(work())).toContain(message);
   });

@@ -1,32 +1,49 @@
 import { Problem } from "../../core/problem.ts";
 import { formatWord, word } from "./escape.ts";
-import type { Frontend } from "./proxy-model.ts";
+import type { Frontend, ProxyAction } from "./proxy-model.ts";
 
-/** The lines of a listener's default action. */
-export function actionLines(frontend: Frontend): readonly string[] {
-  const { action } = frontend;
+type Answer = Exclude<ProxyAction, { type: "forward" }>;
+
+/** Where a request goes that no backend can take. */
+export const NO_TARGET = "no-target";
+
+/** The lines of an action that answers by itself; `condition` has all words that follow `if`, empty for always. */
+export function answerLines(action: Answer, frontend: Frontend, condition: string): readonly string[] {
   switch (action.type) {
-    case "forward":
-      return [`default_backend ${action.backend ?? "no-target"}`];
     case "fixed-response": {
       const body =
         action.messageBody === undefined ? "" : ` content-type ${word(action.contentType ?? "text/plain")} string ${word(action.messageBody)}`;
-      return [`http-request return status ${action.statusCode}${body} hdr Server awselb/2.0`];
+      return [`http-request return status ${action.statusCode}${body} hdr Server awselb/2.0${onlyIf(condition)}`];
     }
     case "redirect":
-      return redirectLines(action, frontend);
+      return redirectLines(action, frontend, condition);
   }
   return unreachable(action);
 }
 
-type Redirect = Extract<Frontend["action"], { type: "redirect" }>;
+/** The backends that get their share of 0 to `total` - 1, each with where its share ends. */
+export function sharesOf(action: Extract<ProxyAction, { type: "forward" }>): {
+  readonly total: number;
+  readonly shares: readonly { readonly backend: string; readonly below: number }[];
+} {
+  let total = 0;
+  const shares = action.backends.filter(({ weight }) => weight > 0).map(({ name, weight }) => ({ backend: name, below: (total += weight) }));
+  return { total, shares };
+}
 
-function redirectLines(action: Redirect, frontend: Frontend): readonly string[] {
+function onlyIf(condition: string): string {
+  return condition === "" ? "" : ` if ${condition}`;
+}
+
+type Redirect = Extract<Answer, { type: "redirect" }>;
+
+function redirectLines(action: Redirect, frontend: Frontend, condition: string): readonly string[] {
   const origin = `${expand(action.protocol.toLowerCase(), frontend)}://${expand(action.host, frontend)}:${expand(action.port, frontend)}`;
   const bare = `http-request redirect code ${action.statusCode === "HTTP_301" ? 301 : 302} location ${origin}${expand(action.path, frontend)}`;
-  if (action.query === "") return [bare];
+  if (action.query === "") return [`${bare}${onlyIf(condition)}`];
   const withQuery = `${bare}?${expand(action.query, frontend)}`;
-  return action.query === "#{query}" ? [`${withQuery} if { query -m found }`, bare] : [withQuery];
+  if (action.query !== "#{query}") return [`${withQuery}${onlyIf(condition)}`];
+  return [`${withQuery}${onlyIf(`${condition} { query -m found }`.trim())}`, `${bare}${onlyIf(condition)}`];
 }
 
 function unreachable(action: never): never {

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { run } from "../../host/run.ts";
 import { word } from "./escape.ts";
 import { haproxyConfig } from "./haproxy-config.ts";
-import type { Backend, Frontend, ProxyModel } from "./proxy-model.ts";
+import type { Backend, Frontend, ProxyModel, ProxyRule } from "./proxy-model.ts";
 import { serverStateFile } from "./server-state.ts";
 
 const check = {
@@ -21,21 +21,25 @@ const check = {
 
 const backend: Backend = {
   name: "tg-73e2d6bc24d8a067",
+  mode: "http",
   algorithm: "roundrobin",
   idleTimeoutSeconds: 60,
   forwardedFor: "append",
   sourceIp: "127.0.0.1",
   healthCheck: check,
+  sendProxy: false,
   servers: [{ name: "10.0.0.5:3000_ab12cd34", ip: "10.0.0.5", port: 3000 }],
 };
 
 const frontend: Frontend = {
   id: "0467ef3c8400ae65",
+  mode: "http",
   addresses: ["127.0.0.1", "127.0.0.2"],
   port: 80,
   idleTimeoutSeconds: 60,
   forwardedFor: "append",
-  action: { type: "forward", backend: backend.name },
+  rules: [],
+  action: { type: "forward", backends: [{ name: backend.name, weight: 1 }] },
 };
 
 function model(parts: Partial<ProxyModel> = {}): ProxyModel {
@@ -79,7 +83,7 @@ describe("haproxyConfig", () => {
   it("is accepted by HAProxy with every kind of action, check and hostile text", async () => {
     const hostile = "a \"b\" 'c' $HOME %[env(HOME)] \\ # {}\nglobal\n  chroot /\u00fc";
     const actions: Frontend["action"][] = [
-      { type: "forward", backend: undefined },
+      { type: "forward", backends: [] },
       { type: "fixed-response", statusCode: "404", contentType: "text/plain", messageBody: hostile },
       { type: "fixed-response", statusCode: "204" },
       {
@@ -114,6 +118,80 @@ describe("haproxyConfig", () => {
     const { text } = haproxyConfig(model({ ...place, user: "haproxy", frontends, backends }));
     expect(await refusalOf(text)).toBe("");
     expect(text).not.toMatch(/^\s*chroot/m);
+  });
+});
+
+describe("rules", () => {
+  const rule = (id: string, conditions: ProxyRule["conditions"], action: ProxyRule["action"] = frontend.action): ProxyRule => ({
+    id: id.padStart(16, "0"),
+    conditions,
+    action,
+  });
+  const every: ProxyRule["conditions"] = [
+    { field: "host-header", values: ["shop.example.com", "*.example.com", "a?.b*"] },
+    { field: "path-pattern", values: ["/api/*", "/x.y/(z)|*$", "/"] },
+    { field: "http-header", name: "X-A", values: ["*#{}' \"Chrome*"] },
+    { field: "http-request-method", values: ["GET", "M-SEARCH"] },
+    { field: "query-string", pairs: [{ key: "v", value: "1*" }, { value: "a.b" }] },
+    { field: "source-ip", values: ["10.0.0.0/8", "192.0.2.1/32"] },
+  ];
+
+  it("finds the first rule that matches before anything is answered, and is accepted by HAProxy with every condition", async () => {
+    const two = {
+      type: "forward",
+      backends: [
+        { name: backend.name, weight: 3 },
+        { name: "tg-b", weight: 1 },
+        { name: "tg-c", weight: 0 },
+      ],
+    } as const;
+    const rules = [
+      rule("1", every, two),
+      rule("2", [{ field: "path-pattern", values: ["/gone"] }], { type: "fixed-response", statusCode: "410" }),
+      rule("3", [{ field: "host-header", values: ["old"] }], { type: "forward", backends: [] }),
+    ];
+    const backends = [backend, { ...backend, name: "tg-b" }, { ...backend, name: "tg-c" }];
+    const place = { socketPath: join(tmpdir(), "tg-cfg.sock"), stateFile: "/nonexistent/state" };
+    const fronts = [frontend, { ...frontend, id: "0467ef3c8400ae66", port: 81, action: two, rules: [] }].map((each, index) => ({
+      ...each,
+      rules: index === 0 ? rules : [],
+    }));
+    const { text } = haproxyConfig(model({ ...place, frontends: fronts, backends }));
+    expect(await refusalOf(text)).toBe("");
+    const lines = text.split("\n").map((line) => line.trim());
+    expect(lines).toContain("http-request set-var(txn.rule) str(next) if { stopping }");
+    expect(lines).toContain("http-request set-var(txn.rule) str(0000000000000002) if !{ var(txn.rule) -m found } r-0000000000000002-0");
+    expect(lines).toContain("acl r-0000000000000001-0 req.hdr(host),field(1,:) -m end -i -- .example.com");
+    expect(lines).toContain("acl r-0000000000000001-1 path -m beg -- /api/");
+    expect(lines).toContain("http-request return status 410 hdr Server awselb/2.0 if { var(txn.rule) -m str 0000000000000002 }");
+    expect(lines).toContain("http-request set-var(txn.draw) rand(4) if { var(txn.rule) -m str 0000000000000001 }");
+    expect(lines).toContain(`use_backend ${backend.name} if { var(txn.rule) -m str 0000000000000001 } { var(txn.draw) -m int lt 3 }`);
+    expect(lines).toContain("use_backend tg-b if { var(txn.rule) -m str 0000000000000001 }");
+    expect(lines).toContain("use_backend no-target if { var(txn.rule) -m str 0000000000000003 }");
+    expect(lines).not.toContain("use_backend tg-c if { var(txn.rule) -m str 0000000000000001 }");
+  });
+});
+
+describe("a network load balancer's configuration", () => {
+  it("carries connections only, with PROXY protocol where the group wants it, and is accepted by HAProxy", async () => {
+    const tcp = { ...backend, mode: "tcp", healthCheck: { ...check, protocol: "TCP" }, idleTimeoutSeconds: 350 } as const;
+    const backends: Backend[] = [
+      { ...tcp, sendProxy: true },
+      { ...tcp, name: "tg-b", algorithm: "source", healthCheck: check },
+    ];
+    const fronts: Frontend[] = backends.map(({ name }, index) => ({
+      ...frontend,
+      mode: "tcp",
+      id: `0467ef3c8400ae6${index}`,
+      port: 9000 + index,
+      action: { type: "forward", backends: [{ name, weight: 1 }] },
+    }));
+    const place = { socketPath: join(tmpdir(), "tg-cfg.sock"), stateFile: "/nonexistent/state" };
+    const { text } = haproxyConfig(model({ ...place, frontends: fronts, backends }));
+    expect(await refusalOf(text)).toBe("");
+    expect(text).toContain("rise 5 send-proxy-v2 check-send-proxy\n");
+    expect(text).toContain("balance source\n  hash-type consistent");
+    expect(text).not.toContain("backend next-");
   });
 });
 

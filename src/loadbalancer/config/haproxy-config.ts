@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { actionLines } from "./actions.ts";
+import { NO_TARGET } from "./actions.ts";
 import { healthCheckLines, serverArguments, serverSettings } from "./health-check.ts";
 import type { Backend, Frontend, ProxyModel } from "./proxy-model.ts";
+import { decisionOf } from "./rules.ts";
 
 export interface ProxyConfig {
   /** The whole file. */
@@ -26,7 +27,7 @@ function render(model: ProxyModel, structure: string, servers: (backend: Backend
     section("defaults", defaultsLines()),
     ...model.frontends.map((frontend) => section(`frontend ls-${frontend.id}`, frontendLines(frontend, handoverOf(model, frontend)))),
     ...model.backends.map((backend) => section(`backend ${backend.name}`, [...backendLines(backend), ...servers(backend)])),
-    section("backend no-target", []),
+    section(`backend ${NO_TARGET}`, []),
     ...model.frontends.filter(forwards).map((frontend) => section(`backend next-${frontend.id}`, handoverLines(handoverOf(model, frontend)))),
   ];
   return `# Written by Tidegate (${model.owner}); changes are lost.\n${sections.join("\n")}`;
@@ -78,11 +79,13 @@ function errorPage(status: number): string {
   return lines.join("\\r\\n").replaceAll(" ", "\\ ");
 }
 
-function forwards({ action }: Frontend): boolean {
-  return action.type === "forward";
+/** Requests of idle connections that outlive a reload; connections themselves end with their worker. */
+function forwards({ mode, rules, action }: Frontend): boolean {
+  return mode === "http" && [action, ...rules.map((rule) => rule.action)].some(({ type }) => type === "forward");
 }
 
 function frontendLines(frontend: Frontend, handover: string): readonly string[] {
+  if (frontend.mode === "tcp") return connectionLines(frontend);
   const idle = `${frontend.idleTimeoutSeconds}s`;
   const lines = [
     // No upgrade to cleartext HTTP/2, as on ALB.
@@ -93,15 +96,27 @@ function frontendLines(frontend: Frontend, handover: string): readonly string[] 
     // A client that just sends its next request must not find its connection closed by a reload.
     "option idle-close-on-response",
   ];
-  if (!forwards(frontend)) return [...lines, ...actionLines(frontend)];
+  const { choice, backends } = decisionOf(frontend, { handsOver: forwards(frontend) });
+  if (!forwards(frontend)) return [...lines, ...choice];
   const accept = `bind ${handover} accept-proxy proto h1`;
   return [
     ...lines,
     accept,
+    ...choice,
     ...headerLines(frontend),
     ...freshConnectionLines(),
     `use_backend next-${frontend.id} if { stopping }`,
-    ...actionLines(frontend),
+    ...backends,
+  ];
+}
+
+/** Of a network load balancer, which only carries bytes. A connection that is open stays with the worker that took it. */
+function connectionLines(frontend: Frontend): readonly string[] {
+  return [
+    "mode tcp",
+    ...frontend.addresses.map((address) => `bind ${address}:${frontend.port}`),
+    `timeout client ${frontend.idleTimeoutSeconds}s`,
+    ...decisionOf(frontend, { handsOver: false }).backends,
   ];
 }
 
@@ -144,21 +159,30 @@ function freshConnectionLines(): readonly string[] {
 function backendLines(backend: Backend): readonly string[] {
   const idle = `${backend.idleTimeoutSeconds}s`;
   return [
+    ...(backend.mode === "tcp" ? ["mode tcp"] : []),
     `balance ${backend.algorithm}`,
+    // So that a target that comes or goes moves few clients, and servers may be added at run time.
+    ...(backend.algorithm === "source" ? ["hash-type consistent"] : []),
     `source ${backend.sourceIp}`,
-    // Here and not in the frontend: a request that is handed over gets it once.
-    ...(backend.forwardedFor === "append" ? ["option forwardfor"] : []),
     `timeout server ${idle}`,
-    `timeout tunnel ${idle}`,
-    "http-reuse always",
     "retries 3",
     "option redispatch 1",
-    "retry-on conn-failure empty-response",
+    ...(backend.mode === "tcp" ? [] : requestLines(backend)),
     // Only health changes are logged, into memory; Tidegate waits on that ring instead of polling.
     "log ring@health local0",
     "option log-health-checks",
     ...healthCheckLines(backend),
     `# servers: ${serverSettings(backend)}`,
+  ];
+}
+
+function requestLines(backend: Backend): readonly string[] {
+  return [
+    // Here and not in the frontend: a request that is handed over gets it once.
+    ...(backend.forwardedFor === "append" ? ["option forwardfor"] : []),
+    `timeout tunnel ${backend.idleTimeoutSeconds}s`,
+    "http-reuse always",
+    "retry-on conn-failure empty-response",
   ];
 }
 

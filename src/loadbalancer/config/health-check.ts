@@ -23,16 +23,17 @@ export function healthCheckLines({ healthCheck: check }: Backend): readonly stri
  */
 const CONNECTIONS = "sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s";
 
-/**
- * What follows `server <name>` in the configuration and `add server <backend>/<name>` at run time. */
+/** What follows `server <name>` in the configuration and `add server <backend>/<name>` at run time. */
 export function serverArguments(backend: Backend, server: Server): string {
   return `${server.ip}:${server.port} ${serverSettings(backend)}`;
 }
 
 /** The part that all servers of a backend share. */
-export function serverSettings({ healthCheck: check }: Backend): string {
+export function serverSettings({ healthCheck: check, mode, sendProxy }: Backend): string {
   const port = check.port === "traffic-port" ? "" : ` port ${Number(check.port)}`;
   const tls = check.protocol === "HTTPS" ? " check-ssl verify none" : "";
   const thresholds = `fall ${check.unhealthyThreshold} rise ${check.healthyThreshold}`;
-  return `check inter ${check.intervalSeconds}s ${thresholds}${port}${tls} ${CONNECTIONS}`;
+  const settings = `check inter ${check.intervalSeconds}s ${thresholds}${port}${tls}`;
+  if (mode === "http") return `${settings} ${CONNECTIONS}`;
+  return sendProxy ? `${settings} send-proxy-v2 check-send-proxy` : settings;
 }

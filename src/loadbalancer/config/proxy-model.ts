@@ -1,4 +1,4 @@
-import type { HealthCheckSettings, ListenerAction } from "../../contracts/load-balancing.ts";
+import type { HealthCheckSettings, ListenerAction, RuleCondition } from "../../contracts/load-balancing.ts";
 
 /** All that one VPC's HAProxy does; the configuration is a pure function of it. */
 export interface ProxyModel {
@@ -15,26 +15,47 @@ export interface ProxyModel {
   readonly backends: readonly Backend[];
 }
 
+/** What carries connections (`tcp`, of a network load balancer) and what reads requests (`http`). */
+export type ProxyMode = "http" | "tcp";
+
+/** `forward` to no backend answers 503, as a group without targets does; backends of weight 0 get nothing. */
+export type ProxyAction =
+  | Exclude<ListenerAction, { type: "forward" }>
+  | { readonly type: "forward"; readonly backends: readonly { readonly name: string; readonly weight: number }[] };
+
+export interface ProxyRule {
+  /** 16 hex digits. */
+  readonly id: string;
+  readonly conditions: readonly RuleCondition[];
+  readonly action: ProxyAction;
+}
+
 export interface Frontend {
   /** Of the listener: 16 hex digits. */
   readonly id: string;
+  readonly mode: ProxyMode;
   readonly addresses: readonly string[];
   readonly port: number;
   readonly idleTimeoutSeconds: number;
   readonly forwardedFor: "append" | "preserve" | "remove";
-  /** `forward` to a group that is gone answers 503, as a group without targets does. */
-  readonly action: Exclude<ListenerAction, { type: "forward" }> | { readonly type: "forward"; readonly backend: string | undefined };
+  /** In the order in which they are tried. */
+  readonly rules: readonly ProxyRule[];
+  /** For what no rule matches. */
+  readonly action: ProxyAction;
 }
 
 export interface Backend {
   /** `tg-<16 hex>`. */
   readonly name: string;
-  readonly algorithm: "roundrobin" | "leastconn";
+  readonly mode: ProxyMode;
+  readonly algorithm: "roundrobin" | "leastconn" | "source";
   readonly idleTimeoutSeconds: number;
   readonly forwardedFor: "append" | "preserve" | "remove";
   /** The load balancer's address, which the targets' security groups know. */
   readonly sourceIp: string;
   readonly healthCheck: HealthCheckSettings;
+  /** Each connection begins with PROXY protocol's header of version 2. */
+  readonly sendProxy: boolean;
   /** Registered targets; draining ones are only in the running processes. */
   readonly servers: readonly Server[];
 }

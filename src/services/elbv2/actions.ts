@@ -1,10 +1,11 @@
 import type { Action } from "@aws-sdk/client-elastic-load-balancing-v2";
-import type { ListenerAction } from "../../contracts/load-balancing.ts";
+import type { ListenerAction, WeightedGroup } from "../../contracts/load-balancing.ts";
 import type { Members } from "../../contracts/service.ts";
 import { AwsError } from "../../core/aws-error.ts";
 import { unsupported, validationError } from "./errors.ts";
 
-const ONE_GROUP = "Tidegate forwards to one target group; weights come with listener rules";
+const NO_STICKINESS = "stickiness of target groups is not built yet";
+const MAX_GROUPS = 5;
 
 /** How a list of actions at `path` is treated. */
 export function actionMembers(path: string): Members {
@@ -13,21 +14,21 @@ export function actionMembers(path: string): Members {
     [`${path}.TargetGroupArn`]: "used",
     [`${path}.Order`]: { ignored: "there is one action" },
     [`${path}.ForwardConfig.TargetGroups`]: "used",
-    [`${path}.ForwardConfig.TargetGroupStickinessConfig.Enabled`]: { refused: ONE_GROUP, unless: [false] },
+    [`${path}.ForwardConfig.TargetGroupStickinessConfig.Enabled`]: { refused: NO_STICKINESS, unless: [false] },
     [`${path}.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds`]: { ignored: "group stickiness cannot be enabled" },
     [`${path}.FixedResponseConfig`]: "used",
     [`${path}.RedirectConfig`]: "used",
   };
 }
 
-/** Reads a listener's default actions. @throws AwsError ValidationError, InvalidLoadBalancerAction, UnsupportedFeature. */
-export function readDefaultAction(actions: readonly Action[]): ListenerAction {
+/** Reads the actions of a listener or a rule. @throws AwsError ValidationError, InvalidLoadBalancerAction, UnsupportedFeature. */
+export function readAction(actions: readonly Action[]): ListenerAction {
   const [action] = actions;
-  if (action === undefined) throw validationError("A listener must have default actions");
-  if (actions.length > 1) throw new AwsError("TooManyActions", "Only one default action is supported: authentication actions are not built yet");
+  if (action === undefined) throw validationError("An action must be specified");
+  if (actions.length > 1) throw new AwsError("TooManyActions", "Only one action is supported: authentication actions are not built yet");
   switch (action.Type) {
     case "forward":
-      return { type: "forward", targetGroupArn: readGroup(action) };
+      return readForward(action);
     case "fixed-response":
       return readFixedResponse(action);
     case "redirect":
@@ -41,17 +42,24 @@ export function readDefaultAction(actions: readonly Action[]): ListenerAction {
   }
 }
 
-function readGroup(action: Action): string {
-  const groups = action.ForwardConfig?.TargetGroups ?? [];
-  if (groups.length > 1) throw unsupported(ONE_GROUP);
-  const fromConfig = groups[0]?.TargetGroupArn;
-  if (groups[0]?.Weight === 0) throw unsupported(`A target group of weight 0 gets no traffic: ${ONE_GROUP}`);
-  if (action.TargetGroupArn !== undefined && fromConfig !== undefined && action.TargetGroupArn !== fromConfig) {
+function readForward(action: Action): ListenerAction {
+  const groups = (action.ForwardConfig?.TargetGroups ?? []).map(({ TargetGroupArn = "", Weight = 1 }): WeightedGroup => {
+    return { targetGroupArn: TargetGroupArn, weight: Weight };
+  });
+  const [first] = groups;
+  const arns = groups.map(({ targetGroupArn }) => targetGroupArn);
+  if (groups.length > MAX_GROUPS)
+    throw new AwsError("TooManyTargetGroups", `The maximum number of target groups in an action is ${MAX_GROUPS}; ${groups.length} were given`);
+  if (new Set(arns).size < arns.length) throw new AwsError("InvalidLoadBalancerAction", "Target groups in a forward action must be unique");
+  const outside = groups.find(({ weight }) => weight < 0 || weight > 999);
+  if (outside !== undefined) throw validationError(`The weight '${outside.weight}' of a target group must be between 0 and 999`);
+  if (action.TargetGroupArn !== undefined && first !== undefined && (groups.length > 1 || action.TargetGroupArn !== first.targetGroupArn)) {
     throw new AwsError("InvalidLoadBalancerAction", "You must specify the same target group in TargetGroupArn and ForwardConfig");
   }
-  const arn = action.TargetGroupArn ?? fromConfig;
+  const arn = action.TargetGroupArn ?? first?.targetGroupArn;
   if (arn === undefined) throw validationError("A target group ARN must be specified for a forward action");
-  return arn;
+  if (groups.length === 0 || (groups.length === 1 && first?.weight === 1)) return { type: "forward", targetGroupArn: arn };
+  return { type: "forward", targetGroupArn: arn, targetGroups: groups };
 }
 
 function readFixedResponse({ FixedResponseConfig: config }: Action): ListenerAction {

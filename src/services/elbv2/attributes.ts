@@ -1,3 +1,4 @@
+import type { ListenerRecord, LoadBalancerRecord, TargetGroupRecord } from "../../contracts/load-balancing.ts";
 import { unsupported, validationError } from "./errors.ts";
 
 /** What may be said of an attribute. */
@@ -14,7 +15,7 @@ export type AttributeTable = Readonly<Record<string, AttributeRule>>;
 const TRUE_FALSE = ["true", "false"];
 const NO_COOKIE = "stickiness cannot be switched on";
 
-export const LOAD_BALANCER_ATTRIBUTES: AttributeTable = {
+const LOAD_BALANCER_ATTRIBUTES: AttributeTable = {
   "access_logs.s3.enabled": { default: "false" },
   "access_logs.s3.bucket": { default: "" },
   "access_logs.s3.prefix": { default: "" },
@@ -40,7 +41,43 @@ export const LOAD_BALANCER_ATTRIBUTES: AttributeTable = {
   "zonal_shift.config.enabled": { default: "false" },
 };
 
-export const TARGET_GROUP_ATTRIBUTES: AttributeTable = {
+/** Differs: a network load balancer's addresses lead to targets in all zones, as all of a VPC's zones are on one host. */
+const NETWORK_LOAD_BALANCER_ATTRIBUTES: AttributeTable = {
+  "access_logs.s3.enabled": { default: "false" },
+  "access_logs.s3.bucket": { default: "" },
+  "access_logs.s3.prefix": { default: "" },
+  "deletion_protection.enabled": { default: "false", accepts: TRUE_FALSE },
+  "dns_record.client_routing_policy": { default: "any_availability_zone" },
+  "ipv6.deny_all_igw_traffic": { default: "false" },
+  "load_balancing.cross_zone.enabled": { default: "false", accepts: TRUE_FALSE },
+  "secondary_ips.auto_assigned.per_subnet": { default: "0" },
+  "zonal_shift.config.enabled": { default: "false" },
+};
+
+/**
+ * Differs: HAProxy opens its own connections to targets, so that a client's address is told by PROXY protocol only; and a connection to a
+ * target that becomes unhealthy goes on.
+ */
+const TCP_TARGET_GROUP_ATTRIBUTES: AttributeTable = {
+  "deregistration_delay.connection_termination.enabled": { default: "false", accepts: TRUE_FALSE },
+  "deregistration_delay.timeout_seconds": { default: "300", accepts: { from: 0, to: 3600 } },
+  "load_balancing.cross_zone.enabled": {
+    default: "use_load_balancer_configuration",
+    accepts: ["use_load_balancer_configuration", "true"],
+  },
+  "preserve_client_ip.enabled": { default: "false" },
+  "proxy_protocol_v2.enabled": { default: "false", accepts: TRUE_FALSE },
+  "stickiness.enabled": { default: "false", accepts: TRUE_FALSE },
+  "stickiness.type": { default: "source_ip" },
+  "target_group_health.dns_failover.minimum_healthy_targets.count": { default: "1" },
+  "target_group_health.dns_failover.minimum_healthy_targets.percentage": { default: "off" },
+  "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": { default: "1" },
+  "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": { default: "off" },
+  "target_health_state.unhealthy.connection_termination.enabled": { default: "true" },
+  "target_health_state.unhealthy.draining_interval_seconds": { default: "0" },
+};
+
+const TARGET_GROUP_ATTRIBUTES: AttributeTable = {
   "deregistration_delay.timeout_seconds": { default: "300", accepts: { from: 0, to: 3600 } },
   "load_balancing.algorithm.anomaly_mitigation": { default: "off" },
   "load_balancing.algorithm.type": { default: "round_robin", accepts: ["round_robin", "least_outstanding_requests"] },
@@ -60,9 +97,25 @@ export const TARGET_GROUP_ATTRIBUTES: AttributeTable = {
   "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": { default: "off" },
 };
 
-export const LISTENER_ATTRIBUTES: AttributeTable = {
+const LISTENER_ATTRIBUTES: AttributeTable = {
   "routing.http.response.server.enabled": { default: "true" },
 };
+
+const TCP_LISTENER_ATTRIBUTES: AttributeTable = {
+  "tcp.idle_timeout.seconds": { default: "350", accepts: { from: 60, to: 6000 } },
+};
+
+export function loadBalancerTable({ type }: Pick<LoadBalancerRecord, "type">): AttributeTable {
+  return type === "network" ? NETWORK_LOAD_BALANCER_ATTRIBUTES : LOAD_BALANCER_ATTRIBUTES;
+}
+
+export function targetGroupTable({ protocol }: Pick<TargetGroupRecord, "protocol">): AttributeTable {
+  return protocol === "TCP" ? TCP_TARGET_GROUP_ATTRIBUTES : TARGET_GROUP_ATTRIBUTES;
+}
+
+export function listenerTable({ protocol }: Pick<ListenerRecord, "protocol">): AttributeTable {
+  return protocol === "TCP" ? TCP_LISTENER_ATTRIBUTES : LISTENER_ATTRIBUTES;
+}
 
 export interface AttributeInput {
   readonly Key?: string | undefined;

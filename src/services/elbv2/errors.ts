@@ -32,6 +32,10 @@ export function listenersNotFound(): AwsError {
   return new AwsError("ListenerNotFound", "One or more listeners not found");
 }
 
+export function rulesNotFound(): AwsError {
+  return new AwsError("RuleNotFound", "One or more rules not found");
+}
+
 export function invalidArn(arn: string): AwsError {
   return validationError(`'${arn}' is not a valid ARN of a load balancer, target group, listener or rule`);
 }

@@ -13,6 +13,9 @@ export const DEFAULT_HEALTH_CHECK: HealthCheckSettings = {
   matcher: "200",
 };
 
+/** AWS's defaults for targets of protocol TCP; path and matcher count once the protocol is HTTP. */
+export const DEFAULT_TCP_HEALTH_CHECK: HealthCheckSettings = { ...DEFAULT_HEALTH_CHECK, protocol: "TCP", timeoutSeconds: 10, matcher: "200-399" };
+
 export interface HealthCheckInput {
   readonly HealthCheckProtocol?: string | undefined;
   readonly HealthCheckPort?: string | undefined;
@@ -24,10 +27,10 @@ export interface HealthCheckInput {
   readonly Matcher?: { readonly HttpCode?: string | undefined } | undefined;
 }
 
-/** The settings after a change. @throws AwsError ValidationError. */
-export function changeHealthCheck(before: HealthCheckSettings, input: HealthCheckInput): HealthCheckSettings {
+/** The settings of a group of this protocol after a change. @throws AwsError ValidationError, UnsupportedFeature. */
+export function changeHealthCheck(before: HealthCheckSettings, input: HealthCheckInput, group: "HTTP" | "TCP"): HealthCheckSettings {
   const after = {
-    protocol: readProtocol(input.HealthCheckProtocol ?? before.protocol),
+    protocol: readProtocol(input.HealthCheckProtocol ?? before.protocol, group),
     port: input.HealthCheckPort ?? before.port,
     path: input.HealthCheckPath ?? before.path,
     intervalSeconds: input.HealthCheckIntervalSeconds ?? before.intervalSeconds,
@@ -40,9 +43,9 @@ export function changeHealthCheck(before: HealthCheckSettings, input: HealthChec
   return after;
 }
 
-function readProtocol(protocol: string): "HTTP" | "HTTPS" {
-  if (protocol === "HTTP" || protocol === "HTTPS") return protocol;
-  throw unsupported(`Health check protocol '${protocol}' is not supported for target groups with the protocol 'HTTP'`);
+function readProtocol(protocol: string, group: "HTTP" | "TCP"): HealthCheckSettings["protocol"] {
+  if (protocol === "HTTP" || protocol === "HTTPS" || (protocol === "TCP" && group === "TCP")) return protocol;
+  throw unsupported(`Health check protocol '${protocol}' is not supported for target groups with the protocol '${group}'`);
 }
 
 function check(settings: HealthCheckSettings): void {

@@ -1,8 +1,8 @@
-import type { ListenerRecord, LoadBalancerView, TargetGroupRecord } from "../../contracts/load-balancing.ts";
+import { groupsOf, type ListenerRecord, type LoadBalancerView, type RuleRecord, type TargetGroupRecord } from "../../contracts/load-balancing.ts";
 import type { Operation } from "../../contracts/service.ts";
 import { isProblem } from "../../core/problem.ts";
 import type { Scope } from "../../core/scope.ts";
-import { listenersNotFound, loadBalancerNotFound, targetGroupsNotFound, validationError } from "./errors.ts";
+import { listenersNotFound, loadBalancerNotFound, rulesNotFound, targetGroupsNotFound, validationError } from "./errors.ts";
 import type { Elbv2Ports } from "./ports.ts";
 
 /** What ELBv2's operations are handed. */
@@ -34,13 +34,29 @@ export async function requireListener(room: Elbv2Room, scope: Scope, arn: string
   return found;
 }
 
-/** ARNs of the load balancers that a target group is behind. */
-export function loadBalancersOf(group: TargetGroupRecord, listeners: readonly ListenerRecord[]): readonly string[] {
-  return [...new Set(listeners.filter((listener) => forwardsTo(listener) === group.arn).map((listener) => listener.loadBalancerArn))];
+/** @throws AwsError RuleNotFound. */
+export async function requireRule(room: Elbv2Room, scope: Scope, arn: string): Promise<RuleRecord> {
+  const found = (await room.balancing.rules(scope)).find((rule) => rule.arn === arn);
+  if (found === undefined) throw rulesNotFound();
+  return found;
 }
 
-export function forwardsTo({ defaultAction }: Pick<ListenerRecord, "defaultAction">): string | undefined {
-  return defaultAction.type === "forward" ? defaultAction.targetGroupArn : undefined;
+/** A listener or a rule: whose it is, and to which groups it forwards. */
+export interface Forwarder {
+  readonly loadBalancerArn: string;
+  readonly groupArns: readonly string[];
+}
+
+export async function forwarders({ balancing }: Elbv2Room, scope: Scope): Promise<readonly Forwarder[]> {
+  const [listeners, rules] = await Promise.all([balancing.listeners(scope), balancing.rules(scope)]);
+  return [...listeners.map(({ loadBalancerArn, defaultAction: action }) => ({ loadBalancerArn, action })), ...rules].map(
+    ({ loadBalancerArn, action }) => ({ loadBalancerArn, groupArns: groupsOf(action).map(({ targetGroupArn }) => targetGroupArn) }),
+  );
+}
+
+/** ARNs of the load balancers that a target group is behind. */
+export function loadBalancersOf(group: TargetGroupRecord, all: readonly Forwarder[]): readonly string[] {
+  return [...new Set(all.filter(({ groupArns }) => groupArns.includes(group.arn)).map(({ loadBalancerArn }) => loadBalancerArn))];
 }
 
 /** Runs `work`; a Problem of that kind becomes the given error. */

@@ -1,5 +1,13 @@
 import type { Action, Listener, LoadBalancer, Rule, TargetGroup } from "@aws-sdk/client-elastic-load-balancing-v2";
-import type { ListenerAction, ListenerRecord, LoadBalancerView, TargetGroupRecord } from "../../contracts/load-balancing.ts";
+import {
+  groupsOf,
+  type ListenerAction,
+  type ListenerRecord,
+  type LoadBalancerView,
+  type RuleRecord,
+  type TargetGroupRecord,
+} from "../../contracts/load-balancing.ts";
+import { conditionView } from "./conditions.ts";
 
 /** Records as the API shows them. */
 
@@ -16,9 +24,9 @@ export function loadBalancerView({ record, status }: LoadBalancerView): LoadBala
     Scheme: record.scheme,
     VpcId: record.vpcId,
     State: { Code: status.state, ...(status.reason === undefined ? {} : { Reason: status.reason }) },
-    Type: "application",
+    Type: record.type ?? "application",
     AvailabilityZones: zonesView(record),
-    SecurityGroups: [...record.securityGroupIds],
+    ...(record.securityGroupIds.length > 0 && { SecurityGroups: [...record.securityGroupIds] }),
     IpAddressType: "ipv4",
   };
 }
@@ -33,7 +41,7 @@ export function targetGroupView(group: TargetGroupRecord, loadBalancerArns: read
     TargetGroupArn: group.arn,
     TargetGroupName: group.name,
     Protocol: group.protocol,
-    ProtocolVersion: group.protocolVersion,
+    ...(group.protocolVersion !== undefined && { ProtocolVersion: group.protocolVersion }),
     Port: group.port,
     VpcId: group.vpcId,
     HealthCheckProtocol: check.protocol,
@@ -43,8 +51,7 @@ export function targetGroupView(group: TargetGroupRecord, loadBalancerArns: read
     HealthCheckTimeoutSeconds: check.timeoutSeconds,
     HealthyThresholdCount: check.healthyThreshold,
     UnhealthyThresholdCount: check.unhealthyThreshold,
-    HealthCheckPath: check.path,
-    Matcher: { HttpCode: check.matcher },
+    ...(check.protocol !== "TCP" && { HealthCheckPath: check.path, Matcher: { HttpCode: check.matcher } }),
     LoadBalancerArns: [...loadBalancerArns],
     TargetType: group.targetType,
     IpAddressType: "ipv4",
@@ -71,11 +78,21 @@ export function defaultRuleArn({ arn }: ListenerRecord): string {
   return `${arn.replace(":listener/", ":listener-rule/")}/${arn.slice(arn.lastIndexOf("/") + 1)}`;
 }
 
+export function ruleView(rule: RuleRecord): Rule {
+  return {
+    RuleArn: rule.arn,
+    Priority: String(rule.priority),
+    Conditions: rule.conditions.map(conditionView),
+    Actions: [actionView(rule.action)],
+    IsDefault: false,
+  };
+}
+
 function actionView(action: ListenerAction): Action {
   if (action.type === "forward") {
-    const TargetGroups = [{ TargetGroupArn: action.targetGroupArn, Weight: 1 }];
+    const TargetGroups = groupsOf(action).map(({ targetGroupArn, weight }) => ({ TargetGroupArn: targetGroupArn, Weight: weight }));
     const ForwardConfig = { TargetGroups, TargetGroupStickinessConfig: { Enabled: false } };
-    return { Type: "forward", TargetGroupArn: action.targetGroupArn, ForwardConfig };
+    return { Type: "forward", ...(TargetGroups.length === 1 && { TargetGroupArn: action.targetGroupArn }), ForwardConfig };
   }
   if (action.type === "fixed-response") {
     const { statusCode, contentType, messageBody } = action;

@@ -224,6 +224,34 @@ resource "aws_lb_listener" "app" {
   }
 }
 
+resource "aws_lb_listener_rule" "maintenance" {
+  listener_arn = aws_lb_listener.app.arn
+  priority     = 100
+
+  action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      message_body = "closed"
+      status_code  = "503"
+    }
+  }
+
+  condition {
+    path_pattern {
+      values = ["/closed/*"]
+    }
+  }
+
+  condition {
+    http_header {
+      http_header_name = "X-Shop"
+      values           = ["*"]
+    }
+  }
+}
+
 resource "aws_ecs_cluster" "main" {
   name = var.name
 

@@ -1,4 +1,5 @@
 /** A whole load balancer room over a lab. */
+import { connect } from "node:net";
 import type { HealthCheckSettings } from "../../../src/contracts/load-balancing.ts";
 import type { DaemonSupervisor } from "../../../src/contracts/daemon.ts";
 import type { Store } from "../../../src/contracts/store.ts";
@@ -21,9 +22,16 @@ export const loudLogger: Logger = {
 export interface Room {
   readonly balancers: LoadBalancers;
   /** Desired state, without waiting. */
-  addGroup(options?: { readonly check?: Partial<HealthCheckSettings>; readonly attributes?: Readonly<Record<string, string>> }): Promise<string>;
-  /** An active load balancer with a listener on port 80 that forwards to the group; its URL. */
-  serve(targetGroupArn: string, options?: { readonly attributes?: Readonly<Record<string, string>> }): Promise<Served>;
+  addGroup(options?: {
+    readonly protocol?: "HTTP" | "TCP";
+    readonly check?: Partial<HealthCheckSettings>;
+    readonly attributes?: Readonly<Record<string, string>>;
+  }): Promise<string>;
+  /** An active load balancer with a listener on port 80 that forwards to the group, of the group's kind; its URL. */
+  serve(
+    targetGroupArn: string,
+    options?: { readonly protocol?: "HTTP" | "TCP"; readonly attributes?: Readonly<Record<string, string>> },
+  ): Promise<Served>;
   healthOf(targetGroupArn: string, target: { readonly ip: string; readonly port: number }): Promise<string>;
   /** Registers and waits until healthy. */
   addHealthy(targetGroupArn: string, target: LabTarget): Promise<void>;
@@ -33,6 +41,17 @@ export interface Served {
   readonly arn: string;
   readonly url: string;
   readonly listenerArn: string;
+}
+
+/** Whether somebody takes connections there. */
+function dial(ip: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(80, ip, () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.on("error", reject);
+  });
 }
 
 export async function createRoom(lab: Lab, parts: { readonly store: Store; readonly supervisor: DaemonSupervisor }): Promise<Room> {
@@ -52,7 +71,7 @@ export async function createRoom(lab: Lab, parts: { readonly store: Store; reado
   return {
     balancers,
     healthOf,
-    async addGroup({ check = {}, attributes = {} } = {}) {
+    async addGroup({ protocol = "HTTP", check = {}, attributes = {} } = {}) {
       const healthCheck = {
         protocol: "HTTP" as const,
         port: "traffic-port",
@@ -64,20 +83,20 @@ export async function createRoom(lab: Lab, parts: { readonly store: Store; reado
         matcher: "200-299,302",
         ...check,
       };
-      const kind = { protocol: "HTTP", protocolVersion: "HTTP1", targetType: "ip" } as const;
+      const kind = { protocol, targetType: "ip" } as const;
       const name = `tg-${randomIds.hex(6)}`;
       const group = await api.createTargetGroup({ ...SCOPE, ...kind, name, port: 80, vpcId: lab.vpcId, healthCheck, attributes, tags: {} });
       return group.arn;
     },
-    async serve(targetGroupArn, { attributes = {} } = {}) {
+    async serve(targetGroupArn, { protocol = "HTTP", attributes = {} } = {}) {
       const subnets = ["subnet-a", "subnet-b"].map((subnetId, index) => ({ subnetId, availabilityZone: `us-east-1${"ab"[index]}` }));
       const name = `web-${randomIds.hex(6)}`;
       const spec = { ...SCOPE, name, scheme: "internal" as const, vpcId: lab.vpcId, subnets, securityGroupIds: ["sg-1"], attributes, tags: {} };
-      const { record } = await api.createLoadBalancer(spec);
+      const { record } = await api.createLoadBalancer({ ...spec, ...(protocol === "TCP" && { type: "network" as const }) });
       const listener = await api.createListener({
         loadBalancerArn: record.arn,
         port: 80,
-        protocol: "HTTP",
+        protocol,
         defaultAction: { type: "forward", targetGroupArn },
         attributes: {},
         tags: {},
@@ -88,7 +107,7 @@ export async function createRoom(lab: Lab, parts: { readonly store: Store; reado
       });
       const url = `http://${active.status.addresses[0]?.ip}`;
       await until("the listener answers", () =>
-        call(url).then(
+        (protocol === "TCP" ? dial(active.status.addresses[0]?.ip ?? "") : call(url)).then(
           () => true,
           () => false,
         ),

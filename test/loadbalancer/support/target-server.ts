@@ -2,10 +2,12 @@
  * A target for tests: `node target-server.ts <ip> <port> <keepAliveTimeoutMs> <breakEvery>`. Each `breakEvery`th request on a connection that
  * had carried one before meets what a server does that was just closing it: it gets no answer. Answers `{target, method, bytes, headers}`; `/slow?ms=`
  * waits, `/plain` answers a word; `/_set?health=` changes what `/health` answers (a status, or `hang`); `/_seen` tells how many requests came, health checks and
- * control left out, `/_reused` how many of them on a connection that had carried one before; an upgrade becomes an echo.
+ * control left out, `/_reused` how many of them on a connection that had carried one before; an upgrade becomes an echo. With a keep-alive time
+ * of 0 it speaks no HTTP: it answers the first bytes of each connection with `<ip>:<port> ` and themselves in hex, and echoes what follows.
  */
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
+import { createServer as createTcpServer } from "node:net";
 
 const [ip = "127.0.0.1", port = "0", keepAliveTimeoutMs = "5000", breakEveryText = "0"] = process.argv.slice(2);
 const breakEvery = Number(breakEveryText);
@@ -61,4 +63,11 @@ server.on("upgrade", (request, socket) => {
 });
 server.keepAliveTimeout = Number(keepAliveTimeoutMs);
 server.keepAliveTimeoutBuffer = 0;
-server.listen(Number(port), ip, () => process.stdout.write("listening\n"));
+const echo = createTcpServer((socket) => {
+  socket.on("error", () => {});
+  socket.once("data", (first: Buffer) => {
+    socket.write(`${ip}:${port} ${first.toString("hex")}`);
+    socket.on("data", (chunk: Buffer) => void socket.write(chunk));
+  });
+});
+(keepAliveTimeoutMs === "0" ? echo : server).listen(Number(port), ip, () => process.stdout.write("listening\n"));

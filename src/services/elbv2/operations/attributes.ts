@@ -9,8 +9,7 @@ import type {
   ModifyTargetGroupAttributesInput,
 } from "@aws-sdk/client-elastic-load-balancing-v2";
 import type { Operation } from "../../../contracts/service.ts";
-import { changeAttributes, describeAttributes, LISTENER_ATTRIBUTES, LOAD_BALANCER_ATTRIBUTES, TARGET_GROUP_ATTRIBUTES } from "../attributes.ts";
-import type { AttributeOutput } from "../attributes.ts";
+import { changeAttributes, describeAttributes, listenerTable, loadBalancerTable, targetGroupTable, type AttributeOutput } from "../attributes.ts";
 import { operation, requireListener, requireLoadBalancer, requireTargetGroup, type Elbv2Room } from "../room.ts";
 
 interface Attributes {
@@ -29,23 +28,23 @@ function describing(room: Elbv2Room) {
       members: { LoadBalancerArn: "used" },
       async handle({ LoadBalancerArn: arn = "" }, context) {
         const { record } = await requireLoadBalancer(room, context, arn);
-        return { Attributes: describeAttributes(LOAD_BALANCER_ATTRIBUTES, record.attributes) };
+        return { Attributes: describeAttributes(loadBalancerTable(record), record.attributes) };
       },
     }),
     operation<DescribeTargetGroupAttributesInput, Attributes>({
       name: "DescribeTargetGroupAttributes",
       members: { TargetGroupArn: "used" },
       async handle({ TargetGroupArn: arn = "" }, context) {
-        const { attributes } = await requireTargetGroup(room, context, arn);
-        return { Attributes: describeAttributes(TARGET_GROUP_ATTRIBUTES, attributes) };
+        const group = await requireTargetGroup(room, context, arn);
+        return { Attributes: describeAttributes(targetGroupTable(group), group.attributes) };
       },
     }),
     operation<DescribeListenerAttributesInput, Attributes>({
       name: "DescribeListenerAttributes",
       members: { ListenerArn: "used" },
       async handle({ ListenerArn: arn = "" }, context) {
-        const { attributes } = await requireListener(room, context, arn);
-        return { Attributes: describeAttributes(LISTENER_ATTRIBUTES, attributes) };
+        const listener = await requireListener(room, context, arn);
+        return { Attributes: describeAttributes(listenerTable(listener), listener.attributes) };
       },
     }),
     operation<DescribeCapacityReservationInput, DescribeCapacityReservationOutput>({
@@ -67,9 +66,9 @@ function modifying(room: Elbv2Room) {
       async handle({ LoadBalancerArn: arn = "", Attributes: changes = [] }, context) {
         await requireLoadBalancer(room, context, arn);
         const { record } = await room.balancing.updateLoadBalancer(arn, (before) => {
-          return { ...before, attributes: changeAttributes(LOAD_BALANCER_ATTRIBUTES, before.attributes, changes) };
+          return { ...before, attributes: changeAttributes(loadBalancerTable(before), before.attributes, changes) };
         });
-        return { Attributes: describeAttributes(LOAD_BALANCER_ATTRIBUTES, record.attributes) };
+        return { Attributes: describeAttributes(loadBalancerTable(record), record.attributes) };
       },
     }),
     operation<ModifyTargetGroupAttributesInput, Attributes>({
@@ -77,10 +76,10 @@ function modifying(room: Elbv2Room) {
       members: { TargetGroupArn: "used", Attributes: "used" },
       async handle({ TargetGroupArn: arn = "", Attributes: changes = [] }, context) {
         await requireTargetGroup(room, context, arn);
-        const { attributes } = await room.balancing.updateTargetGroup(arn, (before) => {
-          return { ...before, attributes: changeAttributes(TARGET_GROUP_ATTRIBUTES, before.attributes, changes) };
+        const group = await room.balancing.updateTargetGroup(arn, (before) => {
+          return { ...before, attributes: changeAttributes(targetGroupTable(before), before.attributes, changes) };
         });
-        return { Attributes: describeAttributes(TARGET_GROUP_ATTRIBUTES, attributes) };
+        return { Attributes: describeAttributes(targetGroupTable(group), group.attributes) };
       },
     }),
     operation<ModifyListenerAttributesInput, Attributes>({
@@ -88,10 +87,10 @@ function modifying(room: Elbv2Room) {
       members: { ListenerArn: "used", Attributes: "used" },
       async handle({ ListenerArn: arn = "", Attributes: changes = [] }, context) {
         await requireListener(room, context, arn);
-        const { attributes } = await room.balancing.updateListener(arn, (before) => {
-          return { ...before, attributes: changeAttributes(LISTENER_ATTRIBUTES, before.attributes, changes) };
+        const listener = await room.balancing.updateListener(arn, (before) => {
+          return { ...before, attributes: changeAttributes(listenerTable(before), before.attributes, changes) };
         });
-        return { Attributes: describeAttributes(LISTENER_ATTRIBUTES, attributes) };
+        return { Attributes: describeAttributes(listenerTable(listener), listener.attributes) };
       },
     }),
   ];

@@ -4,24 +4,22 @@ import type {
   DeleteListenerInput,
   DescribeListenersInput,
   DescribeListenersOutput,
-  DescribeRulesInput,
-  DescribeRulesOutput,
   ModifyListenerInput,
   ModifyListenerOutput,
 } from "@aws-sdk/client-elastic-load-balancing-v2";
-import type { ListenerAction, ListenerRecord } from "../../../contracts/load-balancing.ts";
+import type { ListenerRecord, LoadBalancerRecord } from "../../../contracts/load-balancing.ts";
 import type { Operation } from "../../../contracts/service.ts";
 import { AwsError } from "../../../core/aws-error.ts";
-import type { Scope } from "../../../core/scope.ts";
-import { actionMembers, readDefaultAction } from "../actions.ts";
+import { actionMembers } from "../actions.ts";
 import { invalidConfiguration, listenersNotFound, loadBalancerNotFound, validationError } from "../errors.ts";
-import { forwardsTo, operation, pageOf, requireListener, requireLoadBalancer, requireTargetGroup, translating, type Elbv2Room } from "../room.ts";
+import { resolveAction } from "../resolve-action.ts";
+import { operation, pageOf, requireListener, requireLoadBalancer, translating, type Elbv2Room } from "../room.ts";
 import { withTags } from "../tags.ts";
-import { defaultRuleArn, defaultRuleView, listenerView } from "../views.ts";
+import { listenerView } from "../views.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- each operation has its own input
 export function listenerOperations(room: Elbv2Room): readonly Operation<any, any>[] {
-  return [createListener(room), describeListeners(room), modifyListener(room), deleteListener(room), describeRules(room)];
+  return [createListener(room), describeListeners(room), modifyListener(room), deleteListener(room)];
 }
 
 function createListener(room: Elbv2Room) {
@@ -31,12 +29,12 @@ function createListener(room: Elbv2Room) {
     async handle(input, context) {
       const { LoadBalancerArn: loadBalancerArn = "", Port: port } = input;
       const { record } = await requireLoadBalancer(room, context, loadBalancerArn);
-      checkProtocol(input.Protocol);
-      if (input.Protocol === undefined) throw validationError("A listener protocol must be specified");
+      const protocol = readProtocol(input.Protocol, record);
+      if (protocol === undefined) throw validationError("A listener protocol must be specified");
       if (port === undefined) throw validationError("A listener port must be specified");
-      const defaultAction = await readAction(room, context, { actions: input.DefaultActions ?? [], loadBalancerArn, vpcId: record.vpcId });
+      const defaultAction = await resolveAction(room, context, { actions: input.DefaultActions ?? [], balancer: record, protocol });
       const tags = withTags({}, input.Tags);
-      const spec = { loadBalancerArn, port, protocol: "HTTP", defaultAction, attributes: {}, tags } as const;
+      const spec = { loadBalancerArn, port, protocol, defaultAction, attributes: {}, tags } as const;
       const creation = translating(room.balancing.createListener(spec), "already-exists", () => duplicate(loadBalancerArn));
       const made = await translating(creation, "not-found", () => loadBalancerNotFound(loadBalancerArn));
       return { Listeners: [listenerView(made)] };
@@ -50,9 +48,10 @@ function modifyListener(room: Elbv2Room) {
     members: { ListenerArn: "used", Protocol: "used", Port: "used", ...actionMembers("DefaultActions") },
     async handle({ ListenerArn: arn = "", Port: port, Protocol: protocol, DefaultActions: actions }, context) {
       const before = await requireListener(room, context, arn);
-      checkProtocol(protocol);
-      const { loadBalancerArn, vpcId } = before;
-      const defaultAction = actions === undefined ? undefined : await readAction(room, context, { actions, loadBalancerArn, vpcId });
+      const { loadBalancerArn } = before;
+      const { record: balancer } = await requireLoadBalancer(room, context, loadBalancerArn);
+      readProtocol(protocol, balancer);
+      const defaultAction = actions === undefined ? undefined : await resolveAction(room, context, { actions, balancer, protocol: before.protocol });
       const update = room.balancing.updateListener(arn, (latest): ListenerRecord => {
         return { ...latest, port: port ?? latest.port, defaultAction: defaultAction ?? latest.defaultAction };
       });
@@ -62,36 +61,20 @@ function modifyListener(room: Elbv2Room) {
   });
 }
 
-function checkProtocol(protocol: string | undefined): void {
-  if (protocol === undefined || protocol === "HTTP") return;
+/** @throws AwsError UnsupportedProtocol, InvalidConfigurationRequest. */
+function readProtocol(protocol: string | undefined, { type }: LoadBalancerRecord): ListenerRecord["protocol"] | undefined {
+  if (protocol === undefined) return undefined;
+  if (type === "network") {
+    if (protocol === "TCP") return protocol;
+    if (["UDP", "TCP_UDP", "TLS", "QUIC", "TCP_QUIC"].includes(protocol))
+      throw new AwsError("UnsupportedProtocol", `Listeners of protocol '${protocol}' are not built yet; use 'TCP'`);
+    throw invalidConfiguration(`Listener protocol '${protocol}' is not supported with a Network Load Balancer; use 'TCP'`);
+  }
+  if (protocol === "HTTP") return protocol;
   if (protocol === "HTTPS") {
     throw new AwsError("UnsupportedProtocol", "Listeners of protocol 'HTTPS' are not built yet: there are no certificates; use 'HTTP'");
   }
   throw invalidConfiguration(`Listener protocol '${protocol}' is not supported with an Application Load Balancer; use 'HTTP'`);
-}
-
-interface ActionRequest {
-  readonly actions: Parameters<typeof readDefaultAction>[0];
-  readonly loadBalancerArn: string;
-  readonly vpcId: string;
-}
-
-async function readAction(room: Elbv2Room, scope: Scope, { actions, loadBalancerArn, vpcId }: ActionRequest): Promise<ListenerAction> {
-  const action = readDefaultAction(actions);
-  if (action.type !== "forward") return action;
-  const group = await requireTargetGroup(room, scope, action.targetGroupArn);
-  if (group.vpcId !== vpcId)
-    throw invalidConfiguration(`The target group '${group.arn}' is in a different VPC than load balancer '${loadBalancerArn}'`);
-  const elsewhere = (await room.balancing.listeners(scope)).some((listener) => {
-    return forwardsTo(listener) === group.arn && listener.loadBalancerArn !== loadBalancerArn;
-  });
-  if (elsewhere) {
-    throw new AwsError(
-      "TargetGroupAssociationLimit",
-      `The following target groups cannot be associated with more than one load balancer: ${group.arn}`,
-    );
-  }
-  return action;
 }
 
 function duplicate(loadBalancerArn: string): AwsError {
@@ -125,20 +108,6 @@ function deleteListener(room: Elbv2Room) {
       await requireListener(room, context, arn);
       await room.balancing.deleteListener(arn);
       return {};
-    },
-  });
-}
-
-function describeRules(room: Elbv2Room) {
-  return operation<DescribeRulesInput, DescribeRulesOutput>({
-    name: "DescribeRules",
-    members: { ListenerArn: "used", RuleArns: "used", Marker: "used", PageSize: { ignored: "a listener has one rule" } },
-    async handle({ ListenerArn: arn, RuleArns: rules = [] }, context) {
-      if (arn !== undefined) return { Rules: [defaultRuleView(await requireListener(room, context, arn))] };
-      if (rules.length === 0) throw validationError("You must specify either a listener ARN or rule ARNs");
-      const found = (await room.balancing.listeners(context)).filter((listener) => rules.includes(defaultRuleArn(listener)));
-      if (found.length < rules.length) throw new AwsError("RuleNotFound", "One or more rules not found");
-      return { Rules: found.map(defaultRuleView) };
     },
   });
 }

@@ -51,19 +51,22 @@ type Spec = Omit<LoadBalancerRecord, "arn" | "createdAtMs" | "dnsName" | "deleti
 
 async function readSpec(room: Elbv2Room, input: CreateLoadBalancerInput, { account, region }: RequestContext): Promise<Spec> {
   const name = checkName(input.Name ?? "");
-  if (input.Type !== undefined && input.Type !== "application") {
-    throw unsupported(`Load balancers of type '${input.Type}' are not built yet; create one of type 'application'`);
+  const { Type: type = "application", SecurityGroups: asked = [] } = input;
+  if (type !== "application" && type !== "network") {
+    throw unsupported(`Load balancers of type '${type}' are not built yet; create one of type 'application' or 'network'`);
   }
   const subnets = await readSubnets(room, { account, region }, input);
   const vpcId = subnets[0]?.vpcId ?? "";
+  const isOpen = type === "network" && asked.length === 0;
   return {
     account,
     region,
+    ...(type === "network" && { type }),
     name,
     scheme: input.Scheme === "internal" ? "internal" : "internet-facing",
     vpcId,
     subnets: subnets.map(({ subnetId, availabilityZone }) => ({ subnetId, availabilityZone })),
-    securityGroupIds: await readGroups(room, { account, region }, { asked: input.SecurityGroups ?? [], vpcId }),
+    securityGroupIds: isOpen ? [] : await readGroups(room, { account, region }, { asked, vpcId }),
     attributes: {},
     tags: withTags({}, input.Tags),
   };
@@ -77,7 +80,7 @@ function checkName(name: string): string {
   return name;
 }
 
-async function readSubnets(room: Elbv2Room, scope: Scope, { Subnets = [], SubnetMappings = [] }: CreateLoadBalancerInput) {
+async function readSubnets(room: Elbv2Room, scope: Scope, { Subnets = [], SubnetMappings = [], Type }: CreateLoadBalancerInput) {
   if (Subnets.length > 0 && SubnetMappings.length > 0) throw validationError("You must specify either subnets or subnet mappings, not both");
   const ids = [...new Set(Subnets.length > 0 ? Subnets : SubnetMappings.map(({ SubnetId = "" }) => SubnetId))];
   const subnets = await room.network.subnets(scope, ids);
@@ -85,7 +88,8 @@ async function readSubnets(room: Elbv2Room, scope: Scope, { Subnets = [], Subnet
   if (missing !== undefined) throw new AwsError("SubnetNotFound", `The subnet ID '${missing}' does not exist`);
   if (new Set(subnets.map(({ vpcId }) => vpcId)).size > 1) throw new AwsError("InvalidSubnet", "All subnets must belong to the same VPC");
   const zones = new Set(subnets.map(({ availabilityZone }) => availabilityZone));
-  if (zones.size < 2) throw validationError("At least two subnets in two different Availability Zones must be specified");
+  if (zones.size === 0) throw validationError("At least one subnet must be specified");
+  if (zones.size < 2 && Type !== "network") throw validationError("At least two subnets in two different Availability Zones must be specified");
   if (zones.size < subnets.length) throw invalidConfiguration("A load balancer cannot be attached to multiple subnets in the same Availability Zone");
   return subnets;
 }
@@ -110,8 +114,8 @@ async function findNamed(room: Elbv2Room, scope: Scope, name: string): Promise<L
 
 /** Creating twice with the same settings answers the first. */
 function requireSame(known: LoadBalancerView, spec: Spec): LoadBalancerView {
-  const settings = ({ scheme, subnets, securityGroupIds }: Spec): string =>
-    JSON.stringify([scheme, subnets.map(({ subnetId }) => subnetId).sort(), [...securityGroupIds].sort()]);
+  const settings = ({ type, scheme, subnets, securityGroupIds }: Spec): string =>
+    JSON.stringify([type, scheme, subnets.map(({ subnetId }) => subnetId).sort(), [...securityGroupIds].sort()]);
   if (settings(known.record) !== settings(spec)) throw duplicateName(spec.name);
   return known;
 }
@@ -189,6 +193,8 @@ function setSecurityGroups(room: Elbv2Room) {
     members: { LoadBalancerArn: "used", SecurityGroups: "used" },
     async handle({ LoadBalancerArn: arn = "", SecurityGroups: asked = [] }, context) {
       const { record } = await requireLoadBalancer(room, context, arn);
+      if (record.type === "network" && record.securityGroupIds.length === 0)
+        throw invalidConfiguration("You cannot set security groups on a Network Load Balancer that was created without any");
       const groups = await readGroups(room, context, { asked, vpcId: record.vpcId });
       if ([...groups].sort().join() !== [...record.securityGroupIds].sort().join()) {
         throw unsupported("The security groups of a load balancer cannot be changed yet; change the groups' rules, or make the load balancer anew");

@@ -2,8 +2,8 @@ import type { AddTagsInput, DescribeTagsInput, DescribeTagsOutput, RemoveTagsInp
 import type { Tags } from "../../../contracts/load-balancing.ts";
 import type { Operation } from "../../../contracts/service.ts";
 import type { Scope } from "../../../core/scope.ts";
-import { invalidArn, unsupported } from "../errors.ts";
-import { operation, requireListener, requireLoadBalancer, requireTargetGroup, type Elbv2Room } from "../room.ts";
+import { invalidArn } from "../errors.ts";
+import { operation, requireListener, requireLoadBalancer, requireRule, requireTargetGroup, type Elbv2Room } from "../room.ts";
 import { tagList, withoutTags, withTags } from "../tags.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- each operation has its own input
@@ -22,7 +22,7 @@ function taggedOf({ balancing, ...room }: Elbv2Room, scope: Scope, arn: string):
   const replace =
     (change: (before: Tags) => Tags) =>
     <T extends { readonly tags: Tags }>(record: T): T => ({ ...record, tags: change(record.tags) });
-  if (/:loadbalancer\/app\//.test(arn)) {
+  if (/:loadbalancer\/(?:app|net)\//.test(arn)) {
     return {
       tags: async () => (await requireLoadBalancer(all, scope, arn)).record.tags,
       change: (change) => balancing.updateLoadBalancer(arn, replace(change)),
@@ -34,10 +34,12 @@ function taggedOf({ balancing, ...room }: Elbv2Room, scope: Scope, arn: string):
       change: (change) => balancing.updateTargetGroup(arn, replace(change)),
     };
   }
-  if (/:listener\/app\//.test(arn)) {
+  if (/:listener\/(?:app|net)\//.test(arn)) {
     return { tags: async () => (await requireListener(all, scope, arn)).tags, change: (change) => balancing.updateListener(arn, replace(change)) };
   }
-  if (/:listener-rule\//.test(arn)) throw unsupported("Rules beside the default one are not built yet, and the default one has no tags");
+  if (/:listener-rule\/app\//.test(arn)) {
+    return { tags: async () => (await requireRule(all, scope, arn)).tags, change: (change) => balancing.updateRule(arn, replace(change)) };
+  }
   throw invalidArn(arn);
 }
 

@@ -12,8 +12,8 @@ import type { TargetGroupRecord } from "../../../contracts/load-balancing.ts";
 import type { Operation, RequestContext } from "../../../contracts/service.ts";
 import { AwsError } from "../../../core/aws-error.ts";
 import { targetGroupsNotFound, unsupported, validationError } from "../errors.ts";
-import { changeHealthCheck, DEFAULT_HEALTH_CHECK } from "../health-check.ts";
-import { loadBalancersOf, operation, pageOf, requireLoadBalancer, requireTargetGroup, translating, type Elbv2Room } from "../room.ts";
+import { changeHealthCheck, DEFAULT_HEALTH_CHECK, DEFAULT_TCP_HEALTH_CHECK } from "../health-check.ts";
+import { forwarders, loadBalancersOf, operation, pageOf, requireLoadBalancer, requireTargetGroup, translating, type Elbv2Room } from "../room.ts";
 import { withTags } from "../tags.ts";
 import { targetGroupView } from "../views.ts";
 
@@ -66,7 +66,8 @@ async function readSpec(room: Elbv2Room, input: CreateTargetGroupInput, { accoun
   const { TargetType: type = "instance", Protocol: protocol, Port: port, VpcId: vpcId } = input;
   if (type !== "ip") throw unsupported(`Target groups of target type '${type}' are not built yet; create one of target type 'ip'`);
   if (protocol === undefined) throw validationError("A protocol must be specified");
-  if (protocol !== "HTTP") throw unsupported(`Target groups of protocol '${protocol}' are not built yet; create one of protocol 'HTTP'`);
+  if (protocol !== "HTTP" && protocol !== "TCP")
+    throw unsupported(`Target groups of protocol '${protocol}' are not built yet; create one of protocol 'HTTP' or 'TCP'`);
   if (port === undefined) throw validationError("A port must be specified");
   if (vpcId === undefined) throw validationError("A VPC ID must be specified");
   if ((await room.network.defaultSecurityGroup({ account, region }, vpcId)) === undefined) {
@@ -76,12 +77,12 @@ async function readSpec(room: Elbv2Room, input: CreateTargetGroupInput, { accoun
     account,
     region,
     name,
-    protocol: "HTTP",
-    protocolVersion: "HTTP1",
+    protocol,
+    ...(protocol === "HTTP" && { protocolVersion: "HTTP1" }),
     port,
     vpcId,
     targetType: "ip",
-    healthCheck: changeHealthCheck(DEFAULT_HEALTH_CHECK, input),
+    healthCheck: changeHealthCheck(protocol === "TCP" ? DEFAULT_TCP_HEALTH_CHECK : DEFAULT_HEALTH_CHECK, input, protocol),
     attributes: {},
     tags: withTags({}, input.Tags),
   };
@@ -108,7 +109,7 @@ function duplicateName(name: string): AwsError {
 }
 
 async function view(room: Elbv2Room, group: TargetGroupRecord) {
-  return targetGroupView(group, loadBalancersOf(group, await room.balancing.listeners(group)));
+  return targetGroupView(group, loadBalancersOf(group, await forwarders(room, group)));
 }
 
 function describeTargetGroups(room: Elbv2Room) {
@@ -118,15 +119,15 @@ function describeTargetGroups(room: Elbv2Room) {
     async handle(input, context) {
       const { LoadBalancerArn: balancer, TargetGroupArns: arns = [], Names: names = [] } = input;
       if (balancer !== undefined) await requireLoadBalancer(room, context, balancer);
-      const [groups, listeners] = await Promise.all([room.balancing.targetGroups(context), room.balancing.listeners(context)]);
+      const [groups, all] = await Promise.all([room.balancing.targetGroups(context), forwarders(room, context)]);
       const known = new Set(groups.flatMap(({ arn, name }) => [arn, name]));
       if (![...arns, ...names].every((key) => known.has(key))) throw targetGroupsNotFound();
       const wanted = groups
         .filter(({ arn }) => arns.length === 0 || arns.includes(arn))
         .filter(({ name }) => names.length === 0 || names.includes(name))
-        .filter((group) => balancer === undefined || loadBalancersOf(group, listeners).includes(balancer));
+        .filter((group) => balancer === undefined || loadBalancersOf(group, all).includes(balancer));
       const { items, NextMarker } = pageOf(wanted, input);
-      return { TargetGroups: items.map((group) => targetGroupView(group, loadBalancersOf(group, listeners))), NextMarker };
+      return { TargetGroups: items.map((group) => targetGroupView(group, loadBalancersOf(group, all))), NextMarker };
     },
   });
 }
@@ -138,7 +139,7 @@ function modifyTargetGroup(room: Elbv2Room) {
     async handle(input, context) {
       const { arn } = await requireTargetGroup(room, context, input.TargetGroupArn ?? "");
       const changed = await room.balancing.updateTargetGroup(arn, (before) => {
-        return { ...before, healthCheck: changeHealthCheck(before.healthCheck, input) };
+        return { ...before, healthCheck: changeHealthCheck(before.healthCheck, input, before.protocol) };
       });
       return { TargetGroups: [await view(room, changed)] };
     },
