@@ -1,4 +1,4 @@
-import type { Workload } from "./workload.ts";
+import type { VolumeFile, Workload } from "./workload.ts";
 
 /** In order; a workload only ever moves forward, and may skip. ECS's task states; pods are derived from the containers. */
 export const WORKLOAD_STATES = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"] as const;
@@ -24,7 +24,7 @@ export interface ContainerStatus {
   readonly finishedAtMs?: number;
 }
 
-/** Why a workload was asked to end, or ended by itself. Codes are ECS's stop codes. */
+/** Why a workload was asked to end, or ended by itself. Codes are ECS's stop codes, and Kubernetes' reasons for ends that only pods have. */
 export interface StopReason {
   readonly code:
     | "TaskFailedToStart"
@@ -32,7 +32,9 @@ export interface StopReason {
     | "UserInitiated"
     | "ServiceSchedulerInitiated"
     | "SpotInterruption"
-    | "TerminationNotice";
+    | "TerminationNotice"
+    | "Evicted"
+    | "DeadlineExceeded";
   readonly reason: string;
 }
 
@@ -98,6 +100,8 @@ export interface Engine {
   start(workload: Workload): Promise<void>;
   /** Asks it to end; the first caller's reason stays. Idempotent; @throws Problem `not-found`. */
   stop(id: string, reason: StopReason): Promise<void>;
+  /** Brings what may change of a workload while it runs to what is given; what is left out stays. Idempotent; one that does not run is left alone. */
+  refresh?(id: string, change: WorkloadChange): Promise<void>;
   /** Forgets a STOPPED workload and what is left of it (its logs stay). Idempotent. @throws Problem `conflict` while it is not STOPPED. */
   destroy(id: string): Promise<void>;
   get(id: string): Promise<WorkloadView | undefined>;
@@ -108,6 +112,11 @@ export interface Engine {
   stats?(id: string, container: string): Promise<ContainerStats | undefined>;
   /** Runs a command in a container and waits, at most `timeoutMs`. For probes and tests; streams come with ECS Exec. */
   exec?(id: string, container: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
+}
+
+/** By volume name: the files that a `files` volume has now, all of them. Mounts of a subPath keep what they had. */
+export interface WorkloadChange {
+  readonly files?: Readonly<Record<string, readonly VolumeFile[]>>;
 }
 
 export interface ExecResult {

@@ -127,6 +127,8 @@ export interface ContainerSpec {
   /** Hard limit of this container. */
   readonly memoryMiB?: number;
   readonly memoryReservationMiB?: number;
+  /** Of its own layer: a workload that has a container beyond it is evicted. */
+  readonly ephemeralStorageLimit?: SizeLimit;
   /** `user[:group]`, names or ids, as in an image's USER; default the image's. */
   readonly user?: string;
   readonly supplementalGroups?: readonly number[];
@@ -146,14 +148,25 @@ export interface ContainerSpec {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** A limit whose excess evicts the workload; `words`: as its owner wrote it. */
+export interface SizeLimit {
+  readonly bytes: number;
+  readonly words: string;
+}
+
+/** A file of a `files` volume; root's, unless `userId`. With the workload's fsGroup, that group may read it. Bytes that are no text are `base64`. */
+export type VolumeFile = { readonly path: string; readonly mode: number; readonly userId?: number } & (Produced | { readonly base64: string });
+
 export type VolumeSpec =
-  | { readonly name: string; readonly type: "ephemeral"; readonly sizeLimitMiB?: number; readonly medium?: "disk" | "memory" }
   | {
       readonly name: string;
-      readonly type: "files";
-      readonly files: readonly ({ readonly path: string; readonly mode: number } & Produced)[];
-      readonly defaultMode?: number;
+      readonly type: "ephemeral";
+      readonly sizeLimit?: SizeLimit;
+      /** `memory`: a tmpfs, whose pages count as the memory of the containers that wrote them. */
+      readonly medium?: "disk" | "memory";
     }
+  /** May change while the workload runs (`Engine.refresh`): all of them at once, as the kubelet swaps them. */
+  | { readonly name: string; readonly type: "files"; readonly files: readonly VolumeFile[] }
   /** System workloads only: a folder of the host, or one kept across restarts. */
   | { readonly name: string; readonly type: "host"; readonly path: string }
   | { readonly name: string; readonly type: "persistent"; readonly id: string };

@@ -46,8 +46,6 @@ function cycleOf(containers: readonly ContainerSpec[]): readonly string[] | unde
 function notBuilt(workload: Workload): string | undefined {
   const producers = unknownProducers(workload);
   if (producers.length > 0) return `there is no producer named ${producers.join(", ")} for environment variables or files`;
-  const memory = workload.volumes.find((volume) => volume.type === "ephemeral" && volume.medium === "memory");
-  if (memory !== undefined) return `volume ${memory.name} has medium "memory", which is not built yet`;
   for (const container of workload.containers) {
     const words = notBuiltFor(container);
     if (words !== undefined) return `container ${container.name} ${words}`;

@@ -1,5 +1,5 @@
 import type { NetworkStatus } from "../contracts/engine.ts";
-import type { ContainerSpec, NameValue, Produced, Workload } from "../contracts/workload.ts";
+import type { ContainerSpec, NameValue, Produced, VolumeFile, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
 
 /** Where containers find the metadata and credentials endpoints, in every VPC. */
@@ -41,7 +41,7 @@ const PRODUCERS: Readonly<Record<string, Producer>> = {
 /** The producers that a workload names and that there are not. */
 export function unknownProducers(workload: Workload): readonly string[] {
   const files = workload.volumes.flatMap((volume) => (volume.type === "files" ? volume.files : []));
-  const produced: readonly Produced[] = [...workload.containers.flatMap((container) => container.environment), ...files];
+  const produced: readonly (Produced | VolumeFile)[] = [...workload.containers.flatMap((container) => container.environment), ...files];
   return [...new Set(produced.flatMap((each) => ("producer" in each && PRODUCERS[each.producer] === undefined ? [each.producer] : [])))];
 }
 

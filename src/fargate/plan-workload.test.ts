@@ -146,7 +146,7 @@ describe("ends by itself", () => {
   it("ends at its deadline", () => {
     const workload = testWorkload({ containers: [testContainer("a")], activeDeadlineSeconds: 90 });
     expect(plan(workload, [running("a")]).wakeAtMs).toBe(NOW + 30_000);
-    expect(plan(workload, [running("a")], false, NOW + 30_000).stop?.code).toBe("TerminationNotice");
+    expect(plan(workload, [running("a")], false, NOW + 30_000).stop?.code).toBe("DeadlineExceeded");
   });
 });
 

@@ -1,13 +1,14 @@
 import type { Sandbox } from "../contracts/container-runtime.ts";
 import type { NetworkStatus } from "../contracts/engine.ts";
 import type { Network } from "../contracts/network.ts";
+import type { VolumeFile } from "../contracts/workload.ts";
 import { isProblem, messageOf, Problem } from "../core/problem.ts";
+import type { WrittenFile } from "./atomic-writer.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { hostnameOf, hostsFile, produce, resolvConf, type ProducerContext } from "./environment.ts";
 import { processLimit } from "./process-limit.ts";
 import { failedToStart } from "./reasons.ts";
 import type { Unit } from "./session.ts";
-import type { FolderContent } from "./workload-folders.ts";
 
 /** How long the address and the sandbox may keep failing before the workload does. */
 const PROVISIONING_TIMEOUT_MS = 180_000;
@@ -96,17 +97,22 @@ async function prepareFolder(context: ComputeContext, unit: Unit, network: Netwo
   const { workload } = unit.record;
   const dns = workload.dns ?? (await context.network.dnsFor(workload.network.subnetId));
   const producers = await producerContext(context, unit, { network, container: workload.containers[0]?.name ?? "" });
-  const files: Record<string, FolderContent["files"][string]> = {};
-  for (const volume of workload.volumes) {
-    if (volume.type !== "files") continue;
-    files[volume.name] = volume.files.map((file) => ({ path: file.path, mode: file.mode, content: produce(file, producers) ?? "" }));
-  }
+  const files = Object.fromEntries(
+    workload.volumes.flatMap((volume) => (volume.type === "files" ? [[volume.name, volume.files.map((file) => written(file, producers))]] : [])),
+  );
   await context.folders.prepare(workload, {
     hosts: hostsFile(workload, network),
     hostname: hostnameOf(workload, network),
     resolvConf: resolvConf(dns),
     files,
   });
+}
+
+/** A file of a volume as it is to be on disk. */
+export function written(file: VolumeFile, producers: ProducerContext): WrittenFile {
+  const { path, mode, userId } = file;
+  const content = "base64" in file ? Buffer.from(file.base64, "base64") : Buffer.from(produce(file, producers) ?? "");
+  return { path, mode, userId, content };
 }
 
 /** What the producers of environment variables and files may know. */

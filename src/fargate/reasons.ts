@@ -7,7 +7,7 @@ import type { StorageUse } from "./plan-storage.ts";
 export const ESSENTIAL_EXITED: StopReason = { code: "EssentialContainerExited", reason: "Essential container in task exited" };
 export const ALL_CONTAINERS_EXITED: StopReason = { code: "EssentialContainerExited", reason: "All containers have exited" };
 export const DEADLINE_EXCEEDED: StopReason = {
-  code: "TerminationNotice",
+  code: "DeadlineExceeded",
   reason: "Pod was active on the node longer than the specified deadline",
 };
 export const TAKEN_DOWN: StopReason = { code: "TerminationNotice", reason: "Tidegate was taken down together with everything it ran." };

@@ -115,7 +115,7 @@ async function prepare(
     ...commandOf(spec, image),
     workingDirectory: spec.workingDirectory,
     environment: environmentOf(spec, producers, { hostCa: context.hostCaPath !== undefined }),
-    mounts: [...folders.mountsOf(workload, spec), ...ownMounts(context, spec)],
+    mounts: [...(await folders.mountsOf(workload, spec)), ...ownMounts(context, spec)],
     user: spec.user,
     supplementalGroups: groups,
     addCapabilities: spec.addCapabilities,

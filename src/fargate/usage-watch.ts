@@ -1,9 +1,11 @@
 import type { DiskUsage } from "../contracts/container-runtime.ts";
+import type { StopReason } from "../contracts/engine.ts";
 import type { Workload } from "../contracts/workload.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { isTight, planStorage, totalOf, type StorageStop, type StorageUse } from "./plan-storage.ts";
 import { processLimit } from "./process-limit.ts";
 import type { PlacementRecord } from "./records.ts";
+import { hasStorageLimits, storageEviction } from "./storage-limits.ts";
 import { requestStop } from "./request-stop.ts";
 
 const INTERVAL_MS = 10_000;
@@ -98,6 +100,10 @@ export class UsageWatch {
     const { runtime, folders } = this.#context;
     const [layers, files, disk] = await Promise.all([runtime.layerUsage(), folders.usage(this.#context.signal), folders.space()]);
     const uses = placed.map((each) => this.#useOf(each, { layers, ...files }));
+    for (const each of placed) {
+      const stop = await this.#evictionOf(each, layers, files.workloads.get(each.workload.id) ?? NOTHING);
+      if (stop !== undefined) await this.#end({ workloadId: each.workload.id, stop }, placed);
+    }
     for (const use of uses) {
       this.#history.set(use.workloadId, [...(this.#history.get(use.workloadId) ?? [use.bytesBefore]), totalOf(use).bytes].slice(-HISTORY));
     }
@@ -118,6 +124,22 @@ export class UsageWatch {
     };
     const first = this.#adopted.has(workload.id) ? totalOf(use).bytes : 0;
     return { ...use, bytesBefore: this.#history.get(workload.id)?.[0] ?? first };
+  }
+
+  /** By the limits that a workload has within its ephemeral storage. */
+  async #evictionOf(
+    { workload, placement }: PlacedWorkload,
+    layers: ReadonlyMap<string, DiskUsage>,
+    whole: DiskUsage,
+  ): Promise<StopReason | undefined> {
+    if (!hasStorageLimits(workload)) return undefined;
+    const volumes = await this.#context.folders.volumeUsage(workload.id, this.#context.signal);
+    const ofContainers = this.#containersOf(placement).map(({ id, name }) => [name, layers.get(id)?.bytes ?? 0] as const);
+    return storageEviction(workload, {
+      volumes: new Map([...volumes].map(([name, { bytes }]) => [name, bytes])),
+      layers: new Map(ofContainers),
+      totalBytes: whole.bytes + ofContainers.reduce((sum, [, bytes]) => sum + bytes, 0),
+    });
   }
 
   async #end({ workloadId, stop }: StorageStop, placed: readonly PlacedWorkload[]): Promise<void> {

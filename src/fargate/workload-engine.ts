@@ -5,6 +5,7 @@ import type {
   EngineInfo,
   ExecResult,
   StopReason,
+  WorkloadChange,
   WorkloadStatus,
   WorkloadView,
 } from "../contracts/engine.ts";
@@ -16,6 +17,7 @@ import { acceptWorkload } from "./accept-workload.ts";
 import type { Admission } from "./admission.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { PLACEMENTS, STATUSES, WORKLOADS, type PlacementRecord, type WorkloadRecord } from "./records.ts";
+import { written } from "./provision.ts";
 import { requestStop } from "./request-stop.ts";
 import { cgroupParentOf } from "./sandbox-pool.ts";
 import { viewOf } from "./view.ts";
@@ -71,6 +73,16 @@ export class WorkloadEngine implements Engine {
 
   async stop(id: string, reason: StopReason): Promise<void> {
     await requestStop(this.#context, id, reason);
+  }
+
+  async refresh(id: string, { files = {} }: WorkloadChange): Promise<void> {
+    const { store, folders } = this.#context;
+    const [record, status] = await Promise.all([store.get(WORKLOADS, id), store.get(STATUSES, id)]);
+    const { network, desired } = status?.value ?? {};
+    if (record === undefined || network === undefined || desired === "STOPPED") return;
+    const producers = { workload: record.value.workload, network, runtimeId: "" };
+    const content = Object.entries(files).map(([name, now]) => [name, now.map((file) => written(file, producers))] as const);
+    await folders.refresh(record.value.workload, Object.fromEntries(content));
   }
 
   async destroy(id: string): Promise<void> {

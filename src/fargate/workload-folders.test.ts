@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -22,10 +22,9 @@ it("writes a workload's files and volumes, again and again, and keeps what conta
       { name: "conf", type: "files", files: [] },
     ],
   });
-  const files = { conf: [{ path: "a/b", mode: 0o440, content: "x" }] };
+  const files = { conf: [{ path: "a/b", mode: 0o440, content: Buffer.from("x") }] };
   await folders.prepare(workload, { ...content, files });
   const own = join(dataDir, "workloads", workload.id);
-  const { writeFile } = await import("node:fs/promises");
   await writeFile(join(own, "volumes", "scratch", "kept"), "kept");
   await folders.prepare(workload, { ...content, files });
   expect(await readFile(join(own, "hostname"), "utf8")).toBe("box\n");
@@ -46,25 +45,34 @@ it("is closed to other users of the host: what is open inside containers is behi
   const folders = createWorkloadFolders({ dataDir });
   await folders.prepare(testWorkload({ volumes: [{ name: "v", type: "ephemeral" }] }), content);
   await folders.prepareLogs("sandbox", "web");
-  for (const folder of ["workloads", "volumes", "sandboxes"]) expect((await stat(join(dataDir, folder))).mode & 0o777).toBe(0o700);
+  for (const folder of ["workloads", "mounts", "volumes", "sandboxes"]) expect((await stat(join(dataDir, folder))).mode & 0o777).toBe(0o700);
 });
 
 it("mounts volumes, and lets no path lead out of them", async () => {
   const folders = createWorkloadFolders({ dataDir });
   const workload = testWorkload({ volumes: [{ name: "v", type: "ephemeral" }] });
+  await folders.prepare(workload, content);
   const mounts = (subPath?: string): ReturnType<typeof folders.mountsOf> =>
     folders.mountsOf(
       workload,
       testContainer("web", { readOnlyRootFilesystem: true, mounts: [{ volume: "v", containerPath: "/v", readOnly: true, subPath }] }),
     );
   const base = join(dataDir, "workloads", workload.id);
-  expect(mounts("a/b")).toEqual([
+  expect(await mounts("a/b")).toEqual([
     { hostPath: join(base, "hosts"), containerPath: "/etc/hosts", readOnly: true },
     { hostPath: join(base, "hostname"), containerPath: "/etc/hostname", readOnly: true },
     { hostPath: join(base, "resolv.conf"), containerPath: "/etc/resolv.conf", readOnly: true },
-    { hostPath: join(base, "volumes", "v", "a", "b"), containerPath: "/v", readOnly: true },
+    { hostPath: join(dataDir, "mounts", workload.id, "web-0"), containerPath: "/v", readOnly: true },
   ]);
-  expect(() => mounts("../../x")).toThrow(expect.objectContaining({ kind: "invalid" }));
-  const evil = { ...content, files: { v: [{ path: "../../../evil", mode: 0o644, content: "" }] } };
-  await expect(folders.prepare(workload, evil)).rejects.toMatchObject({ kind: "invalid" });
+  await writeFile(join(base, "volumes", "v", "a", "b", "seen"), "");
+  expect(await readdir(join(dataDir, "mounts", workload.id, "web-0"))).toEqual(["seen"]);
+  await expect(mounts("../../x")).rejects.toMatchObject({ kind: "invalid" });
+  await symlink("/etc", join(base, "volumes", "v", "out"));
+  await expect(mounts("out/ssl")).rejects.toMatchObject({ kind: "invalid" });
+  await folders.removeWorkload(workload.id);
+  expect(await readFile("/proc/self/mountinfo", "utf8")).not.toContain(dataDir);
+  const evil = { ...content, files: { v: [{ path: "../../../evil", mode: 0o644, content: Buffer.alloc(0) }] } };
+  await expect(folders.prepare(testWorkload({ volumes: [{ name: "v", type: "files", files: [] }] }), evil)).rejects.toMatchObject({
+    kind: "invalid",
+  });
 });

@@ -1,9 +1,11 @@
-import { chmod, chown, mkdir, readdir, rm, statfs, writeFile } from "node:fs/promises";
-import { dirname, join, normalize } from "node:path";
+import { chmod, chown, mkdir, readdir, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { DiskUsage, RuntimeMount } from "../contracts/container-runtime.ts";
 import type { ContainerSpec, Mount, VolumeSpec, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
+import { writeAtomically, type WrittenFile } from "./atomic-writer.ts";
 import { folderUsage } from "./folder-usage.ts";
+import { mountMemory, mountSubPath, unmountAll } from "./host-mounts.ts";
 import type { DiskSpace } from "./plan-storage.ts";
 
 /** What goes into a workload's files, once its address is known. */
@@ -12,15 +14,19 @@ export interface FolderContent {
   readonly hostname: string;
   readonly resolvConf: string;
   /** By volume name: the produced files of `files` volumes. */
-  readonly files: Readonly<Record<string, readonly { readonly path: string; readonly mode: number; readonly content: string }[]>>;
+  readonly files: VolumeContent;
 }
+
+export type VolumeContent = Readonly<Record<string, readonly WrittenFile[]>>;
 
 /** The files of workloads on the host. */
 export interface WorkloadFolders {
   /** Writes the workload's files and makes its volumes. Idempotent; what containers wrote into volumes stays. */
   prepare(workload: Workload, content: FolderContent): Promise<void>;
-  /** The mounts of one of its containers. @throws Problem `invalid` for a volume that is none. */
-  mountsOf(workload: Workload, container: ContainerSpec): readonly RuntimeMount[];
+  /** Brings `files` volumes that are there to this content. Idempotent. */
+  refresh(workload: Workload, files: VolumeContent): Promise<void>;
+  /** The mounts of one of its containers, of whose subPaths each is mounted anew. @throws Problem `invalid` for a volume that is none. */
+  mountsOf(workload: Workload, container: ContainerSpec): Promise<readonly RuntimeMount[]>;
   /** Makes the folder of a container's logs and answers its path's start: `<that>/<attempt>.log`. */
   prepareLogs(sandboxName: string, container: string): Promise<void>;
   /** The runtime writes the log here. */
@@ -34,6 +40,8 @@ export interface WorkloadFolders {
   list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[] }>;
   /** What the files of each workload (by id) and the logs of each sandbox (by name) take on disk. Counts every file. */
   usage(signal: AbortSignal): Promise<{ readonly workloads: ReadonlyMap<string, DiskUsage>; readonly sandboxes: ReadonlyMap<string, DiskUsage> }>;
+  /** What each volume of a workload, by name, takes on disk. */
+  volumeUsage(workloadId: string, signal: AbortSignal): Promise<ReadonlyMap<string, DiskUsage>>;
   /** Of the file system that they are on. */
   space(): Promise<DiskSpace>;
 }
@@ -49,14 +57,15 @@ async function makeClosed(...folders: readonly string[]): Promise<void> {
   }
 }
 
-/** Folders under `<dataDir>/workloads/<id>` and `<dataDir>/sandboxes/<name>` (logs: a warm sandbox has its log folder before it has an owner). */
+/** Folders under `<dataDir>/workloads/<id>`, `<dataDir>/mounts/<id>` (what containers see of volumes' subPaths) and `<dataDir>/sandboxes/<name>` (logs: a warm sandbox has its log folder before it has an owner). */
 export function createWorkloadFolders({ dataDir }: { readonly dataDir: string }): WorkloadFolders {
   const workloadFolder = (id: string): string => join(dataDir, "workloads", id);
+  const mountFolder = (id: string): string => join(dataDir, "mounts", id);
   const sandboxFolder = (name: string): string => join(dataDir, "sandboxes", name);
   return {
     async prepare(workload, content) {
       const folder = workloadFolder(workload.id);
-      await makeClosed(join(dataDir, "workloads"), join(dataDir, "volumes"));
+      await makeClosed(join(dataDir, "workloads"), join(dataDir, "mounts"), join(dataDir, "volumes"));
       await mkdir(folder, { recursive: true });
       await Promise.all([
         writeFile(join(folder, "hosts"), content.hosts),
@@ -65,14 +74,24 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
         ...workload.volumes.map((volume) => prepareVolume({ dataDir, workload, volume, files: content.files[volume.name] ?? [] })),
       ]);
     },
-    mountsOf(workload, container) {
+    async refresh(workload, files) {
+      for (const volume of workload.volumes) {
+        const path = volumePath(dataDir, workload, volume);
+        const now = files[volume.name];
+        if (volume.type === "files" && now !== undefined && (await exists(path))) await writeAtomically(path, now, workload.fsGroup);
+      }
+    },
+    async mountsOf(workload, container) {
       const folder = workloadFolder(workload.id);
       const own = ["hosts", "hostname", "resolv.conf"].map((file) => ({
         hostPath: join(folder, file),
         containerPath: `/etc/${file}`,
         readOnly: container.readOnlyRootFilesystem,
       }));
-      return [...own, ...container.mounts.map((mount) => volumeMount(dataDir, workload, mount))];
+      const mounts = container.mounts.map((mount, index) =>
+        volumeMount(dataDir, workload, { mount, shownAt: join(mountFolder(workload.id), `${container.name}-${index}`) }),
+      );
+      return [...own, ...(await Promise.all(mounts))];
     },
     async prepareLogs(sandboxName, container) {
       await makeClosed(join(dataDir, "sandboxes"));
@@ -84,14 +103,23 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       const own = (name: string): boolean => name === `${attempt}.log` || name.startsWith(`${attempt}.log.`);
       await Promise.all((await namesIn(folder)).filter(own).map((name) => rm(join(folder, name), { force: true })));
     },
-    removeWorkload: (id) => rm(workloadFolder(id), { recursive: true, force: true }),
+    async removeWorkload(id) {
+      for (const folder of [mountFolder(id), workloadFolder(id)]) {
+        await unmountAll(folder);
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
     removeVolume: (id) => rm(volumeFolder(dataDir, id), { recursive: true, force: true }),
     removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
-    list: async () => ({ workloads: await namesIn(join(dataDir, "workloads")), sandboxes: await namesIn(join(dataDir, "sandboxes")) }),
+    async list() {
+      const [workloads, mounts, sandboxes] = await Promise.all(["workloads", "mounts", "sandboxes"].map((name) => namesIn(join(dataDir, name))));
+      return { workloads: [...new Set([...(workloads ?? []), ...(mounts ?? [])])], sandboxes: sandboxes ?? [] };
+    },
     async usage(signal) {
       const [workloads, sandboxes] = [join(dataDir, "workloads"), join(dataDir, "sandboxes")];
       return { workloads: await folderUsage(workloads, signal), sandboxes: await folderUsage(sandboxes, signal) };
     },
+    volumeUsage: (id, signal) => folderUsage(join(workloadFolder(id), "volumes"), signal),
     async space() {
       const { bavail, blocks, bsize } = await statfs(dataDir);
       return { freeBytes: bavail * bsize, sizeBytes: blocks * bsize };
@@ -103,7 +131,8 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
 export function createInertFolders(): WorkloadFolders {
   return {
     prepare: async () => {},
-    mountsOf: () => [],
+    refresh: async () => {},
+    mountsOf: async () => [],
     prepareLogs: async () => {},
     logPath: (sandboxName, container, attempt) => `/simulated/${sandboxName}/${container}/${attempt}.log`,
     removeLog: async () => {},
@@ -112,6 +141,7 @@ export function createInertFolders(): WorkloadFolders {
     removeSandbox: async () => {},
     list: async () => ({ workloads: [], sandboxes: [] }),
     usage: async () => ({ workloads: new Map(), sandboxes: new Map() }),
+    volumeUsage: async () => new Map(),
     space: async () => ({ freeBytes: Infinity, sizeBytes: Infinity }),
   };
 }
@@ -135,43 +165,48 @@ function volumePath(dataDir: string, workload: Workload, volume: VolumeSpec): st
   return volume.type === "persistent" ? volumeFolder(dataDir, volume.id) : join(dataDir, "workloads", workload.id, "volumes", volume.name);
 }
 
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
 interface VolumeToPrepare {
   readonly dataDir: string;
   readonly workload: Workload;
   readonly volume: VolumeSpec;
-  readonly files: readonly { readonly path: string; readonly mode: number; readonly content: string }[];
+  readonly files: readonly WrittenFile[];
 }
 
 async function prepareVolume({ dataDir, workload, volume, files }: VolumeToPrepare): Promise<void> {
   if (volume.type === "host") return;
   const path = volumePath(dataDir, workload, volume);
   await mkdir(path, { recursive: true });
+  if (volume.type === "files") {
+    await chmod(path, 0o755);
+    return writeAtomically(path, files, workload.fsGroup);
+  }
+  if (volume.type === "ephemeral" && volume.medium === "memory") {
+    await mountMemory(path, Math.min(volume.sizeLimit?.bytes ?? Infinity, workload.memoryMiB * 1024 ** 2));
+  }
   // mkdir's mode is cut by the umask. Any user of the image may write, as in an emptyDir.
-  await chmod(path, volume.type === "files" ? 0o755 : 0o777);
-  if (volume.type !== "files" && workload.fsGroup !== undefined) {
-    await chown(path, 0, workload.fsGroup);
-    await chmod(path, 0o2777);
-  }
-  for (const file of files) {
-    const target = inside(path, file.path, `file ${file.path} of volume ${volume.name}`);
-    await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, file.content);
-    await chmod(target, file.mode);
-    if (workload.fsGroup !== undefined) await chown(target, 0, workload.fsGroup);
-  }
+  await chmod(path, 0o777);
+  if (workload.fsGroup === undefined) return;
+  await chown(path, 0, workload.fsGroup);
+  await chmod(path, 0o2777);
 }
 
-function volumeMount(dataDir: string, workload: Workload, mount: Mount): RuntimeMount {
+interface ShownMount {
+  readonly mount: Mount;
+  /** Where what is at its subPath is mounted, so that nobody swaps it on its way into the container. */
+  readonly shownAt: string;
+}
+
+async function volumeMount(dataDir: string, workload: Workload, { mount, shownAt }: ShownMount): Promise<RuntimeMount> {
+  const { containerPath, readOnly } = mount;
   const volume = workload.volumes.find((each) => each.name === mount.volume);
   if (volume === undefined)
-    throw new Problem("invalid", `the mount at ${mount.containerPath} names volume ${mount.volume}, which the workload does not have`);
+    throw new Problem("invalid", `the mount at ${containerPath} names volume ${mount.volume}, which the workload does not have`);
   const path = volumePath(dataDir, workload, volume);
-  const hostPath = mount.subPath === undefined ? path : inside(path, mount.subPath, `subPath ${mount.subPath} of volume ${mount.volume}`);
-  return { hostPath, containerPath: mount.containerPath, readOnly: mount.readOnly };
-}
-
-function inside(folder: string, path: string, what: string): string {
-  const target = normalize(join(folder, path));
-  if (target !== folder && !target.startsWith(`${folder}/`)) throw new Problem("invalid", `${what} leads out of the volume`);
-  return target;
+  if (mount.subPath === undefined) return { hostPath: path, containerPath, readOnly };
+  await mountSubPath(path, mount.subPath, shownAt);
+  return { hostPath: shownAt, containerPath, readOnly };
 }

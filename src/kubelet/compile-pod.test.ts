@@ -82,7 +82,7 @@ describe("a container's environment", () => {
       X_S: "secret",
       C: "own-map-$(NONE)-$(A)",
       S: "secret",
-      IP: "pod-ip",
+      IP: "10.0.1.2",
       APP: "web",
       NODE: "fargate-ip-10-0-1-2.ec2.internal",
     });
@@ -97,6 +97,28 @@ describe("a container's environment", () => {
     expect(variables(compileOne(from(true)))).not.toHaveProperty("A");
     const sources = { ...NO_SOURCES, configMaps: new Map([["words", {}]]) };
     expect(() => compileOne(from(false), sources)).toThrow("couldn't find key a in ConfigMap default/words");
+  });
+
+  it("has resources in units of their divisor, the pod's size where no limit is set", () => {
+    const value = (resource: string, divisor?: string): unknown =>
+      variables(
+        compileOne({
+          resources: { requests: { cpu: "100m" }, limits: { memory: "64Mi" } },
+          env: [{ name: "A", valueFrom: { resourceFieldRef: { resource, divisor } } }],
+        }),
+      )["A"];
+    expect(value("requests.cpu")).toBe("1");
+    expect(value("requests.cpu", "1m")).toBe("100");
+    expect(value("limits.memory", "1Mi")).toBe("64");
+    expect(value("limits.memory")).toBe("67108864");
+    expect(value("limits.cpu", "1m")).toBe("250");
+    expect(value("requests.memory")).toBe("0");
+    expect(() => value("limits.gpu")).toThrow("unsupported container resource : limits.gpu");
+  });
+
+  it("takes no bytes that are no text", () => {
+    const sources = { ...NO_SOURCES, secrets: new Map([["s", { k: { base64: "/w==" } }]]) };
+    expect(() => compileOne({ envFrom: [{ secretRef: { name: "s" } }] }, sources)).toThrow("no UTF-8 text");
   });
 
   it("expands only what is known", () => {
@@ -131,17 +153,17 @@ it("gives volumes their files: ConfigMaps, Secrets, tokens and what is known of 
     ],
   });
   const names = sourceNames(pod);
-  expect([...names.configMaps, ...names.secrets, ...names.tokens]).toEqual(["words", "kube-root-ca.crt", "hidden", ["", 3607]]);
+  expect([...names.configMaps, ...names.secrets, ...names.tokens]).toEqual(["words", "kube-root-ca.crt", "hidden", { audience: "", seconds: 3607 }]);
   const workload = compile(pod, {
     configMaps: new Map<string, Readonly<Record<string, string>>>([
       ["words", { a: "A", b: "B" }],
       ["kube-root-ca.crt", { "ca.crt": "PEM" }],
     ]),
     secrets: new Map([["hidden", { key: "value" }]]),
-    tokens: new Map([["", "jwt"]]),
+    tokens: new Map([["3607/", "jwt"]]),
   });
   expect(workload.volumes).toEqual([
-    { name: "scratch", type: "ephemeral", sizeLimitMiB: 64 },
+    { name: "scratch", type: "ephemeral", sizeLimit: { bytes: 64 * 2 ** 20, words: "64Mi" } },
     { name: "config", type: "files", files: [{ path: "sub/a", mode: 0o400, value: "A" }] },
     { name: "hidden", type: "files", files: [{ path: "key", mode: 0o440, value: "value" }] },
     {
@@ -158,6 +180,35 @@ it("gives volumes their files: ConfigMaps, Secrets, tokens and what is known of 
     { volume: "token", readOnly: true },
     { volume: "scratch", readOnly: false },
   ]);
+});
+
+it("gives a token to the pod's only user, or its group, alone; bytes as they are; subPathExpr expanded", () => {
+  const volumes = [
+    { name: "token", projected: { sources: [{ serviceAccountToken: { path: "t", audience: "vault", expirationSeconds: 600 } }] } },
+    { name: "raw", secret: { secretName: "raw" } },
+  ];
+  const mounts = [{ name: "raw", mountPath: "/raw", subPathExpr: "$(NAME)/x" }];
+  const env = [{ name: "NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }];
+  const sources = { ...NO_SOURCES, secrets: new Map([["raw", { k: { base64: "/w==" } }]]), tokens: new Map([["600/vault", "jwt"]]) };
+  const filesOf = (securityContext: object): unknown =>
+    compile(testPod({ volumes, containers: [testContainer({ env, volumeMounts: mounts })], securityContext }), sources).volumes.flatMap((volume) =>
+      volume.type === "files" ? volume.files : [],
+    );
+  expect(filesOf({ runAsUser: 7 })).toEqual([
+    { path: "t", mode: 0o600, userId: 7, value: "jwt" },
+    { path: "k", mode: 0o644, base64: "/w==" },
+  ]);
+  expect(filesOf({ fsGroup: 7 })).toMatchObject([{ mode: 0o600 }, { mode: 0o644 }]);
+  expect(filesOf({})).toMatchObject([{ mode: 0o644 }, { mode: 0o644 }]);
+  const container = compile(testPod({ volumes, containers: [testContainer({ env, volumeMounts: mounts })] }), sources).containers[0];
+  expect(container?.mounts).toEqual([{ volume: "raw", containerPath: "/raw", readOnly: true, subPath: "web/x" }]);
+  const unknown = testContainer({ volumeMounts: [{ name: "raw", mountPath: "/raw", subPathExpr: "$(NONE)" }] });
+  expect(() => compile(testPod({ volumes, containers: [unknown] }), sources)).toThrow('missing value for "NONE"');
+});
+
+it("names the volume that cannot be made, in the kubelet's words", () => {
+  const volumes = [{ name: "v", configMap: { name: "none" } }];
+  expect(() => compile(testPod({ volumes }))).toThrow('MountVolume.SetUp failed for volume "v" : configmap "none" not found');
 });
 
 it("finds a probe's port by its name, and says when there is none", () => {

@@ -1,9 +1,9 @@
-import type { V1Container, V1Lifecycle, V1LifecycleHandler, V1Pod, V1Probe } from "@kubernetes/client-node";
-import type { ContainerSpec, Probe, ProbeAction, RestartRule, VolumeSpec, Workload } from "../contracts/workload.ts";
+import type { V1Container, V1Lifecycle, V1LifecycleHandler, V1Pod, V1Probe, V1VolumeMount } from "@kubernetes/client-node";
+import type { ContainerSpec, Mount, Probe, ProbeAction, RestartRule, SizeLimit, VolumeSpec, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
 import { environmentOf, expand, literals, type EnvironmentParts } from "./environment.ts";
-import { filesOf } from "./pod-files.ts";
-import { parseQuantity } from "./pod-size.ts";
+import { isOfFiles, volumeFiles } from "./pod-files.ts";
+import { ephemeralGiB, parseQuantity } from "./pod-size.ts";
 import type { KubeCluster } from "./ports.ts";
 import { type PodPlacement, workloadIdOf } from "./records.ts";
 
@@ -44,7 +44,7 @@ export function compilePod(parts: PodParts): Workload {
     },
     cpuUnits: placement.cpuUnits,
     memoryMiB: placement.memoryMiB,
-    ephemeralStorageGiB: 20,
+    ephemeralStorageGiB: ephemeralGiB(spec),
     sharePidNamespace: spec.shareProcessNamespace ?? false,
     hostname: (spec.hostname ?? placement.name).slice(0, 63).replace(/[-.]+$/, ""),
     hosts: (spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => ({ ip, names: hostnames })),
@@ -63,12 +63,7 @@ export function compilePod(parts: PodParts): Workload {
       ),
       ...spec.containers.map((container) => compileContainer(container, parts, "main")),
     ],
-    volumes: (spec.volumes ?? []).map((volume): VolumeSpec => {
-      const files = filesOf(pod, volume, parts.sources);
-      if (files !== undefined) return { name: volume.name, type: "files", files };
-      const limit = volume.emptyDir?.sizeLimit;
-      return { name: volume.name, type: "ephemeral", ...(limit !== undefined && { sizeLimitMiB: Math.ceil(parseQuantity(limit) / 1024 ** 2) }) };
-    }),
+    volumes: volumesOf(parts),
     spot: false,
     system: false,
     hooks: [],
@@ -76,10 +71,26 @@ export function compilePod(parts: PodParts): Workload {
   };
 }
 
-function compileContainer(container: V1Container, { cluster, pod, sources, placement }: PodParts, kind: ContainerSpec["kind"]): ContainerSpec {
+function volumesOf(parts: PodParts): readonly VolumeSpec[] {
+  const files = volumeFiles(parts);
+  return (parts.pod.spec?.volumes ?? []).map(({ name, emptyDir }): VolumeSpec => {
+    const own = files[name];
+    if (own !== undefined) return { name, type: "files", files: own };
+    return { name, type: "ephemeral", sizeLimit: sizeLimitOf(emptyDir?.sizeLimit), ...(emptyDir?.medium === "Memory" && { medium: "memory" }) };
+  });
+}
+
+/** None is the same as none that could be exceeded. */
+function sizeLimitOf(quantity: string | undefined): SizeLimit | undefined {
+  const bytes = parseQuantity(quantity ?? "0");
+  return quantity === undefined || bytes === 0 ? undefined : { bytes, words: quantity };
+}
+
+function compileContainer(container: V1Container, parts: PodParts, kind: ContainerSpec["kind"]): ContainerSpec {
+  const { cluster, pod, placement } = parts;
   const context = container.securityContext;
   const podContext = pod.spec?.securityContext;
-  const environment = environmentOf(pod, container, { sources, apiServer: cluster.address });
+  const environment = environmentOf(container, { ...parts, apiServer: cluster.address });
   const known = literals(environment);
   const user = context?.runAsUser ?? podContext?.runAsUser;
   const group = context?.runAsGroup ?? podContext?.runAsGroup;
@@ -97,12 +108,7 @@ function compileContainer(container: V1Container, { cluster, pod, sources, place
     ...(container.command !== undefined && container.args === undefined && { command: [] }),
     workingDirectory: container.workingDir,
     environment,
-    mounts: (container.volumeMounts ?? []).map(({ name, mountPath, readOnly, subPath }) => ({
-      volume: name,
-      containerPath: mountPath,
-      readOnly: readOnly ?? isOfFiles(pod, name),
-      ...(subPath && { subPath }),
-    })),
+    mounts: (container.volumeMounts ?? []).map((mount) => mountOf(pod, mount, known)),
     essential: false,
     dependsOn: [],
     stopTimeoutSeconds: pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
@@ -115,6 +121,7 @@ function compileContainer(container: V1Container, { cluster, pod, sources, place
     ...hooksOf(container, container.lifecycle),
     cpuUnits: Math.max(2, Math.round(amount(requests, "cpu") * 1024)),
     ...(cpuLimit > 0 && { cpuLimitUnits: Math.min(Math.round(cpuLimit), placement.cpuUnits) }),
+    ephemeralStorageLimit: sizeLimitOf(limits?.["ephemeral-storage"]),
     ...(limits?.["memory"] !== undefined && { memoryMiB: Math.ceil(amount(limits, "memory") / 1024 ** 2) }),
     ...(user !== undefined && { user: group === undefined ? String(user) : `${user}:${group}` }),
     supplementalGroups: podContext?.supplementalGroups,
@@ -138,9 +145,27 @@ function compileContainer(container: V1Container, { cluster, pod, sources, place
 
 const PULL_POLICIES: Readonly<Record<string, ContainerSpec["pullPolicy"]>> = { Always: "always", IfNotPresent: "if-not-present", Never: "never" };
 
-function isOfFiles({ spec }: V1Pod, volumeName: string): boolean {
-  const volume = spec?.volumes?.find(({ name }) => name === volumeName);
-  return (volume?.configMap ?? volume?.secret ?? volume?.projected ?? volume?.downwardAPI) !== undefined;
+/** Files that are given to a pod are never its own to write. */
+function mountOf(
+  pod: V1Pod,
+  { name, mountPath, readOnly = false, subPath, subPathExpr }: V1VolumeMount,
+  known: Readonly<Record<string, string>>,
+): Mount {
+  const volume = pod.spec?.volumes?.find((each) => each.name === name);
+  const path = subPathExpr ? expandWhole(subPathExpr, known) : subPath;
+  return {
+    volume: name,
+    containerPath: mountPath,
+    readOnly: readOnly || (volume !== undefined && isOfFiles(volume)),
+    ...(path && { subPath: path }),
+  };
+}
+
+/** @throws Problem `invalid` for a variable that there is not. */
+function expandWhole(text: string, known: Readonly<Record<string, string>>): string {
+  const missing = [...text.replaceAll("$$", "").matchAll(/\$\(([^()]*)\)/g)].map(([, name = ""]) => name).find((name) => known[name] === undefined);
+  if (missing !== undefined) throw new Problem("invalid", `missing value for "${missing}" of subPathExpr "${text}"`);
+  return expand(text, known);
 }
 
 function restartRule({ spec }: V1Pod, kind: ContainerSpec["kind"]): RestartRule {

@@ -3,6 +3,7 @@ import type { Logger } from "../core/logger.ts";
 import { connectKubernetes, type KubernetesClient } from "./kubernetes-client.ts";
 import type { ClusterDirectory, KubeCluster } from "./ports.ts";
 import { placementKey } from "./records.ts";
+import type { SourceName } from "./source-watch.ts";
 
 export interface ConnectionsOptions {
   readonly clusters: Pick<ClusterDirectory, "adminCertificate">;
@@ -10,15 +11,32 @@ export interface ConnectionsOptions {
   readonly logger: Logger;
 }
 
+export interface SourceChange extends SourceName {
+  readonly clusterKey: string;
+  readonly client: KubernetesClient;
+}
+
 /** One client for each cluster that serves, made when it is first asked for. */
 export class Connections implements Disposable {
   readonly #options: ConnectionsOptions;
   readonly #open = new Map<string, { readonly uid: string; readonly client: Promise<KubernetesClient> }>();
-  /** Called with the key of a pod that is new, changed or gone. */
-  onPod: (key: string) => void = () => {};
+  readonly #podListeners = new Set<(key: string) => void>();
+  readonly #sourceListeners = new Set<(change: SourceChange) => void>();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
+  }
+
+  /** Calls with the key of a pod that is new, changed or gone. */
+  onPod(listener: (key: string) => void): Disposable {
+    this.#podListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#podListeners.delete(listener) };
+  }
+
+  /** Calls for each ConfigMap or Secret that is new, changed or gone, in whatever namespace; for all of them, when a watch begins. */
+  onSource(listener: (change: SourceChange) => void): Disposable {
+    this.#sourceListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#sourceListeners.delete(listener) };
   }
 
   /** @throws Problem `unavailable` while its API server does not answer. */
@@ -50,7 +68,13 @@ export class Connections implements Disposable {
   async #connect(cluster: KubeCluster): Promise<KubernetesClient> {
     const { clusters, clock, logger } = this.#options;
     const certificate = await clusters.adminCertificate(cluster.key);
-    const onPod = (uid: string): void => this.onPod(placementKey(cluster.key, uid));
-    return connectKubernetes({ cluster, certificate, clock, logger, onPod });
+    const onPod = (uid: string): void => this.#podListeners.forEach((listener) => listener(placementKey(cluster.key, uid)));
+    let client: KubernetesClient | undefined;
+    const onSource = (source: SourceName): void => {
+      if (client === undefined) return;
+      for (const listener of this.#sourceListeners) listener({ ...source, clusterKey: cluster.key, client });
+    };
+    client = await connectKubernetes({ cluster, certificate, clock, logger, onPod, onSource });
+    return client;
   }
 }

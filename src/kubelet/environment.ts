@@ -1,14 +1,15 @@
-import type { V1Container, V1EnvVar, V1Pod } from "@kubernetes/client-node";
+import type { V1Container, V1EnvVar } from "@kubernetes/client-node";
 import type { EnvironmentVariable } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
-import { fieldOf } from "./fields.ts";
-import type { PodSources } from "./pod-files.ts";
+import { fieldOf, resourceOf, type PlacedPod } from "./fields.ts";
+import type { Content, KeyedContent, PodSources } from "./pod-files.ts";
 
 /**
  * A container's environment, in Kubernetes' order: what leads to the API server, `envFrom`, then `env`, where `$(NAME)` stands for an earlier one.
  * @throws Problem `not-found` for a ConfigMap, Secret or key that is not there, in the kubelet's words. Pure.
  */
-export function environmentOf(pod: V1Pod, container: V1Container, { sources, apiServer }: EnvironmentParts): readonly EnvironmentVariable[] {
+export function environmentOf(container: V1Container, parts: EnvironmentParts): readonly EnvironmentVariable[] {
+  const { sources, apiServer } = parts;
   const variables = new Map<string, EnvironmentVariable>();
   const put = (variable: EnvironmentVariable): void => {
     // The last of a name wins, and its place is where it was set last.
@@ -21,17 +22,16 @@ export function environmentOf(pod: V1Pod, container: V1Container, { sources, api
       configMapRef === undefined
         ? whole("secret", secretRef?.name ?? "", { known: sources.secrets, optional: secretRef?.optional })
         : whole("configmap", configMapRef.name ?? "", { known: sources.configMaps, optional: configMapRef.optional });
-    for (const [name, value] of Object.entries(from)) put({ name: `${prefix}${name}`, value });
+    for (const [name, value] of Object.entries(from)) put({ name: `${prefix}${name}`, value: textOf(name, value) });
   }
   for (const variable of container.env ?? []) {
-    const made = valueOf(pod, variable, sources);
-    if (made === undefined) continue;
-    put("value" in made ? { name: variable.name, value: expand(made.value, literals(variables)) } : { name: variable.name, ...made });
+    const value = valueOf(container, variable, parts);
+    if (value !== undefined) put({ name: variable.name, value: variable.valueFrom === undefined ? expand(value, literals(variables)) : value });
   }
   return [...variables.values()];
 }
 
-export interface EnvironmentParts {
+export interface EnvironmentParts extends PlacedPod {
   readonly sources: PodSources;
   /** Its address. */
   readonly apiServer: string;
@@ -70,24 +70,31 @@ interface Lookup {
   readonly optional: boolean | undefined;
 }
 
-function whole(kind: string, name: string, { known, optional = false }: Lookup): Readonly<Record<string, string>> {
+function whole(kind: string, name: string, { known, optional = false }: Lookup): KeyedContent {
   const data = known.get(name);
   if (data !== undefined) return data;
   if (optional) return {};
   throw new Problem("not-found", `${kind} "${name}" not found`);
 }
 
-function valueOf(pod: V1Pod, { value = "", valueFrom }: V1EnvVar, sources: PodSources): ReturnType<typeof fieldOf> | undefined {
-  if (valueFrom?.fieldRef !== undefined) return fieldOf(pod, valueFrom.fieldRef.fieldPath);
+function valueOf(container: V1Container, { value = "", valueFrom }: V1EnvVar, parts: EnvironmentParts): string | undefined {
+  const { pod, sources } = parts;
+  if (valueFrom?.fieldRef !== undefined) return fieldOf(parts, valueFrom.fieldRef);
+  if (valueFrom?.resourceFieldRef !== undefined) return resourceOf(parts, valueFrom.resourceFieldRef, container);
   const ref = valueFrom?.configMapKeyRef ?? valueFrom?.secretKeyRef;
-  if (ref === undefined) return { value };
+  if (ref === undefined) return value;
   const isSecret = valueFrom?.configMapKeyRef === undefined;
   const data = whole(isSecret ? "secret" : "configmap", ref.name ?? "", {
     known: isSecret ? sources.secrets : sources.configMaps,
     optional: ref.optional,
   });
   const found = data[ref.key];
-  if (found !== undefined) return { value: found };
+  if (found !== undefined) return textOf(ref.key, found);
   if (ref.optional) return undefined;
   throw new Problem("not-found", `couldn't find key ${ref.key} in ${isSecret ? "Secret" : "ConfigMap"} ${pod.metadata?.namespace}/${ref.name}`);
+}
+
+function textOf(key: string, content: Content): string {
+  if (typeof content === "string") return content;
+  throw new Problem("invalid", `key ${key} holds bytes that are no UTF-8 text, which no environment variable can; mount it as a volume`);
 }

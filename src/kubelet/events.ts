@@ -79,5 +79,6 @@ export function newsOf(pod: V1Pod, status: WrittenStatus, told: News["told"]): N
       tell(`failed/${name}`, message, { type: "Warning", reason: "Failed", message: `Error: ${message}`, container: name });
     }
   }
+  if (status.reason !== undefined) tell("end", status.reason, { type: "Warning", reason: status.reason, message: status.message ?? "" });
   return { events, told: now };
 }

@@ -1,35 +1,42 @@
-import type { V1Pod } from "@kubernetes/client-node";
-import type { Produced } from "../contracts/workload.ts";
+import type { V1Container, V1ObjectFieldSelector, V1Pod, V1ResourceFieldSelector } from "@kubernetes/client-node";
 import { Problem } from "../core/problem.ts";
+import { parseQuantity } from "./pod-size.ts";
+import type { PodPlacement } from "./records.ts";
 
-/** What a `fieldRef` names: of the pod, or its address, which is known once it runs. @throws Problem `invalid` for another path. Pure. */
-export function fieldOf(pod: V1Pod, path: string): Produced {
+/** A pod and where it is: what its fields and its files are made of. */
+export interface PlacedPod {
+  readonly pod: V1Pod;
+  readonly placement: Pick<PodPlacement, "address" | "cpuUnits" | "memoryMiB">;
+}
+
+/** The value of what a `fieldRef` names. @throws Problem `invalid` for another path. Pure. */
+export function fieldOf({ pod, placement }: PlacedPod, { fieldPath }: V1ObjectFieldSelector): string {
   const { metadata, spec } = pod;
-  const [, map, key = ""] = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path) ?? [];
-  if (map === "labels") return { value: metadata?.labels?.[key] ?? "" };
-  if (map === "annotations") return { value: metadata?.annotations?.[key] ?? "" };
-  switch (path) {
+  const [, map, key = ""] = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(fieldPath) ?? [];
+  if (map === "labels") return metadata?.labels?.[key] ?? "";
+  if (map === "annotations") return metadata?.annotations?.[key] ?? "";
+  switch (fieldPath) {
     case "metadata.name":
-      return { value: metadata?.name ?? "" };
+      return metadata?.name ?? "";
     case "metadata.namespace":
-      return { value: metadata?.namespace ?? "" };
+      return metadata?.namespace ?? "";
     case "metadata.uid":
-      return { value: metadata?.uid ?? "" };
+      return metadata?.uid ?? "";
     case "metadata.labels":
-      return { value: asLines(metadata?.labels) };
+      return asLines(metadata?.labels);
     case "metadata.annotations":
-      return { value: asLines(metadata?.annotations) };
+      return asLines(metadata?.annotations);
     case "spec.nodeName":
-      return { value: spec?.nodeName ?? "" };
+      return spec?.nodeName ?? "";
     case "spec.serviceAccountName":
-      return { value: spec?.serviceAccountName ?? "" };
+      return spec?.serviceAccountName ?? "";
     case "status.podIP":
     case "status.podIPs":
     case "status.hostIP":
     case "status.hostIPs":
-      return { producer: "pod-ip" };
+      return placement.address ?? "";
     default:
-      throw new Problem("invalid", `unsupported fieldPath: ${path}`);
+      throw new Problem("invalid", `unsupported fieldPath: ${fieldPath}`);
   }
 }
 
@@ -38,4 +45,31 @@ function asLines(map: Readonly<Record<string, string>> = {}): string {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
     .join("\n");
+}
+
+const EPHEMERAL_BYTES = 20 * 2 ** 30;
+
+/**
+ * The amount that a `resourceFieldRef` names, in units of its divisor, rounded up; of `own` unless it names another container. A limit that is
+ * not set is the whole of what the pod was given. @throws Problem `invalid` for what there is not. Pure.
+ */
+export function resourceOf({ pod, placement }: PlacedPod, ref: V1ResourceFieldSelector, own?: V1Container): string {
+  const all = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const container = ref.containerName ? all.find(({ name }) => name === ref.containerName) : own;
+  if (container === undefined) throw new Problem("invalid", `container ${ref.containerName ?? ""} not found`);
+  const [kind, resource = ""] = ref.resource.split(".");
+  const whole: Readonly<Record<string, number>> = {
+    cpu: placement.cpuUnits / 1024,
+    memory: placement.memoryMiB * 2 ** 20,
+    "ephemeral-storage": EPHEMERAL_BYTES,
+  };
+  const known = whole[resource];
+  if (known === undefined || (kind !== "limits" && kind !== "requests")) {
+    throw new Problem("invalid", `unsupported container resource : ${ref.resource}`);
+  }
+  const set = container.resources?.[kind]?.[resource];
+  const amount = set !== undefined ? parseQuantity(set) : kind === "limits" ? known : 0;
+  const divisor = parseQuantity(ref.divisor ?? "1") || 1;
+  // CPU is kept in thousandths; what binary fractions add to the quotient is no reason to round up.
+  return String(Math.ceil(Number((amount / divisor).toFixed(6))));
 }

@@ -6,8 +6,10 @@ import { createAdmissionController } from "./admission-controller.ts";
 import { Connections } from "./connections.ts";
 import { createLeaseController } from "./lease-controller.ts";
 import { createPodController } from "./pod-controller.ts";
+import { PodSourceReader } from "./pod-sources.ts";
 import type { KubeletPorts } from "./ports.ts";
 import type { KubeletRoom } from "./room.ts";
+import { createVolumeController } from "./volume-controller.ts";
 
 export interface KubeletOptions {
   readonly store: Store;
@@ -20,6 +22,6 @@ export interface KubeletOptions {
 export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions): { readonly controllers: readonly Controller[] } {
   const logger = toolbox.logger.child({ room: "kubelet" });
   const connections = new Connections({ clusters: ports.clusters, clock: toolbox.clock, logger });
-  const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections };
-  return { controllers: [createAdmissionController(room), createPodController(room), createLeaseController(room)] };
+  const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections, sources: new PodSourceReader(toolbox) };
+  return { controllers: [createAdmissionController(room), createPodController(room), createVolumeController(room), createLeaseController(room)] };
 }

@@ -3,8 +3,10 @@ import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { messageOf, Problem, type ProblemKind } from "../core/problem.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
+import type { KeyedContent, TokenRequest } from "./pod-files.ts";
 import type { WrittenStatus } from "./pod-status.ts";
 import type { KubeCluster } from "./ports.ts";
+import { watchSources, type SourceName } from "./source-watch.ts";
 
 /** What the node side asks of one cluster's API server. Its refusals are Problems: `not-found`, `already-exists`, `conflict`, `invalid`, else `unavailable`. */
 export interface KubernetesClient extends Disposable {
@@ -27,13 +29,25 @@ export interface KubernetesClient extends Disposable {
   deleteNode(name: string): Promise<void>;
   /** Says that the node lives. */
   renewLease(nodeName: string): Promise<void>;
-  configMap(namespace: string, name: string): Promise<Readonly<Record<string, string>> | undefined>;
-  secret(namespace: string, name: string): Promise<Readonly<Record<string, string>> | undefined>;
+  /** As the API server has it now, or had it when its watch last told of a change. */
+  configMap(namespace: string, name: string): Promise<SourceObject | undefined>;
+  secret(namespace: string, name: string): Promise<SourceObject | undefined>;
   /** A token of the pod's service account, bound to the pod. `audience` "": the API server's. */
-  token(pod: V1Pod, request: { readonly audience: string; readonly seconds: number }): Promise<string>;
+  token(pod: V1Pod, request: TokenRequest): Promise<IssuedToken>;
   sendEvent(namespace: string, event: CoreV1Event): Promise<void>;
   /** Makes the policy and its binding, or makes them so again. */
   admit(policy: V1MutatingAdmissionPolicy, binding: V1MutatingAdmissionPolicyBinding): Promise<void>;
+}
+
+export interface IssuedToken {
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
+/** What a ConfigMap or Secret holds. */
+export interface SourceObject {
+  readonly data: KeyedContent;
+  readonly isImmutable: boolean;
 }
 
 export interface ClientOptions {
@@ -43,6 +57,8 @@ export interface ClientOptions {
   readonly logger: Logger;
   /** Called with the UID of each pod that is new, changed or gone. */
   readonly onPod: (uid: string) => void;
+  /** Called for each ConfigMap and Secret that is there, and each time one changes. */
+  readonly onSource: (source: SourceName) => void;
 }
 
 const RECONNECT_MS = 1000;
@@ -105,10 +121,34 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
     informer.start().then(resolve, reject);
   });
   first = undefined;
+  const read = new Map<string, Promise<SourceObject | undefined>>();
+  const sourceKey = ({ kind, namespace, name }: SourceName): string => `${kind}/${namespace}/${name}`;
+  const sources = watchSources({
+    kubernetes,
+    config,
+    clock,
+    logger,
+    onSource(source) {
+      read.delete(sourceKey(source));
+      options.onSource(source);
+    },
+  });
+  /** What is not there is asked for each time: the watch may be about to tell of it. */
+  const source = (name: SourceName, ask: () => Promise<SourceObject | undefined>): Promise<SourceObject | undefined> => {
+    const key = sourceKey(name);
+    const known = read.get(key);
+    if (known !== undefined) return known;
+    const asked = ask();
+    read.set(key, asked);
+    const forget = (): void => void (read.get(key) === asked && read.delete(key));
+    asked.then((found) => (found === undefined ? forget() : undefined), forget);
+    return asked;
+  };
 
   return {
     [Symbol.dispose]() {
       ended.abort();
+      sources[Symbol.dispose]();
       void informer.stop();
     },
     pod: (uid) => known.get(uid),
@@ -146,14 +186,16 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
       const ownerReferences = [{ apiVersion: "v1", kind: "Node", name, uid: node.metadata?.uid ?? "" }];
       await ask(() => leases.createNamespacedLease({ namespace: LEASE_NAMESPACE, body: { metadata: { name, ownerReferences }, spec } }));
     },
-    async configMap(namespace, name) {
-      const found = await unless("not-found", () => core.readNamespacedConfigMap({ name, namespace }));
-      return found === undefined ? undefined : { ...found.data, ...decoded(found.binaryData) };
-    },
-    async secret(namespace, name) {
-      const found = await unless("not-found", () => core.readNamespacedSecret({ name, namespace }));
-      return found === undefined ? undefined : decoded(found.data);
-    },
+    configMap: (namespace, name) =>
+      source({ kind: "configMaps", namespace, name }, async () => {
+        const found = await unless("not-found", () => core.readNamespacedConfigMap({ name, namespace }));
+        return found && { data: { ...found.data, ...decoded(found.binaryData) }, isImmutable: found.immutable ?? false };
+      }),
+    secret: (namespace, name) =>
+      source({ kind: "secrets", namespace, name }, async () => {
+        const found = await unless("not-found", () => core.readNamespacedSecret({ name, namespace }));
+        return found && { data: decoded(found.data), isImmutable: found.immutable ?? false };
+      }),
     async token(pod, { audience, seconds }) {
       const { name: podName = "", namespace = "", uid } = pod.metadata ?? {};
       const spec = {
@@ -163,7 +205,7 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
       };
       const name = pod.spec?.serviceAccountName ?? "default";
       const made = await ask(() => core.createNamespacedServiceAccountToken({ name, namespace, body: { spec } }));
-      return made.status?.token ?? "";
+      return { token: made.status?.token ?? "", expiresAtMs: made.status?.expirationTimestamp?.getTime() ?? clock.nowMs() };
     },
     async sendEvent(namespace, body) {
       await ask(() => core.createNamespacedEvent({ namespace, body }));
@@ -194,14 +236,12 @@ export function uidOf({ metadata }: V1Pod): string {
   return metadata?.uid ?? "";
 }
 
-/** @throws Problem `unsupported` for what is no text. */
-function decoded(data: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+function decoded(data: Readonly<Record<string, string>> = {}): KeyedContent {
   return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => {
-      const bytes = Buffer.from(value, "base64");
+    Object.entries(data).map(([key, base64]) => {
+      const bytes = Buffer.from(base64, "base64");
       const text = bytes.toString("utf8");
-      if (!Buffer.from(text).equals(bytes)) throw new Problem("unsupported", `key ${key} holds bytes that are no UTF-8 text, which is not built yet`);
-      return [key, text];
+      return [key, Buffer.from(text).equals(bytes) ? text : { base64 }];
     }),
   );
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { StopReason } from "../contracts/engine.ts";
 import { backoffMs, planPod, type ObservedPod } from "./plan-pod.ts";
 import { containerOf, endedContainer, NOW_MS, runningContainer, workloadOf } from "./testing.ts";
 
@@ -24,12 +25,15 @@ describe("a pod on its way up", () => {
 });
 
 describe("a workload that stopped without being asked", () => {
-  const end = (code: "EssentialContainerExited" | "TerminationNotice" | "TaskFailedToStart", reason = "") =>
+  const end = (code: StopReason["code"], reason = "") =>
     workloadOf([endedContainer("app", 1)], { state: "STOPPED", desired: "STOPPED", stop: { code, reason } });
 
   it("is the pod's end where its containers ended", () => {
     expect(planPod(observed({ workload: end("EssentialContainerExited") }))).toEqual({ do: "report" });
-    expect(planPod(observed({ workload: end("TerminationNotice", "Pod was active on the node longer than …") }))).toEqual({ do: "report" });
+    expect(planPod(observed({ workload: end("DeadlineExceeded") }))).toEqual({ do: "report" });
+    // More on disk than it may have.
+    expect(planPod(observed({ workload: end("Evicted") }))).toEqual({ do: "report" });
+    expect(planPod(observed({ workload: end("TerminationNotice", "EphemeralStorageExceededError: …") }))).toEqual({ do: "report" });
     // An init container that failed.
     expect(planPod(observed({ workload: end("TaskFailedToStart") }))).toEqual({ do: "report" });
   });

@@ -54,7 +54,12 @@ function causeOf({ containers, stop }: NonNullable<ObservedPod["workload"]>): "p
 }
 
 function isOwnEnd(stop: StopReason | undefined): boolean {
-  return stop?.code === "EssentialContainerExited" || (stop?.reason.startsWith("Pod was active on the node longer") ?? false);
+  return stop?.code === "EssentialContainerExited" || stop?.code === "DeadlineExceeded" || isEviction(stop);
+}
+
+/** It had more on disk than it may. */
+export function isEviction(stop: StopReason | undefined): boolean {
+  return stop?.code === "Evicted" || /^(EphemeralStorageExceeded|HostDiskFull)Error/.test(stop?.reason ?? "");
 }
 
 function hasRun({ containers }: NonNullable<ObservedPod["workload"]>): boolean {

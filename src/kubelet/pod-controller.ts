@@ -1,13 +1,13 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Controller, ReconcileResult } from "../contracts/controller.ts";
 import type { StopReason, WorkloadStatus } from "../contracts/engine.ts";
-import { isProblem, messageOf } from "../core/problem.ts";
+import { isProblem, type Problem } from "../core/problem.ts";
 import { compilePod, OWNER } from "./compile-pod.ts";
 import { eventObject, newsOf, type PodEvent } from "./events.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
 import { nodeNameOf, nodeObject, POD_UID_ANNOTATION } from "./node-object.ts";
-import { type PodSources, sourceNames } from "./pod-files.ts";
+import { MOUNT_FAILED } from "./pod-files.ts";
 import { sizeInWords } from "./pod-size.ts";
 import { podStatus } from "./pod-status.ts";
 import { backoffMs, planPod, type PodAction } from "./plan-pod.ts";
@@ -44,7 +44,7 @@ export function createPodController(room: KubeletRoom): Controller {
     sources(wake) {
       const stack = new DisposableStack();
       stack.use(room.connections);
-      room.connections.onPod = wake;
+      stack.use(room.connections.onPod(wake));
       stack.use(
         room.engine.watch(({ workload }) => {
           const { owner, clusterKey = "", podUid = "" } = workload.labels;
@@ -185,16 +185,14 @@ async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | vo
 async function start(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<ReconcileResult | void> {
   const { cluster, placement, pod, client } = unit;
   try {
-    await room.engine.start(compilePod({ cluster, placement, pod, sources: await readSources(client, pod) }));
+    await room.engine.start(compilePod({ cluster, placement, pod, sources: await room.sources.read(unit.key, client, pod) }));
     if (placement.waiting !== undefined) await save(room, unit, { waiting: undefined });
   } catch (error) {
     if (!isProblem(error, "not-found", "invalid", "unsupported", "exhausted")) throw error;
-    const waiting = { reason: error.kind === "exhausted" ? "ContainerCreating" : "CreateContainerConfigError", message: messageOf(error) };
-    const told = { ...placement.told, start: waiting.message };
-    if (placement.told["start"] !== waiting.message) {
-      await send(room, unit, [
-        { type: "Warning", reason: error.kind === "exhausted" ? "FailedCreatePodSandBox" : "FailedMount", message: waiting.message },
-      ]);
+    const { waiting, event } = startFailure(error);
+    const told = { ...placement.told, start: event.message };
+    if (placement.told["start"] !== event.message) {
+      await send(room, unit, [event]);
       await save(room, unit, { waiting, told });
     }
     await report(room, written, { ...unit, placement: { ...placement, waiting, told } });
@@ -202,16 +200,14 @@ async function start(room: KubeletRoom, written: Map<string, string>, unit: Live
   }
 }
 
-async function readSources(client: KubernetesClient, pod: V1Pod): Promise<PodSources> {
-  const names = sourceNames(pod);
-  const namespace = pod.metadata?.namespace ?? "";
-  const readAll = async <T>(keys: Iterable<string>, read: (name: string) => Promise<T>): Promise<ReadonlyMap<string, T>> =>
-    new Map(await Promise.all([...keys].map(async (name) => [name, await read(name)] as const)));
-  return {
-    configMaps: await readAll(names.configMaps, (name) => client.configMap(namespace, name)),
-    secrets: await readAll(names.secrets, (name) => client.secret(namespace, name)),
-    tokens: await readAll(names.tokens.keys(), (audience) => client.token(pod, { audience, seconds: names.tokens.get(audience) ?? 0 })),
-  };
+/** How the kubelet shows that a pod's containers cannot be made. */
+function startFailure(error: Problem): { readonly waiting: { readonly reason: string; readonly message?: string }; readonly event: PodEvent } {
+  const { kind, message } = error;
+  if (kind === "exhausted")
+    return { waiting: { reason: "ContainerCreating" }, event: { type: "Warning", reason: "FailedCreatePodSandBox", message } };
+  if (message.startsWith(MOUNT_FAILED))
+    return { waiting: { reason: "ContainerCreating" }, event: { type: "Warning", reason: "FailedMount", message } };
+  return { waiting: { reason: "CreateContainerConfigError", message }, event: { type: "Warning", reason: "Failed", message: `Error: ${message}` } };
 }
 
 /** Writes the status where it says something new, and the events that follow from it. */

@@ -34,6 +34,15 @@ export function sizeInWords({ cpuUnits, memoryMiB }: PodSize): string {
   return `${cpuUnits / 1024}vCPU ${memoryMiB / 1024}GB`;
 }
 
+const DEFAULT_EPHEMERAL_GIB = 20;
+/** The most that Fargate has for a pod. */
+export const GREATEST_EPHEMERAL_GIB = 175;
+
+/** What the pod may have on disk: 20 GiB, or the sum of its containers' requests where that is more. Pure. */
+export function ephemeralGiB(spec: Pick<V1PodSpec, "containers" | "initContainers">): number {
+  return Math.max(DEFAULT_EPHEMERAL_GIB, Math.ceil(requested(spec, "ephemeral-storage", (quantity) => parseQuantity(quantity) / 1024 ** 3)));
+}
+
 const EXPONENTS: Readonly<Record<string, number>> = {
   n: 1e-9,
   u: 1e-6,
@@ -62,7 +71,7 @@ export function parseQuantity(text: string): number {
 /** Sidecars run beside the containers, and beside the init containers after them. */
 function requested(
   { containers, initContainers = [] }: Pick<V1PodSpec, "containers" | "initContainers">,
-  resource: "cpu" | "memory",
+  resource: "cpu" | "memory" | "ephemeral-storage",
   amountOf: (quantity: string) => number,
 ): number {
   const of = (container: V1Container): number =>

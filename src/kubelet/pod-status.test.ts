@@ -59,9 +59,16 @@ describe("a pod's phase", () => {
 
   it("is Failed with its reason when the deadline has passed", () => {
     const reason = "Pod was active on the node longer than the specified deadline";
-    const workload = workloadOf([endedContainer("app", 137)], { state: "STOPPED", stop: { code: "TerminationNotice", reason } });
+    const workload = workloadOf([endedContainer("app", 137)], { state: "STOPPED", stop: { code: "DeadlineExceeded", reason } });
     expect(statusOf(workload)).toMatchObject({ phase: "Failed", reason: "DeadlineExceeded", message: reason });
   });
+});
+
+it("is Failed and Evicted, and its disruption told, when it had more on disk than it may", () => {
+  const stop = { code: "Evicted", reason: 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". ' } as const;
+  const status = statusOf(workloadOf([endedContainer("app", 0)], { state: "STOPPED", stop }));
+  expect(status).toMatchObject({ phase: "Failed", reason: "Evicted", message: stop.reason });
+  expect(status.conditions.find(({ type }) => type === "DisruptionTarget")).toMatchObject({ status: "True", reason: "TerminationByKubelet" });
 });
 
 describe("a container's state", () => {

@@ -1,5 +1,6 @@
 import type { V1Container, V1ContainerStatus, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
-import type { ContainerStatus, WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerStatus, StopReason, WorkloadStatus } from "../contracts/engine.ts";
+import { isEviction } from "./plan-pod.ts";
 import type { PodPlacement } from "./records.ts";
 
 /** The kubelet's rules for what a pod's status says. All pure. */
@@ -48,11 +49,10 @@ export function podStatus(parts: StatusParts): WrittenStatus {
   const inits = containersOf(pod.spec?.initContainers ?? [], parts, true);
   const mains = containersOf(pod.spec?.containers ?? [], parts, !areInitialized(pod, inits));
   const phase = phaseOf(parts, inits, mains);
-  const deadline = workload?.stop?.reason.startsWith("Pod was active on the node longer") ?? false;
   const { address = "" } = placement;
   return {
     phase,
-    ...(deadline && { reason: "DeadlineExceeded", message: workload?.stop?.reason }),
+    ...ownReason(workload?.stop),
     hostIP: address,
     hostIPs: [{ ip: address }],
     ...(workload?.connectivityAtMs !== undefined && { podIP: address, podIPs: [{ ip: address }] }),
@@ -62,6 +62,12 @@ export function podStatus(parts: StatusParts): WrittenStatus {
     ...(inits.length > 0 && { initContainerStatuses: inits }),
     containerStatuses: mains,
   };
+}
+
+/** Ends that are said of the pod, not of its containers. */
+function ownReason(stop: StopReason | undefined): Pick<V1PodStatus, "reason" | "message"> {
+  if (stop?.code === "DeadlineExceeded") return { reason: "DeadlineExceeded", message: stop.reason };
+  return isEviction(stop) ? { reason: "Evicted", message: stop?.reason } : {};
 }
 
 function containersOf(specs: readonly V1Container[], parts: StatusParts, initializing: boolean): readonly WrittenContainer[] {
@@ -166,6 +172,7 @@ function phaseOf({ pod, workload }: StatusParts, inits: readonly WrittenContaine
   const before = pod.status?.phase;
   if (before === "Succeeded" || before === "Failed") return before;
   const isOver = workload?.state === "STOPPED";
+  if (isOver && (workload.stop?.code === "DeadlineExceeded" || isEviction(workload.stop))) return "Failed";
   const ordinary = inits.filter(({ name }) => pod.spec?.initContainers?.find((each) => each.name === name)?.restartPolicy !== "Always");
   if (ordinary.some(({ state }) => (state.terminated?.exitCode ?? 0) !== 0) && (isOver || pod.spec?.restartPolicy === "Never")) return "Failed";
   if (!isOver && !areInitialized(pod, inits)) return "Pending";
@@ -213,7 +220,12 @@ function conditionsOf(parts: StatusParts, { phase, inits, mains }: Summary): rea
     condition(parts, "Ready", containers.status === "True" ? gatesOf(pod) : containers),
     condition(parts, "ContainersReady", containers),
     condition(parts, "PodScheduled", { status: "True" }),
+    ...(isEviction(workload?.stop) ? [condition(parts, "DisruptionTarget", disruption(workload?.stop))] : []),
   ];
+}
+
+function disruption(stop: StopReason | undefined): Said {
+  return { status: "True", reason: "TerminationByKubelet", message: stop?.reason };
 }
 
 type Said = Pick<V1PodCondition, "reason" | "message"> & { readonly status: "True" | "False" };

@@ -28,7 +28,7 @@ export interface PodPlacement extends Scope {
   /** Attempts in a row that did not start. */
   readonly failures: number;
   /** Why the last attempt did not start, while the next one waits. */
-  readonly waiting?: { readonly reason: string; readonly message: string };
+  readonly waiting?: { readonly reason: string; readonly message?: string };
   /** Restarts of containers in attempts before this one. */
   readonly restarts: Readonly<Record<string, number>>;
   /** Of each kind of event (`started/web`) the last that was sent. */

@@ -2,6 +2,7 @@ import type { Engine } from "../contracts/engine.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Connections } from "./connections.ts";
+import type { PodSourceReader } from "./pod-sources.ts";
 import type { KubeletPorts } from "./ports.ts";
 
 /** What the parts of this room share. */
@@ -10,4 +11,5 @@ export interface KubeletRoom extends Toolbox {
   readonly engine: Engine;
   readonly ports: KubeletPorts;
   readonly connections: Connections;
+  readonly sources: PodSourceReader;
 }

@@ -36,10 +36,10 @@ it("names what is not built yet", () => {
   const pod = testPod({
     imagePullSecrets: [{ name: "s" }],
     volumes: [
-      { name: "fast", emptyDir: { medium: "Memory" } },
+      { name: "fast", emptyDir: { medium: "HugePages" } },
       { name: "efs", persistentVolumeClaim: { claimName: "c" } },
     ],
-    containers: [testContainer({ livenessProbe: probe, env: [{ name: "A", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } }] })],
+    containers: [testContainer({ livenessProbe: probe, env: [{ name: "A", valueFrom: { fileKeyRef: { key: "k", path: "p", volumeName: "v" } } }] })],
   });
   const reason = reasonOf(pod);
   for (const field of [
@@ -47,7 +47,7 @@ it("names what is not built yet", () => {
     "emptyDir.medium of volume fast",
     "persistentVolumeClaim of volume efs",
     "livenessProbe.grpc of container app",
-    "resourceFieldRef",
+    "fileKeyRef",
   ]) {
     expect(reason).toContain(field);
   }

@@ -2,7 +2,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { eventObject } from "./events.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { matchProfile, PROFILE_LABEL } from "./match-profile.ts";
-import { sizePod } from "./pod-size.ts";
+import { ephemeralGiB, GREATEST_EPHEMERAL_GIB, sizePod } from "./pod-size.ts";
 import type { FargateProfile, KubeCluster } from "./ports.ts";
 import { PLACEMENTS, placementKey, type PodPlacement } from "./records.ts";
 import type { KubeletRoom } from "./room.ts";
@@ -31,6 +31,8 @@ export function judge(pod: V1Pod, profiles: readonly FargateProfile[]): Verdict 
   }
   const size = sizePod(spec);
   if (size === undefined) return { fits: false, reason: "Pod not supported on Fargate: its containers request more than the largest Fargate size" };
+  if (ephemeralGiB(spec) > GREATEST_EPHEMERAL_GIB)
+    return { fits: false, reason: `Pod not supported on Fargate: its containers request more ephemeral storage than ${GREATEST_EPHEMERAL_GIB}Gi` };
   return { fits: true, profile, ...size };
 }
 

@@ -79,12 +79,10 @@ function volumeFaults(volume: V1Volume): readonly string[] {
   const sources = volume.projected?.sources ?? [];
   return [
     ...(LATER_VOLUME_TYPES.includes(type) ? [what(type)] : []),
-    ...(volume.emptyDir?.medium ? [what("emptyDir.medium")] : []),
-    ...(volume.downwardAPI?.items?.some((item) => item.resourceFieldRef) ? [what("downwardAPI resourceFieldRef")] : []),
+    ...(volume.emptyDir?.medium && volume.emptyDir.medium !== "Memory" ? [what("emptyDir.medium")] : []),
     ...sources.flatMap((source) => {
       const other = Object.keys(source).filter((key) => !["serviceAccountToken", "configMap", "secret", "downwardAPI"].includes(key));
-      const byResource = source.downwardAPI?.items?.some((item) => item.resourceFieldRef) ? ["downwardAPI resourceFieldRef"] : [];
-      return [...other.filter((key) => source[key as keyof typeof source] !== undefined), ...byResource].map((key) => what(`projected ${key}`));
+      return other.filter((key) => source[key as keyof typeof source] !== undefined).map((key) => what(`projected ${key}`));
     }),
   ];
 }
@@ -94,9 +92,8 @@ function containerFaults(container: V1Container): readonly string[] {
   const probes = { startupProbe: container.startupProbe, readinessProbe: container.readinessProbe, livenessProbe: container.livenessProbe };
   const hooks = { postStart: lifecycle?.postStart, preStop: lifecycle?.preStop };
   const facts: readonly (readonly [string, unknown])[] = [
-    ["env.valueFrom.resourceFieldRef or fileKeyRef", container.env?.some(({ valueFrom }) => valueFrom?.resourceFieldRef ?? valueFrom?.fileKeyRef)],
-    ["volumeMounts.subPathExpr", container.volumeMounts?.some((mount) => mount.subPathExpr)],
-    ["volumeMounts.mountPropagation", container.volumeMounts?.some((mount) => mount.mountPropagation && mount.mountPropagation !== "None")],
+    ["env.valueFrom.fileKeyRef", container.env?.some(({ valueFrom }) => valueFrom?.fileKeyRef)],
+    ["volumeMounts.recursiveReadOnly", container.volumeMounts?.some((mount) => mount.recursiveReadOnly === "Enabled")],
     ["terminationMessagePath", container.terminationMessagePath && container.terminationMessagePath !== "/dev/termination-log"],
     ["restartPolicyRules", container.restartPolicyRules?.length],
     ["restartPolicy", container.restartPolicy && container.restartPolicy !== "Always"],

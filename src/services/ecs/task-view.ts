@@ -1,5 +1,5 @@
-import type { Attachment, Container, KeyValuePair, Task } from "@aws-sdk/client-ecs";
-import type { ContainerStatus, WorkloadStatus } from "../../contracts/engine.ts";
+import type { Attachment, Container, KeyValuePair, Task, TaskStopCode } from "@aws-sdk/client-ecs";
+import type { ContainerStatus, StopReason, WorkloadStatus } from "../../contracts/engine.ts";
 import { clusterArn, containerArn, taskArn, taskDefinitionArn } from "./names.ts";
 import type { TaskContainerRecord, TaskRecord } from "./records.ts";
 import { desiredStatusOf, lastStatusOf, type ObservedTask, stoppedAtOf } from "./observed-task.ts";
@@ -35,7 +35,7 @@ export function taskView(task: Pick<ObservedTask, "record" | "status">): Task {
     ...dateMember("pullStoppedAt", status?.pullStoppedAtMs),
     ...dateMember("startedAt", status?.startedAtMs),
     ...(record.startedBy === undefined ? {} : { startedBy: record.startedBy }),
-    ...(stop === undefined ? {} : { stopCode: stop.code, stoppedReason: stop.reason }),
+    ...(stop === undefined ? {} : { stopCode: stopCodeOf(stop), stoppedReason: stop.reason }),
     ...dateMember("stoppedAt", stoppedAtOf(task)),
     ...dateMember("stoppingAt", status?.stoppingAtMs ?? record.stop?.atMs),
     taskArn: taskArn(record, record.cluster, record.taskId),
@@ -102,4 +102,9 @@ function containerView(record: TaskRecord, container: TaskContainerRecord, statu
     ...(container.memoryMiB === undefined ? {} : { memory: String(container.memoryMiB) }),
     ...(container.memoryReservationMiB === undefined ? {} : { memoryReservation: String(container.memoryReservationMiB) }),
   };
+}
+
+/** Those of ECS's: a task has none of the limits that the others are about. */
+function stopCodeOf({ code }: StopReason): TaskStopCode {
+  return code === "Evicted" || code === "DeadlineExceeded" ? "TerminationNotice" : code;
 }

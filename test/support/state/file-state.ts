@@ -25,6 +25,7 @@ const DATA = [
   "last-start.json",
   "log",
   "logs",
+  "mounts",
   "registry",
   "sandboxes",
   "tidegate.db",
@@ -63,6 +64,8 @@ export async function expectedFiles(store: Store, warm: readonly string[]): Prom
       // A stream without an event has no folder yet.
       ...logStreams.map(({ value }) => `logs/${value.id}`),
       ...new Set(balancers.map(({ value }) => `haproxy/${value.vpcId}`)),
+      // A workload without a subPath has none.
+      ...active.map(({ key }) => `mounts/${key}`),
       ...DATA,
       ...RUN.map((name) => `run/${name}`),
     ],
@@ -75,10 +78,11 @@ export async function observedFiles(
   { dataDir, runDir }: InstanceFolders,
   options: { readonly blobs: boolean },
 ): Promise<readonly string[]> {
-  const [data, inRun, workloads, sandboxes, logs, uploads, temporary, blobs, haproxy] = await Promise.all([
+  const [data, inRun, workloads, mounts, sandboxes, logs, uploads, temporary, blobs, haproxy] = await Promise.all([
     namesIn(dataDir),
     namesIn(runDir),
     namesIn(join(dataDir, "workloads")),
+    namesIn(join(dataDir, "mounts")),
     namesIn(join(dataDir, "sandboxes")),
     namesIn(join(dataDir, "logs")),
     namesIn(join(dataDir, "registry/uploads")),
@@ -95,6 +99,7 @@ export async function observedFiles(
     ...data,
     ...inRun.filter((name) => !RUN_OF_DAEMONS.test(name)).map((name) => `run/${name}`),
     ...workloads.map((name) => `workloads/${name}`),
+    ...mounts.map((name) => `mounts/${name}`),
     ...sandboxes.map((name) => `sandboxes/${name}`),
     ...logs.filter((name) => /^[0-9a-f]{32}$/.test(name)).map((name) => `logs/${name}`),
     ...uploads.map((name) => `upload ${name}`),

@@ -1,0 +1,86 @@
+/** A cluster whose pods run on Fargate, by the real aws and kubectl, for the tests of one file. */
+import { join } from "node:path";
+import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
+import { run } from "../../../src/host/run.ts";
+import { startInstance, type TestInstance, until } from "../../support/instance.ts";
+import { createStack, type Stack } from "../../support/stack.ts";
+
+export interface PodsCluster {
+  readonly instance: TestInstance;
+  readonly stack: Stack;
+  readonly kubectl: (...args: readonly string[]) => Promise<string>;
+  /** Applies manifests, and answers when the API server has them. */
+  readonly apply: (...objects: readonly object[]) => Promise<void>;
+  readonly pod: (name: string) => Promise<V1Pod>;
+  /** Waits until something holds of the pod. */
+  readonly podUntil: (name: string, what: string, holds: (pod: V1Pod) => boolean, timeoutMs?: number) => Promise<V1Pod>;
+  /** `reason message` of each event about an object of this name. */
+  readonly events: (name: string) => Promise<readonly string[]>;
+  /** Runs a command in a pod's first container, from the host, beneath Kubernetes. */
+  readonly inPod: (name: string, ...command: readonly string[]) => Promise<string>;
+}
+
+/** Makes an instance, the cluster `shop`, and a Fargate profile for the namespace `default`. To be removed by `removeWithoutTrace`. */
+export async function startPodsCluster(): Promise<PodsCluster> {
+  await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
+    throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
+  });
+  const instance = await startInstance();
+  const environment = { ...instance.environment, KUBECONFIG: join(instance.dataDir, "kubeconfig") };
+  // Where the control plane has to be built first, that takes its time.
+  await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
+  const stack = await createStack(instance);
+  const network = ["--resources-vpc-config", `subnetIds=${stack.subnets.join(",")}`];
+  await instance.aws("eks", "create-cluster", "--name", "shop", "--role-arn", stack.roleArn, ...network);
+  const statusOf = async (operation: string, ...args: readonly string[]): Promise<string | undefined> =>
+    Object.values(await instance.aws<Readonly<Record<string, { readonly status?: string }>>>("eks", operation, ...args))[0]?.status;
+  await until("the cluster is ACTIVE", async () => (await statusOf("describe-cluster", "--name", "shop")) === "ACTIVE", 240_000);
+  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment.KUBECONFIG]);
+  const profile = ["--cluster-name", "shop", "--fargate-profile-name", "default"];
+  const rest = ["--pod-execution-role-arn", stack.roleArn, "--selectors", "namespace=default"];
+  await instance.aws("eks", "create-fargate-profile", ...profile, ...rest);
+  await until("the profile is ACTIVE", async () => (await statusOf("describe-fargate-profile", ...profile)) === "ACTIVE");
+  const kubectl: PodsCluster["kubectl"] = async (...args) => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
+  const pod: PodsCluster["pod"] = async (name) => JSON.parse(await kubectl("get", "pod", name, "--output", "json")) as V1Pod;
+  return {
+    instance,
+    stack,
+    kubectl,
+    pod,
+    async apply(...objects) {
+      const list = { apiVersion: "v1", kind: "List", items: objects };
+      await run(["kubectl", "apply", "--filename", "-"], { environment, stdin: JSON.stringify(list), timeoutMs: 60_000 });
+    },
+    podUntil: (name, what, holds, timeoutMs) =>
+      until(
+        `the pod ${name} ${what}`,
+        async () => {
+          const found = await pod(name);
+          return holds(found) && found;
+        },
+        timeoutMs,
+      ),
+    async events(name) {
+      const found = await kubectl("get", "events", "--field-selector", `involvedObject.name=${name}`, "--output", "json");
+      return (JSON.parse(found) as { readonly items: readonly CoreV1Event[] }).items.map(({ reason, message }) => `${reason} ${message}`);
+    },
+    async inPod(name, ...command) {
+      const { metadata, spec } = await pod(name);
+      const pid = await pidOf(instance, { podUid: metadata?.uid ?? "", container: spec?.containers[0]?.name ?? "" });
+      return (await run(["nsenter", "--target", pid, "--all", ...command])).stdout;
+    },
+  };
+}
+
+/** Of a container's first process, by containerd. */
+async function pidOf({ runDir }: TestInstance, { podUid, container }: { readonly podUid: string; readonly container: string }): Promise<string> {
+  const ctr = ["ctr", "--address", join(runDir, "containerd.sock"), "--namespace", "k8s.io"];
+  const filter = `labels."tidegate.workload"~="^${podUid.replaceAll("-", "")}",labels."tidegate.container"==${container}`;
+  const ids = (await run([...ctr, "containers", "ls", "--quiet", filter])).stdout.split("\n").filter((id) => id !== "");
+  const tasks = (await run([...ctr, "tasks", "ls"])).stdout;
+  for (const id of ids) {
+    const found = new RegExp(`^${id}\\s+(\\d+)\\s+RUNNING`, "m").exec(tasks)?.[1];
+    if (found !== undefined) return found;
+  }
+  throw new Error(`container ${container} of pod ${podUid} does not run:\n${tasks}`);
+}
