@@ -1,9 +1,7 @@
 import type { WorkloadView } from "../contracts/engine.ts";
-import type { ContainerSpec } from "../contracts/workload.ts";
-import { isProblem } from "../core/problem.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import type { EffectResult } from "./effects.ts";
-import { followLog, logSourceId } from "./run-container.ts";
+import { finishLog } from "./run-container.ts";
 import { runHooks } from "./run-hooks.ts";
 import type { Unit } from "./session.ts";
 
@@ -46,19 +44,4 @@ async function finishLogs(context: ComputeContext, unit: Unit): Promise<void> {
     return [...new Set(there)].map((attempt) => ({ spec, attempt }));
   });
   await Promise.all(attempts.map((attempt) => finishLog(context, unit, attempt)));
-}
-
-/** What a collector that was restarted does not follow yet must be followed first. A group that is gone takes its words with it. */
-async function finishLog(context: ComputeContext, unit: Unit, attempt: { readonly spec: ContainerSpec; readonly attempt: number }): Promise<void> {
-  try {
-    await followLog(context, unit, attempt);
-  } catch (error) {
-    if (!isProblem(error, "not-found")) throw error;
-    context.logger.warn("the last log lines of a container have nowhere to go", {
-      taskId: unit.session.id,
-      container: attempt.spec.name,
-      err: error,
-    });
-  }
-  await context.logs.finish(logSourceId(unit.record.workload.id, attempt.spec.name, attempt.attempt));
 }

@@ -175,6 +175,57 @@ it("a restart of Tidegate does not lengthen the grace", async () => {
   expect((stopped.containers[0]?.finishedAtMs ?? 0) - startMs).toBeLessThanOrEqual(31_000);
 });
 
+describe("the logs of what an earlier Tidegate started", () => {
+  const log = { type: "awslogs", account: "123456789012", region: "us-east-1", group: "g", stream: "web/1", createGroup: false } as const;
+  const logging = (): Workload => workload({ containers: [testContainer("web", { log })] });
+  const sourceId = `${workload().id}/web/0`;
+
+  async function bootAgainUnable(kind: "unavailable" | "not-found"): Promise<() => number> {
+    await boot();
+    await fargate.engine.start(logging());
+    await reach(workload().id, "RUNNING");
+    await kill();
+    const logs = createSimulatedLogCollector();
+    let failures = 0;
+    world.logs = {
+      ...logs,
+      follow: async (source) => {
+        if (failures++ < 3 || kind === "not-found") throw new Problem(kind, "as told");
+        await logs.follow(source);
+      },
+    };
+    await boot();
+    return () => failures;
+  }
+
+  it("are followed again once they can be", async () => {
+    await bootAgainUnable("unavailable");
+    await world.clock.advance(200);
+    expect([...world.logs.following.keys()]).toEqual([]);
+    await world.clock.advance(2_000);
+    expect([...world.logs.following.keys()]).toEqual([sourceId]);
+  });
+
+  it("are followed through a stop that takes its time", async () => {
+    world.runtime.setScript({ otherwise: { stopsAfterMs: 3_600_000 } });
+    await bootAgainUnable("unavailable");
+    await fargate.engine.stop(workload().id, USER);
+    await world.clock.advance(5_000);
+    expect(await status(workload().id)).toMatchObject({ state: "STOPPING" });
+    expect([...world.logs.following.keys()]).toEqual([sourceId]);
+    await reach(workload().id, "STOPPED");
+    expect([...world.logs.following.keys()]).toEqual([]);
+    expect([...world.logs.finished]).toEqual([sourceId]);
+  });
+
+  it("are asked for once where their group was deleted", async () => {
+    const tries = await bootAgainUnable("not-found");
+    await world.clock.advance(60_000);
+    expect(tries()).toBe(1);
+    expect(await status(workload().id)).toMatchObject({ state: "RUNNING" });
+  });
+});
+
 it("writes what is to be billed: from the pull to the stop, in whole seconds", async () => {
   world.runtime.setScript({ otherwise: { pullDelayMs: 2000 } });
   await boot();

@@ -191,6 +191,23 @@ export async function followLog({ logs, folders }: ComputeContext, unit: Unit, {
   }
 }
 
+/** As `followLog`, of what runs or has run: where its group was deleted, its words are dropped. */
+export async function followIfWanted(context: ComputeContext, unit: Unit, attempt: Attempt): Promise<void> {
+  try {
+    await followLog(context, unit, attempt);
+  } catch (error) {
+    if (!isProblem(error, "not-found")) throw error;
+    context.logger.warn("the log lines of a container have nowhere to go", { taskId: unit.session.id, container: attempt.spec.name, err: error });
+  }
+}
+
+/** Stores the rest of an attempt's log. What a collector that was restarted does not follow yet is followed first. */
+export async function finishLog(context: ComputeContext, unit: Unit, attempt: Attempt): Promise<void> {
+  if (attempt.spec.log.type === "none") return;
+  await followIfWanted(context, unit, attempt);
+  await context.logs.finish(logSourceId(unit.record.workload.id, attempt.spec.name, attempt.attempt));
+}
+
 async function postStart(context: ComputeContext, unit: Unit, { spec, attempt, sandbox }: Attempt & { readonly sandbox: Sandbox }): Promise<void> {
   const action = spec.hooks?.postStart;
   const container = context.cache.containersOf(sandbox.id).find((each) => each.name === spec.name && each.attempt === attempt);
@@ -206,7 +223,7 @@ async function retireOld(context: ComputeContext, unit: Unit, { spec, attempt, s
     .containersOf(sandbox.id)
     .filter((each) => each.name === spec.name && each.attempt < attempt - 1 && each.state === "exited");
   for (const container of old) {
-    if (spec.log.type !== "none") await context.logs.finish(logSourceId(unit.record.workload.id, spec.name, container.attempt));
+    await finishLog(context, unit, { spec, attempt: container.attempt });
     await context.runtime.removeContainer(container.id);
     await context.folders.removeLog(unit.placement.sandboxName, spec.name, container.attempt);
     await context.cache.refreshContainer(container.id);

@@ -24,8 +24,8 @@ export class Session {
   readonly hookFailures = new Map<string, { readonly attempt: number; readonly text: string }>();
   readonly stopSentAtMs = new Map<string, number>();
   readonly streaks = new Map<string, number>();
-  /** After a restart of Tidegate: the logs of what runs are followed again. */
-  logsFollowed: boolean;
+  /** After a restart of Tidegate: ids of the containers whose logs are still to be followed again; `undefined` until they are looked up. */
+  unfollowed: Set<string> | undefined;
   /** The end that an effect brought about. */
   failure: StopReason | undefined;
   #marks: { readonly phase: string; readonly atMs: number }[] = [];
@@ -47,7 +47,7 @@ export class Session {
       stop: false,
     };
     this.network = status.network;
-    this.logsFollowed = !hasReached(status.state, "PENDING");
+    if (!hasReached(status.state, "PENDING")) this.unfollowed = new Set();
   }
 
   /** Notes a step for the timeline. */

@@ -17,7 +17,7 @@ import type { Prober } from "./prober.ts";
 import { sandboxLost } from "./reasons.ts";
 import { PLACEMENTS, STATUSES, USAGE, WORKLOADS, type PlacementRecord, type UsageRecord, type WorkloadRecord } from "./records.ts";
 import { requestStop } from "./request-stop.ts";
-import { followLog, runContainer } from "./run-container.ts";
+import { followIfWanted, runContainer } from "./run-container.ts";
 import { hasHook, runHooks, type HookStep } from "./run-hooks.ts";
 import { Session, type Unit } from "./session.ts";
 import { stopContainer } from "./stop-container.ts";
@@ -160,6 +160,7 @@ export class WorkloadController implements Controller {
     );
     if (serves && hasReached(status.state, "ACTIVATING") && !this.#hooksDone(unit, "prestop")) return { state: "DEACTIVATING" };
     const plan = this.#plan(unit, containers);
+    if (!plan.ended) this.#followAgain(unit);
     this.#execute(unit, plan, containers);
     const underWay = ["run:", "stop:", "follow:", "provision", "hook:pre"].some((prefix) => effects.anyBusy(prefix));
     if (!plan.ended || underWay) return { state: containers.some((container) => container.everStarted) ? "STOPPING" : status.state };
@@ -234,16 +235,19 @@ export class WorkloadController implements Controller {
     return false;
   }
 
-  /** After a restart of Tidegate the collector is told again of what may still write. */
+  /** After a restart of Tidegate the collector is told again of what may still write, until it has taken each on. */
   #followAgain(unit: Unit): void {
     const { session, record, placement } = unit;
-    if (session.logsFollowed) return;
-    session.logsFollowed = true;
     const sandbox = this.#context.cache.sandboxNamed(placement.sandboxName);
-    for (const container of sandbox === undefined ? [] : this.#context.cache.containersOf(sandbox.id)) {
-      const spec = record.workload.containers.find((each) => each.name === container.name);
-      if (spec !== undefined)
-        session.effects.launch(`follow:${container.id}`, () => followLog(this.#context, unit, { spec, attempt: container.attempt }));
+    const containers = sandbox === undefined ? [] : this.#context.cache.containersOf(sandbox.id);
+    const unfollowed = (session.unfollowed ??= new Set(containers.map(({ id }) => id)));
+    for (const { id, name, attempt } of containers.filter((each) => unfollowed.has(each.id))) {
+      const spec = record.workload.containers.find((each) => each.name === name);
+      if (spec === undefined) continue;
+      session.effects.launch(`follow:${id}`, async () => {
+        await followIfWanted(this.#context, unit, { spec, attempt });
+        unfollowed.delete(id);
+      });
     }
   }
 

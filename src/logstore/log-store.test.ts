@@ -1,6 +1,6 @@
-import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { LogBatch, LogStore, SourcePosition } from "../contracts/log-store.ts";
 import { collection, type Store } from "../contracts/store.ts";
 import { createMemoryStore } from "../store/memory/memory-store.ts";
@@ -131,6 +131,26 @@ describe("append and read", () => {
     const reopened = await fixture.reopenAfterCrash();
     expect(messages(await readAll(reopened, "s"))).toEqual(Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? "a" : "b")));
   });
+});
+
+it("acknowledges what is written whole, also where the disk takes it bit by bit", async () => {
+  type Write = (bytes: Buffer, offset: number, length: number, position: number) => Promise<{ readonly bytesWritten: number }>;
+  const probe = await open("/dev/null");
+  const prototype = Object.getPrototypeOf(probe) as { write: Write };
+  await probe.close();
+  const { write } = prototype;
+  const bitByBit = vi.spyOn(prototype, "write").mockImplementation(function (this: unknown, bytes, offset, length, position) {
+    return write.call(this, bytes, offset, Math.min(length, 50), position);
+  });
+  try {
+    for (let count = 1; count <= 5; count++) await logStore.append(scope, { stream: "s", events: [at(count, `${count} ${"x".repeat(200)}`)] });
+    expect(bitByBit.mock.calls.length).toBeGreaterThan(25);
+  } finally {
+    bitByBit.mockRestore();
+  }
+  const numbers = async (of: LogStore): Promise<readonly number[]> => messages(await readAll(of, "s")).map((message) => Number.parseInt(message, 10));
+  expect(await numbers(logStore)).toEqual([1, 2, 3, 4, 5]);
+  expect(await numbers(await fixture.reopenAfterCrash())).toEqual([1, 2, 3, 4, 5]);
 });
 
 describe("positions of sources", () => {

@@ -145,6 +145,8 @@ class FileLogStore implements LogStore {
 
   async createStream(scope: LogScope, stream: string): Promise<void> {
     await this.#group(scope);
+    // Not by a write: where it is there already, a full disk changes nothing.
+    if ((await this.#store.get(streams, streamKey(scope, stream))) !== undefined) throw new Problem("already-exists", `log stream ${stream} exists`);
     const value: StreamRecord = { id: this.#options.ids.hex(32), name: stream, createdAtMs: this.#clock.nowMs() };
     await this.#store.transact([{ op: "create", collection: streams, key: streamKey(scope, stream), value }]);
     // The group may have been deleted meanwhile, and its streams swept before this one was there.

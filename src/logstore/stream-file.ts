@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { open, readdir, rm } from "node:fs/promises";
+import { open, readdir, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { LogBatch, SourcePosition } from "../contracts/log-store.ts";
 import { messageOf, Problem } from "../core/problem.ts";
@@ -267,7 +267,7 @@ export class StreamFile {
       if (this.#tornTail) await file.truncate(segment.length);
       let at = segment.length;
       for (const part of parts) {
-        await file.write(part, 0, part.length, at);
+        await writeWhole(file, part, at);
         at += part.length;
       }
       await file.datasync();
@@ -300,6 +300,11 @@ export class StreamFile {
     }
     return removed;
   }
+}
+
+/** A disk that fills up takes a part of a write, and says so only at the next one. */
+async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
 function words(position: SourcePosition | undefined): string {

@@ -105,6 +105,18 @@ it("joins a line over the end of a file, and ends one that was torn there", () =
   expect(taken?.to).toEqual({ file: "c", offset: line("whole").length });
 });
 
+it("finds the line after one of which a full disk took a part of the head only, wherever that was cut", () => {
+  const torn = line("lost");
+  for (let length = 1; length < torn.indexOf("lost"); length++) {
+    for (const chunkBytes of [1 << 20, 1, 7]) {
+      const text = line("before") + torn.slice(0, length) + line("after", { second: 3 }) + line("next", { second: 4 });
+      const { events, toOffset } = parse(text, chunkBytes);
+      expect(events).toEqual(["before", "after", "next"].map((message, at) => ({ message, timestampMs: timeOf([1, 3, 4][at] ?? 0) })));
+      expect(toOffset).toBe(text.length);
+    }
+  }
+});
+
 it("passes on a line without a CRI head as it is", () => {
   expect(messages(`Traceback: oops\n${line("ok")}\na b c d\n`)).toEqual(["Traceback: oops", "ok", "a b c d"]);
 });

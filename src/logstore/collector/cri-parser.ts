@@ -9,6 +9,8 @@ const HELD_BYTES = 1024 * 1024;
 /** Times that go back by less than this keep the order of the lines; who set the clock further back wants other times. */
 const SLEWED_MS = 24 * 3_600_000;
 const HEADER = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP])(?::\S*)? $/;
+/** The head of a line, or its beginning, after what a full disk has taken of the head of the line before. */
+const AFTER_TORN = /(?<=.)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) (?:(?:stdout|stderr) (?:[FP](?::\S*)? )?)?$/;
 const MAX_HEADER_BYTES = 128;
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
@@ -178,7 +180,13 @@ export class CriParser {
       const header = Buffer.concat([this.#header, bytes.subarray(0, used)]);
       this.#header = Buffer.alloc(0);
       this.#offset += used;
-      this.#line = this.#readHeader(header.toString());
+      const after = whole && !HEADER.test(header.toString("latin1")) ? AFTER_TORN.exec(header.toString("latin1")) : null;
+      if (after !== null) {
+        this.#header = header.subarray(after.index);
+        if (!HEADER.test(after[0])) return used;
+        this.#header = Buffer.alloc(0);
+      }
+      this.#line = this.#readHeader(after?.[0] ?? header.toString());
       // No CRI head: the line is text from its first byte.
       if (this.#line.stream === "") this.#addText(this.#line, header, this.#offset - header.length);
       return used;
