@@ -3,6 +3,7 @@ import type { Engine } from "../contracts/engine.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import type { Store } from "../contracts/store.ts";
 import { createAdmissionController } from "./admission-controller.ts";
+import { createAwsAuthController } from "./aws-auth-controller.ts";
 import { Connections } from "./connections.ts";
 import { createLeaseController } from "./lease-controller.ts";
 import { createPodController } from "./pod-controller.ts";
@@ -23,5 +24,13 @@ export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions)
   const logger = toolbox.logger.child({ room: "kubelet" });
   const connections = new Connections({ clusters: ports.clusters, clock: toolbox.clock, logger });
   const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections, sources: new PodSourceReader(toolbox) };
-  return { controllers: [createAdmissionController(room), createPodController(room), createVolumeController(room), createLeaseController(room)] };
+  return {
+    controllers: [
+      createAdmissionController(room),
+      createPodController(room),
+      createVolumeController(room),
+      createLeaseController(room),
+      createAwsAuthController(room),
+    ],
+  };
 }

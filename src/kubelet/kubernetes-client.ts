@@ -1,4 +1,12 @@
-import type { ApiException, CoreV1Event, V1MutatingAdmissionPolicy, V1MutatingAdmissionPolicyBinding, V1Node, V1Pod } from "@kubernetes/client-node";
+import type {
+  ApiException,
+  CoreV1Event,
+  V1ConfigMap,
+  V1MutatingAdmissionPolicy,
+  V1MutatingAdmissionPolicyBinding,
+  V1Node,
+  V1Pod,
+} from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { messageOf, Problem, type ProblemKind } from "../core/problem.ts";
@@ -30,6 +38,7 @@ export interface KubernetesClient extends Disposable {
   /** Says that the node lives. */
   renewLease(nodeName: string): Promise<void>;
   /** As the API server has it now, or had it when its watch last told of a change. */
+  awsAuth(): Promise<V1ConfigMap | undefined>;
   configMap(namespace: string, name: string): Promise<SourceObject | undefined>;
   secret(namespace: string, name: string): Promise<SourceObject | undefined>;
   /** A token of the pod's service account, bound to the pod. `audience` "": the API server's. */
@@ -62,6 +71,8 @@ export interface ClientOptions {
 }
 
 const RECONNECT_MS = 1000;
+/** Whom a cluster lets in, beside its access entries. */
+export const AWS_AUTH = { namespace: "kube-system", name: "aws-auth" };
 const LEASE_NAMESPACE = "kube-node-lease";
 const LEASE_SECONDS = 40;
 const PODS = `/api/v1/pods`;
@@ -186,6 +197,7 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
       const ownerReferences = [{ apiVersion: "v1", kind: "Node", name, uid: node.metadata?.uid ?? "" }];
       await ask(() => leases.createNamespacedLease({ namespace: LEASE_NAMESPACE, body: { metadata: { name, ownerReferences }, spec } }));
     },
+    awsAuth: () => unless("not-found", () => core.readNamespacedConfigMap(AWS_AUTH)),
     configMap: (namespace, name) =>
       source({ kind: "configMaps", namespace, name }, async () => {
         const found = await unless("not-found", () => core.readNamespacedConfigMap({ name, namespace }));

@@ -7,6 +7,7 @@ export interface KubeletPorts {
   readonly clusters: ClusterDirectory;
   readonly profiles: FargateProfiles;
   readonly network: PodNetwork;
+  readonly identities: IdentityMap;
 }
 
 /** An EKS cluster whose API server serves. */
@@ -57,6 +58,17 @@ export interface FargateProfiles {
   watch(listener: (clusterKey: string) => void): Disposable;
   /** The API server knows exactly the profiles `known` now, and there are pods of those `inUse`. */
   admitted(clusterKey: string, profiles: { readonly known: readonly string[]; readonly inUse: readonly string[] }): Promise<void>;
+}
+
+export interface IdentityMap {
+  /**
+   * Takes over a cluster's ConfigMap aws-auth as it is now; `undefined`: there is none. Answers what is wrong with it, in words, unless it was
+   * taken over before. Idempotent.
+   */
+  put(
+    clusterKey: string,
+    map: { readonly data: Readonly<Record<string, string>>; readonly resourceVersion: string } | undefined,
+  ): Promise<readonly string[]>;
 }
 
 export interface PodNetwork {

@@ -13,14 +13,16 @@ const ADMIN = { commonName: "tidegate:fargate", organization: "system:masters", 
 
 interface KubeletParts {
   readonly store: Store;
+  readonly identities: KubeletPorts["identities"];
   readonly network: VpcNetwork;
   readonly toolbox: Toolbox;
 }
 
-export function kubeletPorts({ store, network, toolbox }: KubeletParts): KubeletPorts {
+export function kubeletPorts({ store, network, identities, toolbox }: KubeletParts): KubeletPorts {
   return {
     clusters: clusterDirectory(store, toolbox),
     profiles: fargateProfiles(store),
+    identities,
     network: { allocate: (request) => network.allocate(request), detach: (attachmentId) => network.detach(attachmentId) },
   };
 }

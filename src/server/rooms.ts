@@ -114,7 +114,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     toolbox,
     ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
   });
-  const podPorts = kubeletPorts({ store, network, toolbox });
+  const podPorts = kubeletPorts({ store, network, identities: eks.identityMap, toolbox });
   const kubelet = createKubelet({ store, engine: fargate.engine, ports: podPorts, toolbox });
   const services: readonly Service[] = [
     ecs,

@@ -6,6 +6,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, type TestInstance, until } from "../support/instance.ts";
+import { letsInByMapAndEntries, refusesBadTokens, type Within } from "./support/lets-in.ts";
 import { type Program, programsOf } from "./support/programs.ts";
 
 /** A cluster, by the real aws and kubectl: made, used, without Tidegate, with its API server killed, and deleted. */
@@ -51,7 +52,7 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   const begunMs = systemClock.steadyMs();
   const network = `subnetIds=${subnetIds}`;
   const make = ["eks", "create-cluster", "--name", "shop", "--role-arn", role.Role.Arn, "--resources-vpc-config", network];
-  const made = await instance.aws<{ readonly cluster: Cluster }>(...make, "--access-config", "authenticationMode=API");
+  const made = await instance.aws<{ readonly cluster: Cluster }>(...make);
   expect(made.cluster).toMatchObject({ status: "CREATING" });
   expect(made.cluster.endpoint).toBeUndefined();
   const { endpoint = "" } = await until(
@@ -75,7 +76,9 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect(await etcdHolds(instance, "configmaps/default/kept")).toBe(true);
   console.log(`resident in all: ${Math.round((await residentKiB()) / 1024)} MiB`);
 
-  await letsInByEntries();
+  const within: Within = { instance, cluster: "shop", endpoint, environment };
+  await letsInByMapAndEntries(within);
+  await refusesBadTokens(within);
 
   // Without Tidegate the API server serves on, and lets nobody new in.
   await instance.kill();
@@ -185,37 +188,6 @@ async function comesBackFromSnapshots(snapshot: string): Promise<void> {
   await until("all of it has ended", async () => !(await programs()).some(({ pid }) => pid === first?.pid));
   await rm(join(volume, "data"), { recursive: true });
   await until("the cluster serves", async () => (await kubectl("get", "configmap", "kept")).includes("kept"), 120_000);
-}
-
-/** A user of the account: nobody, then somebody without rights, then a reader of one namespace. */
-async function letsInByEntries(): Promise<void> {
-  const user = await instance.aws<{ readonly User: { readonly Arn: string } }>("iam", "create-user", "--user-name", "reader");
-  const key = await instance.aws<{ readonly AccessKey: { readonly AccessKeyId: string; readonly SecretAccessKey: string } }>(
-    "iam",
-    "create-access-key",
-    "--user-name",
-    "reader",
-  );
-  const { AccessKeyId, SecretAccessKey } = key.AccessKey;
-  const theirs = { ...environment, AWS_ACCESS_KEY_ID: AccessKeyId, AWS_SECRET_ACCESS_KEY: SecretAccessKey };
-  const asUser = async (...args: readonly string[]): Promise<string> => {
-    const { stdout, stderr } = await run(["kubectl", ...args], { environment: theirs, timeoutMs: 60_000, okCodes: [0, 1] });
-    return stdout + stderr;
-  };
-  expect(await asUser("get", "configmaps")).toMatch(/Unauthorized|must be logged in/);
-  const whose = ["--cluster-name", "shop", "--principal-arn", user.User.Arn];
-  await instance.aws("eks", "create-access-entry", ...whose);
-  expect(await asUser("auth", "whoami", "--output", "jsonpath={.status.userInfo.username}")).toContain(user.User.Arn);
-  expect(await asUser("get", "configmaps")).toContain("Forbidden");
-  const policyArn = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy";
-  const scope = "type=namespace,namespaces=default";
-  await instance.aws("eks", "associate-access-policy", ...whose, "--policy-arn", policyArn, "--access-scope", scope);
-  await until("the policy is in force", async () => (await asUser("get", "configmaps")).includes("kept"));
-  expect(await asUser("get", "configmaps", "--namespace", "kube-system")).toContain("Forbidden");
-  expect(await asUser("delete", "configmap", "kept")).toContain("Forbidden");
-  expect(await asUser("get", "secrets")).toContain("Forbidden");
-  await instance.aws("eks", "delete-access-entry", ...whose);
-  await until("the user is nobody again", async () => /Unauthorized|must be logged in/.test(await asUser("get", "configmaps")));
 }
 
 const programs = (): Promise<readonly Program[]> => programsOf(instance);

@@ -1,6 +1,7 @@
 import { collection } from "../../contracts/store.ts";
 import type { Scope } from "../../core/scope.ts";
 import { scopedKey } from "../../core/scope.ts";
+import type { AwsAuth } from "./access/aws-auth.ts";
 
 /** What a user asked for. Written by the API's operations alone; keyed by account, region and name. */
 export interface ClusterRecord extends Scope {
@@ -118,6 +119,12 @@ export interface AssociatedPolicy {
   readonly modifiedAtMs: number;
 }
 
+/** What the ConfigMap `aws-auth` last said that could be read. Written by `access/identity-map.ts` alone; keyed by account, region and cluster's uid. */
+export interface AwsAuthRecord extends AwsAuth {
+  /** Of the ConfigMap that was read last. */
+  readonly resourceVersion: string;
+}
+
 /** A change of a cluster, as DescribeUpdate tells it; keyed by account, region, cluster's uid and id. All there are take effect at once. */
 export interface UpdateRecord {
   readonly id: string;
@@ -146,12 +153,13 @@ export const CLUSTERS = collection<ClusterRecord>("eks.cluster");
 export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane");
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
 
+export const AWS_AUTH = collection<AwsAuthRecord>("eks.aws-auth");
 export const UPDATES = collection<UpdateRecord>("eks.update");
 export const ACCESS_ENTRIES = collection<AccessEntryRecord>("eks.access-entry");
 
 export const FARGATE_PROFILES = collection<FargateProfileRecord>("eks.fargate-profile");
 
-/** All access entries, Fargate profiles and updates of a cluster have keys that begin with it. */
+/** What belongs to a cluster, beside its own three records, has keys that begin with it. */
 export function recordPrefix(cluster: ClusterRecord): string {
   return `${scopedKey(cluster, cluster.uid)}/`;
 }

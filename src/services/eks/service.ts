@@ -4,6 +4,7 @@ import type { Service, Toolbox } from "../../contracts/service.ts";
 import type { Store } from "../../contracts/store.ts";
 import type { Scope } from "../../core/scope.ts";
 import type { ClusterSnapshots } from "../../core/status-report.ts";
+import { createIdentityMap, type IdentityMap } from "./access/identity-map.ts";
 import { accessPlugin } from "./access/plugin.ts";
 import { createClusterController } from "./controllers/cluster-controller.ts";
 import { createSnapshotController } from "./controllers/snapshot-controller.ts";
@@ -35,6 +36,8 @@ export interface EksService extends Service {
   snapshots(scope: Scope, name: string): Promise<ClusterSnapshots | undefined>;
   /** Brings a cluster's objects back as of a snapshot. @throws Problem `not-found`, `conflict` */
   recover(scope: Scope, asked: { readonly name: string; readonly snapshot: string }): Promise<void>;
+  /** Told what clusters' ConfigMaps say of whom they let in. */
+  readonly identityMap: IdentityMap;
 }
 
 /** Amazon EKS: clusters, each with an upstream Kubernetes control plane that runs as a system workload. */
@@ -76,6 +79,7 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
     plugin: accessPlugin(room),
     snapshots: (scope, name) => snapshotsOf(room, scope, name),
     recover: (scope, asked) => recoverCluster(room, scope, asked),
+    identityMap: createIdentityMap(room),
     errorCodes: { invalid: "InvalidParameterException", unsupported: "InvalidParameterException" },
   };
 }

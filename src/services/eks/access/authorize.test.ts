@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isAllowed, type AccessRequest } from "./authorize.ts";
 import { accessPolicies, readGroups, readScope, readUsername } from "./entry-rules.ts";
+import { NO_AWS_AUTH } from "./aws-auth.ts";
 import { mapUser } from "./token-review.ts";
 import { testCluster } from "../testing.ts";
 import type { AccessEntryRecord, AssociatedPolicy } from "../records.ts";
@@ -86,14 +87,17 @@ describe("an access entry", () => {
 
   it("gives a role's session a name and groups of its own", () => {
     const cluster = testCluster({ authenticationMode: "API" });
-    const user = (more: Partial<AccessEntryRecord>): unknown => mapUser(cluster, { principal, entry: entry(more) });
+    const user = (more: Partial<AccessEntryRecord>): unknown => {
+      const review = mapUser(cluster, { principal, entry: entry(more), awsAuth: NO_AWS_AUTH });
+      return "user" in review ? review.user : review;
+    };
     expect(user({ groups: ["devs"] })).toMatchObject({
       username: "arn:aws:sts::111122223333:assumed-role/dev/me-example.com",
       uid: "aws-iam-authenticator:111122223333:AROAX",
       groups: ["devs"],
     });
     expect(user({ username: "dev:{{AccountID}}:{{SessionNameRaw}}" })).toMatchObject({ username: "dev:111122223333:me@example.com" });
-    expect(mapUser(cluster, { principal, entry: undefined })).toBeUndefined();
+    expect(mapUser(cluster, { principal, entry: undefined, awsAuth: NO_AWS_AUTH })).toHaveProperty("fault");
   });
 
   it("takes no name or group that Kubernetes or AWS has for itself", () => {

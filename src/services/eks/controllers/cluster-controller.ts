@@ -1,13 +1,13 @@
 import type { Controller, ReconcileResult } from "../../../contracts/controller.ts";
 import type { StopReason } from "../../../contracts/engine.ts";
-import type { Stored, Write } from "../../../contracts/store.ts";
+import type { Collection, Stored, Write } from "../../../contracts/store.ts";
 import { isProblem, messageOf } from "../../../core/problem.ts";
 import { compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile.ts";
 import { clusterArn, groupNamesOf, parseClusterArn } from "../names.ts";
-import { accessEntriesOf } from "../access/entries.ts";
 import {
   ACCESS_ENTRIES,
   attachmentOwnerOf,
+  AWS_AUTH,
   CLUSTER_SECRETS,
   clusterKey,
   CLUSTERS,
@@ -25,6 +25,8 @@ import { hasData, listSnapshots, setAside } from "../snapshots/etcd-folder.ts";
 import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cluster.ts";
 
 const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was deleted, or its control plane is replaced" };
+/** Of what goes with a cluster. */
+const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, AWS_AUTH, UPDATES];
 const NEW_PLANE: ControlPlaneRecord = { state: "CREATING", failures: 0 };
 const LOOK_FOR_IMAGE_MS = 1000;
 const LOOK_WHETHER_READY_MS = 250;
@@ -273,13 +275,11 @@ async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promis
   }
   for (const id of [volumeIdOf(cluster), snapshotVolumeIdOf(cluster)]) await volumes.remove(id);
   const plane = await room.store.get(CONTROL_PLANES, key);
-  const entries = await accessEntriesOf(room.store, cluster);
-  const updates = await room.store.list(UPDATES, { prefix: recordPrefix(cluster) });
-  const writes: Write[] = [
-    { op: "delete", collection: CLUSTERS, key },
-    ...entries.map((entry): Write => ({ op: "delete", collection: ACCESS_ENTRIES, key: entry.key })),
-    ...updates.map((update): Write => ({ op: "delete", collection: UPDATES, key: update.key })),
-  ];
+  const writes: Write[] = [{ op: "delete", collection: CLUSTERS, key }];
+  for (const collection of OWNED) {
+    const owned = await room.store.list(collection, { prefix: recordPrefix(cluster) });
+    writes.push(...owned.map((record): Write => ({ op: "delete", collection, key: record.key })));
+  }
   if (plane !== undefined) writes.push({ op: "delete", collection: CONTROL_PLANES, key });
   if (secrets !== undefined) writes.push({ op: "delete", collection: CLUSTER_SECRETS, key });
   await room.store.transact(writes);
