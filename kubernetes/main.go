@@ -1,16 +1,21 @@
-// Command tidegate-kubernetes is the upstream Kubernetes control plane and etcd in one binary, unmodified. The name that it is called by, or
-// else its first argument, says which program it is; all other arguments are that program's own. No logic of Tidegate's is in it.
+// Command tidegate-kubernetes is the upstream Kubernetes control plane, etcd, and the add-ons of clusters in one binary, unmodified. The name
+// that it is called by, or else its first argument, says which program it is; all other arguments are that program's own. No logic of Tidegate's
+// is in it.
 package main
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	_ "time/tzdata" // time zones of CronJobs
 
+	"github.com/coredns/coredns/coremain"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/etcdutl/v3/etcdutl"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"          // JSON logs
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client-go's metrics
@@ -18,6 +23,7 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	metricsserver "sigs.k8s.io/metrics-server/cmd/metrics-server/app"
 )
 
 var programs = map[string]func(){
@@ -26,6 +32,9 @@ var programs = map[string]func(){
 	"kube-apiserver":          func() { run(apiserver.NewAPIServerCommand()) },
 	"kube-controller-manager": func() { run(controllermanager.NewControllerManagerCommand()) },
 	"kube-scheduler":          func() { run(scheduler.NewSchedulerCommand()) },
+	// Add-ons, in pods of the cluster.
+	"coredns":        coremain.Run,
+	"metrics-server": func() { run(metricsserver.NewMetricsServerCommand(genericapiserver.SetupSignalHandler())) },
 }
 
 func main() {
@@ -40,7 +49,12 @@ func main() {
 			return
 		}
 	}
-	fmt.Fprintln(os.Stderr, "usage: tidegate-kubernetes etcd|etcdutl|kube-apiserver|kube-controller-manager|kube-scheduler [argument...]")
+	names := make([]string, 0, len(programs))
+	for name := range programs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	fmt.Fprintf(os.Stderr, "usage: tidegate-kubernetes %s [argument...]\n", strings.Join(names, "|"))
 	os.Exit(2)
 }
 

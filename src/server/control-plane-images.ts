@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { controlPlaneReference, pushControlPlane } from "../builder/kubernetes/image.ts";
+import { controlPlaneReference, kubernetesReferences, pushControlPlane } from "../builder/kubernetes/image.ts";
 import { DEFAULT_CACHE_FOLDER, KUBERNETES_VERSION } from "../builder/kubernetes/look.ts";
 import { obtainKubernetes } from "../builder/kubernetes/obtain.ts";
 import { PUBLIC_PREFIX } from "../builder/public-names.ts";
@@ -18,6 +18,7 @@ export function controlPlaneImages({ config, registry, clock, logger }: ControlP
   const reference = controlPlaneReference(KUBERNETES_VERSION);
   const image = reference.slice(PUBLIC_PREFIX.length + 1);
   let making: Promise<void> | undefined;
+  let hasTriedAddons = false;
   let failure: { readonly error: unknown } | undefined;
   const make = async (): Promise<void> => {
     const say = (text: string): void => logger.info(`EKS needs the image ${reference}: ${text}`);
@@ -33,8 +34,19 @@ export function controlPlaneImages({ config, registry, clock, logger }: ControlP
     async find() {
       // With no compute nothing is pulled.
       if (config.engine === "simulated") return { image, digest: `sha256:${"0".repeat(64)}` };
-      const kept = (await registry.listPublicImages()).find((each) => each.image === image);
-      if (kept !== undefined) return { image, digest: kept.digest };
+      const all = await registry.listPublicImages();
+      const kept = all.find((each) => each.image === image);
+      if (kept !== undefined) {
+        const there = new Set(all.map((each) => `${PUBLIC_PREFIX}/${each.image}`));
+        // One that an older Tidegate has made lacks the add-ons; so does an operator's folder, maybe: it is tried once.
+        if (!hasTriedAddons && kubernetesReferences().some((each) => !there.has(each))) {
+          hasTriedAddons = true;
+          making ??= make()
+            .catch((error: unknown) => logger.warn("the images of the clusters' add-ons could not be made", { err: error }))
+            .finally(() => (making = undefined));
+        }
+        return { image, digest: kept.digest };
+      }
       if (failure !== undefined) {
         const { error } = failure;
         failure = undefined;

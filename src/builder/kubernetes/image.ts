@@ -4,11 +4,12 @@ import type { RegistryAccess } from "../builder.ts";
 import { PUBLIC_PREFIX } from "../public-names.ts";
 import { pushImage } from "../seed/push-image.ts";
 import { packFolder } from "../seed/tar-layer.ts";
-import { KUBERNETES_PROGRAMS } from "./look.ts";
+import { ADDON_PROGRAMS, type AddonProgram, KUBERNETES_VERSION } from "./look.ts";
 import type { KubernetesPrograms } from "./obtain.ts";
 
-/** Where the registry keeps control planes; the host is no registry's, so no mirror is ever asked for them. */
-const NAME = "kubernetes.tidegate.internal/control-plane";
+/** The host is no registry's, so no mirror is ever asked for what is named by it. */
+const HOST = "kubernetes.tidegate.internal";
+const CONTROL_PLANE = `${HOST}/control-plane`;
 const FOLDER = "usr/local/bin";
 
 export interface ControlPlaneImage {
@@ -17,9 +18,20 @@ export interface ControlPlaneImage {
   readonly digest: string;
 }
 
-/** How the registry calls the image of a version. Pure. */
+/** How the registry calls the control plane's image of a version. Pure. */
 export function controlPlaneReference(version: string): string {
-  return `${PUBLIC_PREFIX}/${NAME}:${version}`;
+  return `${PUBLIC_PREFIX}/${CONTROL_PLANE}:${version}`;
+}
+
+/** How pods name the image of an add-on's program, e.g. `kubernetes.tidegate.internal/coredns:v1.14.2`. Pure. */
+export function addonImage(program: AddonProgram): string {
+  return `${HOST}/${program}:v${ADDON_PROGRAMS[program]}`;
+}
+
+/** All images that a cluster may need, as the registry calls them. Pure. */
+export function kubernetesReferences(): readonly string[] {
+  const addons = (Object.keys(ADDON_PROGRAMS) as AddonProgram[]).map((program) => `${PUBLIC_PREFIX}/${addonImage(program)}`);
+  return [controlPlaneReference(KUBERNETES_VERSION), ...addons];
 }
 
 export interface ControlPlaneImageOptions {
@@ -29,28 +41,37 @@ export interface ControlPlaneImageOptions {
   readonly createdAt: string;
 }
 
-/** Pushes an image with the programs in `/usr/local/bin` and nothing else: no shell, no libraries, no user. */
+/**
+ * Pushes an image with the programs in `/usr/local/bin` and nothing else: no shell, no libraries, no user; then, over the same layer, an
+ * image for each add-on's program, which it runs.
+ */
 export async function pushControlPlane(programs: KubernetesPrograms, options: ControlPlaneImageOptions): Promise<ControlPlaneImage> {
   await mkdir(options.stateFolder, { recursive: true });
   const folder = await mkdtemp(join(options.stateFolder, "kubernetes-"));
   try {
     const bin = join(folder, "root", FOLDER);
     await mkdir(bin, { recursive: true });
-    for (const path of new Set(Object.values(programs.files))) {
+    const files: Readonly<Record<string, string>> = { ...programs.files, ...programs.addons };
+    for (const path of new Set(Object.values(files))) {
       await copyFile(path, join(bin, basename(path)));
       await chmod(join(bin, basename(path)), 0o755);
     }
-    for (const program of KUBERNETES_PROGRAMS) {
-      const file = basename(programs.files[program]);
-      if (file !== program) await symlink(file, join(bin, program));
+    for (const [program, path] of Object.entries(files)) {
+      if (basename(path) !== program) await symlink(basename(path), join(bin, program));
     }
     const layer = await packFolder(join(folder, "root"), join(folder, "layer.tar.gz"));
-    const digest = await pushImage(options.registry, {
-      repository: `${PUBLIC_PREFIX}/${NAME}`,
-      tags: [programs.version],
-      layers: [layer],
-      config: { environment: [`PATH=/${FOLDER}`], command: [], createdAt: options.createdAt },
-    });
+    const config = { environment: [`PATH=/${FOLDER}`], command: [], createdAt: options.createdAt };
+    const repository = `${PUBLIC_PREFIX}/${CONTROL_PLANE}`;
+    const digest = await pushImage(options.registry, { repository, tags: [programs.version], layers: [layer], config });
+    for (const program of Object.keys(programs.addons) as AddonProgram[]) {
+      await pushImage(options.registry, {
+        repository: `${PUBLIC_PREFIX}/${HOST}/${program}`,
+        tags: [`v${ADDON_PROGRAMS[program]}`],
+        layers: [layer],
+        config: { ...config, entryPoint: [`/${FOLDER}/${program}`] },
+        mountFrom: repository,
+      });
+    }
     return { reference: controlPlaneReference(programs.version), digest };
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -7,6 +7,12 @@ import { run } from "../../host/run.ts";
 export const KUBERNETES_VERSION = "1.36.3";
 /** The programs of a control plane; each takes upstream's own flags. */
 export const KUBERNETES_PROGRAMS = ["etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
+/**
+ * Programs that run in pods of a cluster, as add-ons, with upstream's versions; the one binary that is built has them too. An operator's folder
+ * need not hold them: what it lacks is an add-on that does not start.
+ */
+export const ADDON_PROGRAMS = { coredns: "1.14.2", "metrics-server": "0.8.0" } as const;
+export type AddonProgram = keyof typeof ADDON_PROGRAMS;
 /** The one binary that is built has them all, by the name it is called by. */
 export const BUILT_BINARY = "tidegate-kubernetes";
 
@@ -16,7 +22,7 @@ export const DEFAULT_CACHE_FOLDER = "/var/cache/tidegate/kubernetes";
 const MINOR = KUBERNETES_VERSION.split(".").slice(0, 2).join(".");
 /** The module with the build's one main. */
 export const MODULE_FOLDER = resolve(import.meta.dirname, "../../../kubernetes");
-const MODULE_FILES = ["go.mod", "go.sum", "main.go"];
+const MODULE_FILES = ["coredns.go", "go.mod", "go.sum", "main.go"];
 /** What the module's `go` line asks for. */
 const GO_MINOR = 26;
 

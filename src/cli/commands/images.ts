@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { controlPlaneReference, pushControlPlane } from "../../builder/kubernetes/image.ts";
+import { controlPlaneReference, kubernetesReferences, pushControlPlane } from "../../builder/kubernetes/image.ts";
 import { DEFAULT_CACHE_FOLDER, KUBERNETES_VERSION } from "../../builder/kubernetes/look.ts";
 import { obtainKubernetes } from "../../builder/kubernetes/obtain.ts";
 import { seedNode } from "../../builder/seed/node-image.ts";
@@ -26,7 +26,10 @@ export const images: Command<ImagesOptions> = {
   options: [
     ["--json", "as JSON"],
     ["--force", "seed again even if they are there"],
-    ["--kubernetes-dir <folder>", "with `seed kubernetes`: take etcd, kube-apiserver, kube-controller-manager and kube-scheduler from there"],
+    [
+      "--kubernetes-dir <folder>",
+      "with `seed kubernetes`: take etcd, kube-apiserver, kube-controller-manager, kube-scheduler, and coredns and metrics-server if it has them, from there",
+    ],
   ],
   async run({ arguments: [action, what], options, session }) {
     if (action === undefined) return list(session);
@@ -40,11 +43,13 @@ export const images: Command<ImagesOptions> = {
 async function seedKubernetes(session: Session, { force = false, kubernetesDir }: ImagesOptions): Promise<void> {
   const registry = await registryAccess(session);
   const wanted = controlPlaneReference(KUBERNETES_VERSION);
-  if (!force && kubernetesDir === undefined && (await hasManifest(registry, wanted)))
-    return session.output.line(`${wanted} is there already (--force makes it anew).`);
+  if (!force && kubernetesDir === undefined) {
+    const there = await Promise.all(kubernetesReferences().map((reference) => hasManifest(registry, reference)));
+    if (there.every(Boolean)) return session.output.line(`${wanted} is there already (--force makes it anew).`);
+  }
   await runSteps(session.output, [
     {
-      title: `Kubernetes ${KUBERNETES_VERSION}: etcd and the control plane`,
+      title: `Kubernetes ${KUBERNETES_VERSION}: etcd, the control plane and add-ons`,
       async run(say) {
         const programs = await obtainKubernetes({ folder: kubernetesDir, cacheFolder: DEFAULT_CACHE_FOLDER, onStep: say });
         say("pack and push");
