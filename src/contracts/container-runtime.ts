@@ -1,4 +1,4 @@
-import type { ContainerStats, ExecResult } from "./engine.ts";
+import type { ContainerStats, ExecResult, StandardStreams, StreamEndpoint } from "./engine.ts";
 import type { Ulimit } from "./workload.ts";
 
 /**
@@ -41,6 +41,13 @@ export interface ContainerRuntime {
   inspectSandbox?(id: string): Promise<Sandbox | undefined>;
   /** @throws Problem `unavailable` when the command did not end in time (it is killed), `conflict` when the container does not run. */
   execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
+  /** As `Engine.stream`, of a container's id, or of a sandbox's. Left out where nothing runs. @throws Problem `not-found`, `conflict`, `unsupported`. */
+  stream?(request: RuntimeStreamRequest): Promise<StreamEndpoint>;
+  /**
+   * After its log file was renamed: the runtime goes on in a new one; for some milliseconds it may still write lines that it had into the old
+   * one, which it then closes. Left out where no logs are written.
+   */
+  reopenContainerLog?(id: string): Promise<void>;
   stats(id: string): Promise<ContainerStats | undefined>;
   /** What each container, running or not, has written into its own layer, by id; as the runtime measured it last, a few seconds ago. */
   layerUsage(): Promise<ReadonlyMap<string, DiskUsage>>;
@@ -52,6 +59,8 @@ export interface ContainerRuntime {
    * first container starts. When memory runs out, the container that takes the most of it is killed, not the whole group.
    */
   limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void>;
+  /** What all that runs in the group uses together; `undefined` when it is not there. Left out where nothing is used. */
+  groupStats?(cgroupParent: string): Promise<ContainerStats | undefined>;
   /** How many forks and threads were refused in the group because of its limit of processes. */
   refusedForks(cgroupParent: string): Promise<number>;
   /** Removes the group after its last sandbox; one that is not there is no failure. @throws Problem `conflict` while processes live in it. */
@@ -63,6 +72,11 @@ export interface ContainerRuntime {
   watch(listener: (event: RuntimeEvent) => void): Disposable;
   close(): Promise<void>;
 }
+
+export type RuntimeStreamRequest =
+  | ({ readonly type: "exec"; readonly containerId: string; readonly command: readonly string[] } & StandardStreams)
+  | ({ readonly type: "attach"; readonly containerId: string } & StandardStreams)
+  | { readonly type: "port-forward"; readonly sandboxId: string; readonly ports: readonly number[] };
 
 export interface PullRequest {
   readonly image: string;
@@ -166,6 +180,9 @@ export interface RuntimeContainerSpec {
   readonly ulimits: readonly Ulimit[];
   readonly tty: boolean;
   readonly stdin: boolean;
+  readonly stdinOnce?: boolean;
+  /** The id of a container of the sandbox whose processes it sees and may signal. */
+  readonly processesOf?: string;
   /** Relative to the sandbox's log directory, e.g. `web/0.log`; empty: what it writes is not kept. */
   readonly logPath: string;
   readonly labels: Readonly<Record<string, string>>;

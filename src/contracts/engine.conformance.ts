@@ -102,6 +102,29 @@ async function stopAndWait(harness: EngineHarness, id: string): Promise<Workload
 
 function life(using: Using): void {
   it(
+    "takes a debugger into what runs, once, without a part in its life",
+    using(async (harness) => {
+      const engine = harness.engine();
+      const id = await startAll(harness, [harness.container("web", { type: "serves" })]);
+      await reaches(harness, id, "RUNNING");
+      const debug = harness.container("debug", { type: "exits", code: 3 }, { kind: "ephemeral", essential: false });
+      for (let time = 0; time < 2; time++) await engine.addContainer?.(id, debug);
+      const status = await until(harness, id, (each) => containerOf(each, "debug")?.state === "STOPPED");
+      expect(status).toMatchObject({
+        state: "RUNNING",
+        containers: [
+          { name: "web", state: "RUNNING" },
+          { name: "debug", exitCode: 3, restartCount: 0 },
+        ],
+      });
+      expect(containerOf(status, "debug")?.runtimeId).toMatch(/^[0-9a-f]{32}-\d{10}$/);
+      await stopAndWait(harness, id);
+      await expect(engine.addContainer?.(id, { ...debug, name: "late" })).rejects.toEqual(refusal("conflict"));
+      await expect(engine.addContainer?.("nobody", debug)).rejects.toEqual(refusal("not-found"));
+      expect(await harness.leftovers()).toEqual([]);
+    }),
+  );
+  it(
     "runs a workload, stops it, leaves nothing, and forgets it when told",
     using(async (harness) => {
       const seen: WorkloadState[] = [];

@@ -1,4 +1,4 @@
-import type { VolumeFile, Workload } from "./workload.ts";
+import type { ContainerSpec, VolumeFile, Workload } from "./workload.ts";
 
 /** In order; a workload only ever moves forward, and may skip. ECS's task states; pods are derived from the containers. */
 export const WORKLOAD_STATES = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"] as const;
@@ -108,10 +108,52 @@ export interface Engine {
   list(filter?: { readonly labels?: Readonly<Record<string, string>> }): Promise<readonly WorkloadView[]>;
   /** Each change of a status, after it is stored. */
   watch(listener: (view: WorkloadView) => void): Disposable;
-  /** CPU, memory and network counters of a running container; undefined when it does not run. */
-  stats?(id: string, container: string): Promise<ContainerStats | undefined>;
-  /** Runs a command in a container and waits, at most `timeoutMs`. For probes and tests; streams come with ECS Exec. */
+  /** CPU and memory counters of a running container, or of all that the workload has together; undefined when it does not run. */
+  stats?(id: string, container?: string): Promise<ContainerStats | undefined>;
+  /** Runs a command in a container and waits, at most `timeoutMs`. For probes and tests. */
   exec?(id: string, container: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult>;
+  /**
+   * Prepares a stream into a workload that runs. @throws Problem `not-found`, `conflict` when the container does not run, `unsupported` where
+   * nothing is computed.
+   */
+  stream?(id: string, request: StreamRequest): Promise<StreamEndpoint>;
+  /** The logs that are kept as files (`LogSink` `file`), also of a workload that is STOPPED, until it is destroyed; none where there are none. */
+  logFiles?(id: string): Promise<readonly ContainerLogFile[]>;
+  /**
+   * Adds a container of kind `ephemeral` to a workload, which is started as soon as the others may be; once for a name, a second time is no
+   * failure. @throws Problem `not-found`, `conflict` when the workload is to end, `invalid`, `unsupported`.
+   */
+  addContainer?(id: string, container: ContainerSpec): Promise<void>;
+}
+
+/** Standard streams of a command, or of a container's own process; or ports of the workload's address, on its loopback. */
+export type StreamRequest =
+  | ({ readonly type: "exec"; readonly container: string; readonly command: readonly string[] } & StandardStreams)
+  | ({ readonly type: "attach"; readonly container: string } & StandardStreams)
+  | { readonly type: "port-forward"; readonly ports: readonly number[] };
+
+export interface StandardStreams {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  /** Never with `tty`. */
+  readonly stderr: boolean;
+  readonly tty: boolean;
+}
+
+/** Where a connection that is to become a stream is led to, byte by byte from its HTTP request on: at 127.0.0.1, once, soon. */
+export interface StreamEndpoint {
+  readonly port: number;
+  /** With all that tells the stream from others; whoever knows it has the stream. */
+  readonly path: string;
+}
+
+/** The log of one attempt of a container, in CRI's format: `<RFC3339Nano> stdout|stderr F|P <text>`. */
+export interface ContainerLogFile {
+  readonly container: string;
+  /** 0 for the first, then one more for each restart. */
+  readonly attempt: number;
+  /** The current file; rotated ones are beside it, `<path>.<number>`, oldest first. */
+  readonly path: string;
 }
 
 /** By volume name: the files that a `files` volume has now, all of them. Mounts of a subPath keep what they had. */

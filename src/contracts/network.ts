@@ -13,6 +13,8 @@ export interface AttachRequest {
   readonly unguarded?: boolean;
   readonly assignPublicIp: boolean;
   readonly description: string;
+  /** Port 10250 of the address is the kubelet of a node that has it, and leads to Tidegate while the interface is plugged. */
+  readonly isNode?: boolean;
 }
 
 /**
@@ -76,6 +78,8 @@ export interface VpcEndpoint {
   readonly apiPort: number;
   /** The task metadata and credentials server, listened on at hostAddress; the caller is known by its source address. */
   readonly metadataPort: number;
+  /** The kubelets of the VPC's nodes, listened on at hostAddress; who calls one is seen as coming from the node's own address. */
+  readonly kubeletPort: number;
   /** What is injected as AWS_ENDPOINT_URL, e.g. `http://169.254.171.2:4566`. */
   readonly apiUrl: string;
 }

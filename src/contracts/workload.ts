@@ -79,9 +79,10 @@ export interface Ulimit {
   readonly hard: number;
 }
 
-/** Where a container's output goes. `none` keeps nothing. */
+/** Where a container's output goes. `none` keeps nothing; `file`: the last of it in files of bounded size, as a kubelet keeps it. */
 export type LogSink =
   | { readonly type: "none" }
+  | { readonly type: "file" }
   | {
       readonly type: "awslogs";
       readonly account: string;
@@ -139,6 +140,10 @@ export interface ContainerSpec {
   readonly ulimits: readonly Ulimit[];
   readonly tty: boolean;
   readonly stdin: boolean;
+  /** Standard input ends with the first client that was attached to it. */
+  readonly stdinOnce?: boolean;
+  /** It sees the processes of this container of the workload, which must run when it is started. */
+  readonly processesOf?: string;
   /** Run a small init as PID 1 (ECS initProcessEnabled). */
   readonly initProcess: boolean;
   readonly log: LogSink;

@@ -25,6 +25,9 @@ function contradiction(workload: Workload): string | undefined {
     const unknown = container.mounts.find((mount) => !workload.volumes.some((volume) => volume.name === mount.volume));
     if (unknown !== undefined) return `container ${container.name} mounts volume ${unknown.volume}, which the workload does not have`;
   }
+  const stranger = workload.containers.find(({ processesOf }) => processesOf !== undefined && !names.includes(processesOf));
+  if (stranger !== undefined)
+    return `container ${stranger.name} is to see the processes of ${stranger.processesOf}, which the workload does not have`;
   const cycle = cycleOf(workload.containers);
   if (cycle !== undefined) return `its containers depend on one another in a circle: ${cycle.join(", ")}`;
   const volume = workload.volumes.find((each) => each.type === "host" || each.type === "persistent");

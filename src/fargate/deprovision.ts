@@ -26,6 +26,8 @@ export async function deprovision(context: ComputeContext, unit: Unit, view: Wor
   const { attachmentId, kept } = record.workload.network;
   await Promise.all([removeSandbox(), kept === true ? network.unplug(attachmentId) : network.detach(attachmentId)]);
   await runtime.removeGroup(placement.cgroupParent);
+  const logged = record.workload.containers.flatMap(({ name, log }) => (log.type === "file" ? [name] : []));
+  if (logged.length > 0) await folders.keepLogs(placement.sandboxName, record.workload.id, logged);
   await Promise.all([folders.removeWorkload(record.workload.id), folders.removeSandbox(placement.sandboxName)]);
   session.deprovisioned = true;
   return undefined;
@@ -37,7 +39,7 @@ async function finishLogs(context: ComputeContext, unit: Unit): Promise<void> {
   const sandbox = context.cache.sandboxNamed(placement.sandboxName);
   const present = sandbox === undefined ? [] : context.cache.containersOf(sandbox.id);
   const attempts = record.workload.containers.flatMap((spec) => {
-    if (spec.log.type === "none") return [];
+    if (spec.log.type !== "awslogs") return [];
     const stored = status.containers.find((container) => container.name === spec.name);
     const there = present.filter((container) => container.name === spec.name).map((container) => container.attempt);
     if (stored?.startedAtMs !== undefined) there.push(stored.restartCount);

@@ -20,6 +20,7 @@ import type { ComputeContext } from "./compute-context.ts";
 import { CredentialsCache } from "./credentials-cache.ts";
 import { ImageCollector } from "./image-collector.ts";
 import { Limiter } from "./limiter.ts";
+import { LogKeeper } from "./log-keeper.ts";
 import { MetadataRoutes } from "./metadata-routes.ts";
 import { createMetadataServer, type MetadataServer } from "./metadata-server.ts";
 import type { ImageResolver, MetadataRenderer, RoleCredentials } from "./ports.ts";
@@ -194,6 +195,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
       }),
     note: (id, words) => controller.note(id, words),
   });
+  const logKeeper = new LogKeeper({ context, workload: (id) => records.get(id)?.value.workload });
   const routes = new MetadataRoutes({
     engine,
     renderer: options.metadata,
@@ -208,7 +210,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
     if (owners.get(placement.sandboxName) === id) owners.delete(placement.sandboxName);
     routes.forget(Object.values(placement.runtimeIds));
   };
-  const controller = new WorkloadController({ context, prober, admission, addresses, ready: started.promise, stopped });
+  const controller = new WorkloadController({ context, prober, admission, ids, addresses, ready: started.promise, stopped });
   const metadataServer = createMetadataServer({ network, addresses, routes, logger });
 
   const hookSources: Disposable[] = [];
@@ -257,6 +259,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
       try {
         const adopted = await takeOver();
         started.resolve();
+        if (!simulated) logKeeper.start();
         if (options.watchUsage ?? !simulated) usage.start(adopted);
       } catch (error) {
         started.reject(error);
@@ -267,6 +270,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
       shutdown.abort(new Problem("unavailable", "Tidegate is ending"));
       for (const source of hookSources.splice(0)) source[Symbol.dispose]();
       sweeper.close();
+      logKeeper[Symbol.dispose]();
       pool.close();
       prober.close();
       await Promise.all([pool.settled(), usage.close()]);
@@ -303,6 +307,7 @@ async function removeEverything(context: ComputeContext, { prober }: { readonly 
   await Promise.all([
     ...left.workloads.map((id) => attempt(`folder ${id}`, folders.removeWorkload(id))),
     ...left.sandboxes.map((name) => attempt(`folder ${name}`, folders.removeSandbox(name))),
+    ...left.keptLogs.map((id) => attempt(`logs of ${id}`, folders.removeKeptLogs(id))),
   ]);
   for (const failure of failures) logger.error(`could not be removed: ${failure}`);
   if (failures.length > 0) throw new Problem("unavailable", `not everything could be removed: ${failures.join("; ")}`);

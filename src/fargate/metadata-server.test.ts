@@ -13,7 +13,7 @@ import { testContainer, testFargateOptions, testWorkload } from "./testing.ts";
 // The subnet is loopback's, so that the test can call from a task's address: the first one handed out is 127.8.0.4.
 const network = createSimulatedNetwork({
   subnets: { "subnet-1": { vpcId: "vpc-1", cidr: "127.8.0.0/16" } },
-  endpoints: [{ vpcId: "vpc-1", hostAddress: "127.0.0.1", apiPort: 1, metadataPort: 0, apiUrl: "http://127.0.0.1:1" }],
+  endpoints: [{ vpcId: "vpc-1", hostAddress: "127.0.0.1", apiPort: 1, metadataPort: 0, kubeletPort: 0, apiUrl: "http://127.0.0.1:1" }],
 });
 
 let fargate: Fargate;

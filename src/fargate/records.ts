@@ -1,5 +1,6 @@
 import type { StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import { collection } from "../contracts/store.ts";
+import type { Ids } from "../core/ids.ts";
 import type { Workload } from "../contracts/workload.ts";
 
 /** What is wanted of a workload. Written by `start` and `requestStop` only; keyed by workload id. */
@@ -42,6 +43,12 @@ export interface UsageRecord {
   readonly toMs: number;
   /** Rounded up. */
   readonly seconds: number;
+}
+
+/** `<32 hex>-<10 digits>` for each, by name. */
+export function runtimeIdsOf(workloadId: string, containers: readonly { readonly name: string }[], ids: Ids): PlacementRecord["runtimeIds"] {
+  const prefix = workloadId.replaceAll("-", "");
+  return Object.fromEntries(containers.map(({ name }) => [name, `${prefix}-${ids.digits(10)}`]));
 }
 
 export const WORKLOADS = collection<WorkloadRecord>("fargate.workload");

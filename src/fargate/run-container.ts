@@ -128,10 +128,20 @@ async function prepare(
     ulimits: spec.ulimits,
     tty: spec.tty,
     stdin: spec.stdin,
+    stdinOnce: spec.stdinOnce,
+    processesOf: spec.processesOf === undefined ? undefined : runningContainer(context, unit, spec.processesOf),
     // Where nobody reads it, there is no file that could grow.
     logPath: spec.log.type === "none" ? "" : `${spec.name}/${attempt}.log`,
     labels: { ...spec.labels, [LABELS.instance]: config.instanceId, [LABELS.workload]: workload.id, [LABELS.container]: spec.name },
   };
+}
+
+/** @throws Problem `conflict` when it does not run. */
+function runningContainer({ cache }: ComputeContext, { placement }: Unit, name: string): string {
+  const sandbox = cache.sandboxNamed(placement.sandboxName);
+  const running = sandbox === undefined ? [] : cache.containersOf(sandbox.id).filter((each) => each.name === name && each.state === "running");
+  if (running[0] === undefined) throw new Problem("conflict", `container ${name}, whose processes it is to see, does not run`);
+  return running[0].id;
 }
 
 function ownMounts({ hostCaPath, initProgram }: ComputeContext, spec: ContainerSpec): readonly RuntimeMount[] {
@@ -171,7 +181,7 @@ export function writerOf(sourceId: string, containers: readonly RuntimeContainer
 /** Has the log of an attempt followed into its stream; its group is the owner's to make. Idempotent. @throws Problem with the words of ECS. */
 export async function followLog({ logs, folders }: ComputeContext, unit: Unit, { spec, attempt }: Attempt): Promise<void> {
   const { log } = spec;
-  if (log.type === "none") return;
+  if (log.type !== "awslogs") return;
   const source: LogSource = {
     id: logSourceId(unit.record.workload.id, spec.name, attempt),
     path: folders.logPath(unit.placement.sandboxName, spec.name, attempt),
@@ -223,7 +233,7 @@ async function retireOld(context: ComputeContext, unit: Unit, { spec, attempt, s
     .containersOf(sandbox.id)
     .filter((each) => each.name === spec.name && each.attempt < attempt - 1 && each.state === "exited");
   for (const container of old) {
-    await finishLog(context, unit, { spec, attempt: container.attempt });
+    if (spec.log.type === "awslogs") await finishLog(context, unit, { spec, attempt: container.attempt });
     await context.runtime.removeContainer(container.id);
     await context.folders.removeLog(unit.placement.sandboxName, spec.name, container.attempt);
     await context.cache.refreshContainer(container.id);

@@ -25,11 +25,12 @@ const facts = (more: Partial<SweepFacts>): SweepFacts => ({
   instanceId: "abc123",
   placed: new Set(),
   active: new Set(),
+  known: new Set(),
   sandboxes: [],
   containers: [],
   groups: [],
   attachments: [],
-  folders: { workloads: [], sandboxes: [] },
+  folders: { workloads: [], sandboxes: [], keptLogs: [] },
   adoptable: (each) => each.ready && each.labels["tidegate.role"] === "warm",
   ...more,
 });
@@ -67,13 +68,15 @@ it("removes the folders of what is gone", () => {
   const plan = planSweep(
     facts({
       active: new Set(["w1"]),
+      known: new Set(["w1", "stopped"]),
       placed: new Set(["s1"]),
       sandboxes: [sandbox("s1"), sandbox("warm")],
-      folders: { workloads: ["w1", "w2"], sandboxes: ["s1", "s2", "warm"] },
+      folders: { workloads: ["w1", "w2"], sandboxes: ["s1", "s2", "warm"], keptLogs: ["stopped", "destroyed"] },
     }),
   );
   expect(plan.removeWorkloadFolders).toEqual(["w2"]);
   expect(plan.removeSandboxFolders).toEqual(["s2"]);
+  expect(plan.removeKeptLogs).toEqual(["destroyed"]);
 });
 
 it("removes the cgroups that sandboxes left which were cut off in their making", () => {

@@ -11,12 +11,14 @@ export interface SweepFacts {
   readonly placed: ReadonlySet<string>;
   /** Ids of the workloads that have not stopped. */
   readonly active: ReadonlySet<string>;
+  /** Ids of all that have not been destroyed. */
+  readonly known: ReadonlySet<string>;
   readonly sandboxes: readonly Sandbox[];
   readonly containers: readonly RuntimeContainer[];
   /** Names of the instance's sandbox cgroups. One outlives a sandbox whose making was cut off. */
   readonly groups: readonly string[];
   readonly attachments: readonly { readonly attachmentId: string; readonly owner: string }[];
-  readonly folders: { readonly workloads: readonly string[]; readonly sandboxes: readonly string[] };
+  readonly folders: { readonly workloads: readonly string[]; readonly sandboxes: readonly string[]; readonly keptLogs: readonly string[] };
   /** Whether a sandbox that nobody owns is fit for the warm pool. */
   readonly adoptable: (sandbox: Sandbox) => boolean;
 }
@@ -28,6 +30,7 @@ export interface SweepPlan {
   readonly detach: readonly string[];
   readonly removeWorkloadFolders: readonly string[];
   readonly removeSandboxFolders: readonly string[];
+  readonly removeKeptLogs: readonly string[];
 }
 
 /** What of this instance nobody owns any more; what is not this instance's is never in it. Pure. */
@@ -48,6 +51,7 @@ export function planSweep(facts: SweepFacts): SweepPlan {
       .map((each) => each.attachmentId),
     removeWorkloadFolders: facts.folders.workloads.filter((id) => !facts.active.has(id)),
     removeSandboxFolders: facts.folders.sandboxes.filter((name) => !kept.has(name)),
+    removeKeptLogs: facts.folders.keptLogs.filter((id) => !facts.known.has(id)),
   };
 }
 
@@ -63,6 +67,7 @@ export async function lookForLeftovers(context: ComputeContext, options: Pick<Sw
     instanceId: config.instanceId,
     placed: new Set([...placements.map((placement) => placement.value.sandboxName), ...pooled]),
     active: new Set(statuses.flatMap(({ key, value }) => (value.state === "STOPPED" ? [] : [key]))),
+    known: new Set(statuses.map(({ key }) => key)),
     sandboxes,
     containers,
     groups,
@@ -82,6 +87,7 @@ export async function sweep(context: ComputeContext, plan: SweepPlan): Promise<v
     ...plan.detach.map((id) => ({ what: `attachment ${id}`, remove: () => network.detach(id) })),
     ...plan.removeWorkloadFolders.map((id) => ({ what: `the folder of workload ${id}`, remove: () => folders.removeWorkload(id) })),
     ...plan.removeSandboxFolders.map((name) => ({ what: `the folder of sandbox ${name}`, remove: () => folders.removeSandbox(name) })),
+    ...plan.removeKeptLogs.map((id) => ({ what: `the kept logs of workload ${id}`, remove: () => folders.removeKeptLogs(id) })),
   ];
   if (removals.length > 0) logger.info(`sweeping ${removals.length} leftovers that nobody owns`);
   await Promise.all(

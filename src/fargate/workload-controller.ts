@@ -1,6 +1,7 @@
 import type { Controller, ReconcileResult, Watch } from "../contracts/controller.ts";
 import type { StopReason, WorkloadState, WorkloadStatus, WorkloadView } from "../contracts/engine.ts";
 import type { Stored, Write } from "../contracts/store.ts";
+import type { Ids } from "../core/ids.ts";
 import type { PresentTimes } from "../core/present-times.ts";
 import { Problem } from "../core/problem.ts";
 import type { AddressBook } from "./address-book.ts";
@@ -15,7 +16,7 @@ import { provision } from "./provision.ts";
 import { pullFor } from "./pull-images.ts";
 import type { Prober } from "./prober.ts";
 import { sandboxLost } from "./reasons.ts";
-import { PLACEMENTS, STATUSES, USAGE, WORKLOADS, type PlacementRecord, type UsageRecord, type WorkloadRecord } from "./records.ts";
+import { PLACEMENTS, STATUSES, USAGE, WORKLOADS, runtimeIdsOf, type PlacementRecord, type UsageRecord, type WorkloadRecord } from "./records.ts";
 import { requestStop } from "./request-stop.ts";
 import { followIfWanted, runContainer } from "./run-container.ts";
 import { hasHook, runHooks, type HookStep } from "./run-hooks.ts";
@@ -27,6 +28,7 @@ export interface WorkloadControllerOptions {
   readonly context: ComputeContext;
   readonly prober: Prober;
   readonly admission: Admission;
+  readonly ids: Ids;
   readonly addresses: AddressBook;
   /** Resolves when the runtime has been listed and swept: nothing is decided before. */
   readonly ready: Promise<void>;
@@ -282,7 +284,7 @@ export class WorkloadController implements Controller {
     const { session, record } = unit;
     const { store, clock, logger } = this.#context;
     const marks = session.marks();
-    const placement = updatedPlacement(unit);
+    const placement = updatedPlacement(unit, this.#options.ids);
     const { network, connectivityAtMs, pullStartedAtMs, pullStoppedAtMs } = session;
     const next = nextStatus(stored.value, {
       record,
@@ -334,12 +336,14 @@ export class WorkloadController implements Controller {
 }
 
 /** The placement with what this process has to remember beyond its own life; the same object when there is nothing new. */
-function updatedPlacement({ placement, session }: Unit): PlacementRecord {
+function updatedPlacement({ placement, session, record }: Unit, ids: Ids): PlacementRecord {
   const streaks = [...session.streaks].filter(([name, streak]) => (placement.streaks[name] ?? 0) !== streak);
   const sent = [...session.stopSentAtMs].filter(([key]) => placement.stopSentAtMs[key] === undefined);
-  if (streaks.length === 0 && sent.length === 0) return placement;
+  const added = record.workload.containers.filter(({ name }) => placement.runtimeIds[name] === undefined);
+  if (streaks.length === 0 && sent.length === 0 && added.length === 0) return placement;
   return {
     ...placement,
+    runtimeIds: { ...placement.runtimeIds, ...runtimeIdsOf(record.workload.id, added, ids) },
     streaks: { ...placement.streaks, ...Object.fromEntries(streaks) },
     stopSentAtMs: { ...placement.stopSentAtMs, ...Object.fromEntries(sent) },
   };

@@ -1,22 +1,26 @@
+import type { Sandbox } from "../contracts/container-runtime.ts";
 import type {
+  ContainerLogFile,
   ContainerStats,
   ContainerStatus,
   Engine,
   EngineInfo,
   ExecResult,
   StopReason,
+  StreamEndpoint,
+  StreamRequest,
   WorkloadChange,
   WorkloadStatus,
   WorkloadView,
 } from "../contracts/engine.ts";
-import type { Workload } from "../contracts/workload.ts";
+import type { ContainerSpec, Workload } from "../contracts/workload.ts";
 import type { Informer } from "../control/informer.ts";
 import type { Ids } from "../core/ids.ts";
 import { isProblem, Problem } from "../core/problem.ts";
 import { acceptWorkload } from "./accept-workload.ts";
 import type { Admission } from "./admission.ts";
 import type { ComputeContext } from "./compute-context.ts";
-import { PLACEMENTS, STATUSES, WORKLOADS, type PlacementRecord, type WorkloadRecord } from "./records.ts";
+import { PLACEMENTS, runtimeIdsOf, STATUSES, WORKLOADS, type PlacementRecord, type WorkloadRecord } from "./records.ts";
 import { written } from "./provision.ts";
 import { requestStop } from "./request-stop.ts";
 import { cgroupParentOf } from "./sandbox-pool.ts";
@@ -96,7 +100,7 @@ export class WorkloadEngine implements Engine {
         { op: "delete", collection: WORKLOADS, key: id },
       ]);
     }
-    await folders.removeWorkload(id);
+    await Promise.all([folders.removeWorkload(id), folders.removeKeptLogs(id)]);
   }
 
   async get(id: string): Promise<WorkloadView | undefined> {
@@ -122,7 +126,11 @@ export class WorkloadEngine implements Engine {
     });
   }
 
-  async stats(id: string, container: string): Promise<ContainerStats | undefined> {
+  async stats(id: string, container?: string): Promise<ContainerStats | undefined> {
+    if (container === undefined) {
+      const placement = await this.#context.store.get(PLACEMENTS, id);
+      return placement === undefined ? undefined : this.#context.runtime.groupStats?.(placement.value.cgroupParent);
+    }
     const containerId = await this.#runningContainer(id, container);
     return containerId === undefined ? undefined : this.#context.runtime.stats(containerId);
   }
@@ -133,22 +141,66 @@ export class WorkloadEngine implements Engine {
     return this.#context.runtime.execSync(containerId, request);
   }
 
+  async stream(id: string, request: StreamRequest): Promise<StreamEndpoint> {
+    const { runtime } = this.#context;
+    if (runtime.stream === undefined) throw new Problem("unsupported", "nothing runs here that could be streamed from");
+    if (request.type === "port-forward") {
+      const sandbox = await this.#sandboxOf(id);
+      if (sandbox?.ready !== true) throw new Problem("conflict", `workload ${id} does not run`);
+      return runtime.stream({ type: "port-forward", sandboxId: sandbox.id, ports: request.ports });
+    }
+    const { container, ...rest } = request;
+    const containerId = await this.#runningContainer(id, container);
+    if (containerId === undefined) throw new Problem("conflict", `container ${container} of workload ${id} does not run`);
+    return runtime.stream({ ...rest, containerId });
+  }
+
+  async logFiles(id: string): Promise<readonly ContainerLogFile[]> {
+    const { store, folders } = this.#context;
+    const [record, placement] = await Promise.all([store.get(WORKLOADS, id), store.get(PLACEMENTS, id)]);
+    const places = [undefined, ...(placement === undefined ? [] : [placement.value.sandboxName])];
+    const logged = (record?.value.workload.containers ?? []).filter(({ log }) => log.type === "file");
+    const found = logged.flatMap(({ name }) => places.map(async (place) => ({ name, files: await folders.logFiles(id, name, place) })));
+    return (await Promise.all(found)).flatMap(({ name, files }) => files.map((file) => ({ container: name, ...file })));
+  }
+
+  async addContainer(id: string, container: ContainerSpec): Promise<void> {
+    const { store } = this.#context;
+    for (;;) {
+      const stored = await store.get(WORKLOADS, id);
+      if (stored === undefined) throw new Problem("not-found", `workload ${id} does not exist`);
+      const { workload, desired } = stored.value;
+      if (workload.containers.some(({ name }) => name === container.name)) return;
+      if (desired === "STOPPED") throw new Problem("conflict", `workload ${id} is to end: nothing is started in it any more`);
+      const value = { ...stored.value, workload: { ...workload, containers: [...workload.containers, container] } };
+      acceptWorkload(value.workload);
+      try {
+        await store.transact([{ op: "update", collection: WORKLOADS, key: id, value, ifRevision: stored.revision }]);
+        return;
+      } catch (error) {
+        if (!isProblem(error, "conflict")) throw error;
+      }
+    }
+  }
+
+  async #sandboxOf(id: string): Promise<Sandbox | undefined> {
+    const placement = await this.#context.store.get(PLACEMENTS, id);
+    return placement === undefined ? undefined : this.#context.cache.sandboxNamed(placement.value.sandboxName);
+  }
+
   async #runningContainer(id: string, container: string): Promise<string | undefined> {
-    const { cache, store } = this.#context;
-    const placement = await store.get(PLACEMENTS, id);
-    const sandbox = placement === undefined ? undefined : cache.sandboxNamed(placement.value.sandboxName);
+    const sandbox = await this.#sandboxOf(id);
     if (sandbox === undefined) return undefined;
-    return cache.containersOf(sandbox.id).find((each) => each.name === container && each.state === "running")?.id;
+    return this.#context.cache.containersOf(sandbox.id).find((each) => each.name === container && each.state === "running")?.id;
   }
 
   #placementOf(workload: Workload, sandboxName: string): PlacementRecord {
     const { ids, context } = this.#options;
-    const prefix = workload.id.replaceAll("-", "");
     return {
       sandboxName,
       cgroupParent: cgroupParentOf(context.config.instanceId, sandboxName),
       ...(workload.taskRoleArn !== undefined && { credentialsId: ids.uuid() }),
-      runtimeIds: Object.fromEntries(workload.containers.map((container) => [container.name, `${prefix}-${ids.digits(10)}`])),
+      runtimeIds: runtimeIdsOf(workload.id, workload.containers, ids),
       streaks: {},
       stopSentAtMs: {},
     };

@@ -34,11 +34,34 @@ it("writes a workload's files and volumes, again and again, and keeps what conta
   const scratch = await stat(join(own, "volumes", "scratch"));
   expect([scratch.mode & 0o7777, scratch.gid]).toEqual([0o2777, 2000]);
   await folders.prepareLogs("sandbox", "web");
-  expect(await folders.list()).toEqual({ workloads: [workload.id], sandboxes: ["sandbox"] });
+  expect(await folders.list()).toEqual({ workloads: [workload.id], sandboxes: ["sandbox"], keptLogs: [] });
   await folders.removeWorkload(workload.id);
   await folders.removeSandbox("sandbox");
   await folders.removeSandbox("sandbox");
-  expect(await folders.list()).toEqual({ workloads: [], sandboxes: [] });
+  expect(await folders.list()).toEqual({ workloads: [], sandboxes: [], keptLogs: [] });
+});
+
+it("keeps logs beyond their sandbox, until they are removed", async () => {
+  const folders = createWorkloadFolders({ dataDir });
+  const { writeFile } = await import("node:fs/promises");
+  await folders.prepareLogs("sandbox", "web");
+  const there = folders.logPath("sandbox", "web", 2);
+  for (const path of [there, `${there}.00000001`, folders.logPath("sandbox", "web", 1)]) await writeFile(path, "words");
+  expect(await folders.logFiles("w", "web")).toEqual([]);
+  expect((await folders.logFiles("w", "web", "sandbox")).toSorted((a, b) => a.attempt - b.attempt)).toEqual([
+    { attempt: 1, path: folders.logPath("sandbox", "web", 1) },
+    { attempt: 2, path: there },
+  ]);
+  // Done again after a kill, and with a container that never wrote.
+  for (let time = 0; time < 2; time++) await folders.keepLogs("sandbox", "w", ["web", "silent"]);
+  await folders.removeSandbox("sandbox");
+  const kept = await folders.logFiles("w", "web");
+  expect(kept.map(({ attempt }) => attempt).sort()).toEqual([1, 2]);
+  expect(await readFile(`${kept.find(({ attempt }) => attempt === 2)?.path}.00000001`, "utf8")).toBe("words");
+  expect((await folders.list()).keptLogs).toEqual(["w"]);
+  await folders.removeKeptLogs("w");
+  await folders.removeKeptLogs("w");
+  expect(await folders.list()).toEqual({ workloads: [], sandboxes: [], keptLogs: [] });
 });
 
 it("is closed to other users of the host: what is open inside containers is behind folders of root's own", async () => {

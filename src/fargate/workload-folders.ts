@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, readdir, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DiskUsage, RuntimeMount } from "../contracts/container-runtime.ts";
 import type { ContainerSpec, Mount, VolumeSpec, Workload } from "../contracts/workload.ts";
@@ -37,7 +37,13 @@ export interface WorkloadFolders {
   /** Removes a persistent volume with all that is in it. Idempotent. */
   removeVolume(id: string): Promise<void>;
   removeSandbox(name: string): Promise<void>;
-  list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[] }>;
+  /** Takes the logs of these containers out of a sandbox's folder, to outlast it. Idempotent. */
+  keepLogs(sandboxName: string, workloadId: string, containers: readonly string[]): Promise<void>;
+  /** Removes what `keepLogs` kept. Idempotent. */
+  removeKeptLogs(workloadId: string): Promise<void>;
+  /** The attempts of a container whose logs are there, with their current files: in the sandbox's folder where one is named, else kept. */
+  logFiles(workloadId: string, container: string, sandboxName?: string): Promise<readonly { readonly attempt: number; readonly path: string }[]>;
+  list(): Promise<{ readonly workloads: readonly string[]; readonly sandboxes: readonly string[]; readonly keptLogs: readonly string[] }>;
   /** What the files of each workload (by id) and the logs of each sandbox (by name) take on disk. Counts every file. */
   usage(signal: AbortSignal): Promise<{ readonly workloads: ReadonlyMap<string, DiskUsage>; readonly sandboxes: ReadonlyMap<string, DiskUsage> }>;
   /** What each volume of a workload, by name, takes on disk. */
@@ -62,6 +68,7 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
   const workloadFolder = (id: string): string => join(dataDir, "workloads", id);
   const mountFolder = (id: string): string => join(dataDir, "mounts", id);
   const sandboxFolder = (name: string): string => join(dataDir, "sandboxes", name);
+  const keptFolder = (workloadId: string): string => join(dataDir, "kept-logs", workloadId);
   return {
     async prepare(workload, content) {
       const folder = workloadFolder(workload.id);
@@ -111,9 +118,25 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
     },
     removeVolume: (id) => rm(volumeFolder(dataDir, id), { recursive: true, force: true }),
     removeSandbox: (name) => rm(sandboxFolder(name), { recursive: true, force: true }),
+    async keepLogs(sandboxName, workloadId, containers) {
+      await makeClosed(join(dataDir, "kept-logs"));
+      await mkdir(keptFolder(workloadId), { recursive: true });
+      for (const container of containers) {
+        await rename(join(sandboxFolder(sandboxName), container), join(keptFolder(workloadId), container)).catch((error: unknown) => {
+          if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+        });
+      }
+    },
+    removeKeptLogs: (workloadId) => rm(keptFolder(workloadId), { recursive: true, force: true }),
+    async logFiles(workloadId, container, sandboxName) {
+      const folder = join(sandboxName === undefined ? keptFolder(workloadId) : sandboxFolder(sandboxName), container);
+      const attempts = new Set((await namesIn(folder)).flatMap((name) => /^(\d+)\.log(?:\.\d+)?$/.exec(name)?.[1] ?? []));
+      return [...attempts].map((attempt) => ({ attempt: Number(attempt), path: join(folder, `${attempt}.log`) }));
+    },
     async list() {
-      const [workloads, mounts, sandboxes] = await Promise.all(["workloads", "mounts", "sandboxes"].map((name) => namesIn(join(dataDir, name))));
-      return { workloads: [...new Set([...(workloads ?? []), ...(mounts ?? [])])], sandboxes: sandboxes ?? [] };
+      const names = ["workloads", "mounts", "sandboxes", "kept-logs"].map((name) => namesIn(join(dataDir, name)));
+      const [workloads = [], mounts = [], sandboxes = [], keptLogs = []] = await Promise.all(names);
+      return { workloads: [...new Set([...workloads, ...mounts])], sandboxes, keptLogs };
     },
     async usage(signal) {
       const [workloads, sandboxes] = [join(dataDir, "workloads"), join(dataDir, "sandboxes")];
@@ -139,7 +162,10 @@ export function createInertFolders(): WorkloadFolders {
     removeWorkload: async () => {},
     removeVolume: async () => {},
     removeSandbox: async () => {},
-    list: async () => ({ workloads: [], sandboxes: [] }),
+    keepLogs: async () => {},
+    removeKeptLogs: async () => {},
+    logFiles: async () => [],
+    list: async () => ({ workloads: [], sandboxes: [], keptLogs: [] }),
     usage: async () => ({ workloads: new Map(), sandboxes: new Map() }),
     volumeUsage: async () => new Map(),
     space: async () => ({ freeBytes: Infinity, sizeBytes: Infinity }),

@@ -1,4 +1,4 @@
-import type { V1Container, V1Lifecycle, V1LifecycleHandler, V1Pod, V1Probe, V1VolumeMount } from "@kubernetes/client-node";
+import type { V1Container, V1EphemeralContainer, V1Lifecycle, V1LifecycleHandler, V1Pod, V1Probe, V1VolumeMount } from "@kubernetes/client-node";
 import type { ContainerSpec, Mount, Probe, ProbeAction, RestartRule, SizeLimit, VolumeSpec, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
 import { environmentOf, expand, literals, type EnvironmentParts } from "./environment.ts";
@@ -6,6 +6,7 @@ import { isOfFiles, volumeFiles } from "./pod-files.ts";
 import { ephemeralGiB, parseQuantity } from "./pod-size.ts";
 import type { KubeCluster } from "./ports.ts";
 import { type PodPlacement, workloadIdOf } from "./records.ts";
+import { securityFaults } from "./supported.ts";
 
 /** The label under which the engine lists pods. */
 export const OWNER = "eks-pod";
@@ -71,6 +72,16 @@ export function compilePod(parts: PodParts): Workload {
   };
 }
 
+/** A debugger that is added to a pod. Pure. @throws Problem `not-found`, `invalid`, as `compilePod`; `unsupported` for what Fargate forbids. */
+export function compileDebugger(debug: V1EphemeralContainer, parts: PodParts): ContainerSpec {
+  const faults = securityFaults(debug.securityContext);
+  if (faults.length > 0) throw new Problem("unsupported", `Pod not supported: invalid SecurityContext fields: ${faults.join(",")}`);
+  return {
+    ...compileContainer(debug, parts, "ephemeral"),
+    ...(debug.targetContainerName !== undefined && { processesOf: debug.targetContainerName }),
+  };
+}
+
 function volumesOf(parts: PodParts): readonly VolumeSpec[] {
   const files = volumeFiles(parts);
   return (parts.pod.spec?.volumes ?? []).map(({ name, emptyDir }): VolumeSpec => {
@@ -132,8 +143,9 @@ function compileContainer(container: V1Container, parts: PodParts, kind: Contain
     ulimits: [],
     tty: container.tty ?? false,
     stdin: container.stdin ?? false,
+    stdinOnce: container.stdinOnce ?? false,
     initProcess: false,
-    log: { type: "none" },
+    log: { type: "file" },
     ports: (container.ports ?? []).map(({ containerPort, protocol, name }) => ({
       containerPort,
       protocol: protocol === "UDP" ? "udp" : "tcp",
@@ -171,7 +183,7 @@ function expandWhole(text: string, known: Readonly<Record<string, string>>): str
 function restartRule({ spec }: V1Pod, kind: ContainerSpec["kind"]): RestartRule {
   const policy = spec?.restartPolicy ?? "Always";
   if (kind === "sidecar") return { policy: "always", backoff: BACKOFF };
-  if (policy === "Never") return { policy: "never" };
+  if (policy === "Never" || kind === "ephemeral") return { policy: "never" };
   return { policy: policy === "OnFailure" || kind === "init" ? "on-failure" : "always", backoff: BACKOFF };
 }
 

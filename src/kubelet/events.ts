@@ -1,5 +1,5 @@
 import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
-import type { WrittenStatus } from "./pod-status.ts";
+import type { WrittenContainer, WrittenStatus } from "./pod-status.ts";
 
 export interface PodEvent {
   readonly type: "Normal" | "Warning";
@@ -14,7 +14,8 @@ export interface PodEvent {
 export function eventObject(pod: V1Pod, event: PodEvent, { suffix, nowMs }: { readonly suffix: string; readonly nowMs: number }): CoreV1Event {
   const { name, namespace, uid } = pod.metadata ?? {};
   const { type, reason, message, container, from = "kubelet" } = event;
-  const isInit = pod.spec?.initContainers?.some((each) => each.name === container) ?? false;
+  const kinds = ["initContainers", "ephemeralContainers"] as const;
+  const kind = kinds.find((each) => pod.spec?.[each]?.some(({ name: its }) => its === container)) ?? "containers";
   const at = new Date(nowMs);
   return {
     metadata: { name: `${name}.${suffix}`, namespace },
@@ -24,7 +25,7 @@ export function eventObject(pod: V1Pod, event: PodEvent, { suffix, nowMs }: { re
       name,
       namespace,
       uid,
-      ...(container !== undefined && { fieldPath: `spec.${isInit ? "initContainers" : "containers"}{${container}}` }),
+      ...(container !== undefined && { fieldPath: `spec.${kind}{${container}}` }),
     },
     type,
     reason,
@@ -52,7 +53,7 @@ export function newsOf(pod: V1Pod, status: WrittenStatus, told: News["told"]): N
     now[topic] = value;
     events.push(...said);
   };
-  for (const { name, image, state, restartCount } of [...(status.initContainerStatuses ?? []), ...status.containerStatuses]) {
+  for (const { name, image, state, restartCount } of allOf(status)) {
     const count = String(restartCount);
     const ran = state.running !== undefined || state.terminated?.startedAt !== undefined || state.waiting?.reason === "CrashLoopBackOff";
     if (ran) {
@@ -81,4 +82,8 @@ export function newsOf(pod: V1Pod, status: WrittenStatus, told: News["told"]): N
   }
   if (status.reason !== undefined) tell("end", status.reason, { type: "Warning", reason: status.reason, message: status.message ?? "" });
   return { events, told: now };
+}
+
+function allOf({ initContainerStatuses = [], containerStatuses, ephemeralContainerStatuses = [] }: WrittenStatus): readonly WrittenContainer[] {
+  return [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
 }

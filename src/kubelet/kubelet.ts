@@ -2,6 +2,7 @@ import type { Controller } from "../contracts/controller.ts";
 import type { Engine } from "../contracts/engine.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import type { Store } from "../contracts/store.ts";
+import { createKubeletServer, type KubeletServer } from "./api/server.ts";
 import { createAdmissionController } from "./admission-controller.ts";
 import { createAwsAuthController } from "./aws-auth-controller.ts";
 import { Connections } from "./connections.ts";
@@ -19,8 +20,14 @@ export interface KubeletOptions {
   readonly toolbox: Toolbox;
 }
 
+export interface Kubelet {
+  readonly controllers: readonly Controller[];
+  /** What the nodes' kubelets are asked. */
+  readonly server: KubeletServer;
+}
+
 /** The node side of EKS: pods of Fargate profiles get a place, a node, and a workload that runs them. */
-export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions): { readonly controllers: readonly Controller[] } {
+export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions): Kubelet {
   const logger = toolbox.logger.child({ room: "kubelet" });
   const connections = new Connections({ clusters: ports.clusters, clock: toolbox.clock, logger });
   const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections, sources: new PodSourceReader(toolbox) };
@@ -32,5 +39,6 @@ export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions)
       createLeaseController(room),
       createAwsAuthController(room),
     ],
+    server: createKubeletServer(room),
   };
 }

@@ -44,6 +44,10 @@ export interface KubernetesClient extends Disposable {
   /** A token of the pod's service account, bound to the pod. `audience` "": the API server's. */
   token(pod: V1Pod, request: TokenRequest): Promise<IssuedToken>;
   sendEvent(namespace: string, event: CoreV1Event): Promise<void>;
+  /** Whose a token is that the API server takes; `undefined` for any other. */
+  userOf(token: string): Promise<ReviewedUser | undefined>;
+  /** Whether somebody may `get` a subresource of a node. */
+  mayGetNode(user: ReviewedUser, of: { readonly name: string; readonly subresource: string }): Promise<boolean>;
   /** Makes the policy and its binding, or makes them so again. */
   admit(policy: V1MutatingAdmissionPolicy, binding: V1MutatingAdmissionPolicyBinding): Promise<void>;
 }
@@ -57,6 +61,14 @@ export interface IssuedToken {
 export interface SourceObject {
   readonly data: KeyedContent;
   readonly isImmutable: boolean;
+}
+
+/** A user, as the API server knows him. */
+export interface ReviewedUser {
+  readonly username: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+  readonly extra?: Readonly<Record<string, string[]>>;
 }
 
 export interface ClientOptions {
@@ -87,6 +99,8 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
     { name: "tidegate", certData: base64(certificate.certificate), keyData: base64(certificate.key) },
   );
   const core = config.makeApiClient(kubernetes.CoreV1Api);
+  const authentication = config.makeApiClient(kubernetes.AuthenticationV1Api);
+  const authorization = config.makeApiClient(kubernetes.AuthorizationV1Api);
   const leases = config.makeApiClient(kubernetes.CoordinationV1Api);
   const admission = config.makeApiClient(kubernetes.AdmissionregistrationV1Api);
   const strategic = kubernetes.setHeaderOptions("Content-Type", kubernetes.PatchStrategy.StrategicMergePatch);
@@ -221,6 +235,17 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
     },
     async sendEvent(namespace, body) {
       await ask(() => core.createNamespacedEvent({ namespace, body }));
+    },
+    async userOf(token) {
+      const { status } = await ask(() => authentication.createTokenReview({ body: { spec: { token } } }));
+      const { username = "", uid, groups = [], extra } = status?.user ?? {};
+      return status?.authenticated === true ? { username, uid, groups, extra } : undefined;
+    },
+    async mayGetNode({ username, uid, groups, extra }, { name, subresource }) {
+      const resourceAttributes = { verb: "get", group: "", version: "v1", resource: "nodes", name, subresource };
+      const spec = { user: username, uid, groups: [...groups], extra, resourceAttributes };
+      const { status } = await ask(() => authorization.createSubjectAccessReview({ body: { spec } }));
+      return status?.allowed === true;
     },
     async admit(policy, binding) {
       const name = policy.metadata?.name ?? "";

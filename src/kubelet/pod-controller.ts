@@ -2,7 +2,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import type { Controller, ReconcileResult } from "../contracts/controller.ts";
 import type { StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import { isProblem, type Problem } from "../core/problem.ts";
-import { compilePod, OWNER } from "./compile-pod.ts";
+import { compileDebugger, compilePod, OWNER } from "./compile-pod.ts";
 import { eventObject, newsOf, type PodEvent } from "./events.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
@@ -117,6 +117,7 @@ async function carryOut(room: KubeletRoom, written: Map<string, string>, unit: L
     case "start":
       return start(room, written, unit);
     case "report":
+      await addDebuggers(room, unit);
       return report(room, written, unit);
     case "retry":
       return retry(room, unit, action.why);
@@ -151,6 +152,7 @@ async function allocate(room: KubeletRoom, unit: Live): Promise<ReconcileResult 
       subnetId: placement.subnetId,
       securityGroupIds: [cluster.clusterGroupId],
       assignPublicIp: false,
+      isNode: true,
       description: `Amazon EKS Fargate pod ${placement.namespace}/${placement.name} of ${cluster.name}`,
     });
     await save(room, unit, { address: privateIpv4 });
@@ -208,6 +210,27 @@ function startFailure(error: Problem): { readonly waiting: { readonly reason: st
   if (message.startsWith(MOUNT_FAILED))
     return { waiting: { reason: "ContainerCreating" }, event: { type: "Warning", reason: "FailedMount", message } };
   return { waiting: { reason: "CreateContainerConfigError", message }, event: { type: "Warning", reason: "Failed", message: `Error: ${message}` } };
+}
+
+/** Ephemeral containers that have come since are added to what runs; one that cannot be is told of once. */
+async function addDebuggers(room: KubeletRoom, unit: Live): Promise<void> {
+  const { cluster, placement, pod, client, workload } = unit;
+  if (workload?.desired !== "RUNNING" || room.engine.addContainer === undefined) return;
+  for (const debug of pod.spec?.ephemeralContainers ?? []) {
+    const before = pod.status?.ephemeralContainerStatuses?.find(({ name }) => name === debug.name);
+    if (workload.containers.some(({ name }) => name === debug.name) || before?.state?.terminated !== undefined) continue;
+    const topic = `debug/${debug.name}`;
+    try {
+      // What it refers to, and nothing else of the pod.
+      const sources = await room.sources.read(unit.key, client, { metadata: pod.metadata, spec: { containers: [debug] } });
+      await room.engine.addContainer(workload.id, compileDebugger(debug, { cluster, placement, pod, sources }));
+    } catch (error) {
+      if (!isProblem(error, "not-found", "invalid", "unsupported", "conflict")) throw error;
+      if (placement.told[topic] === error.message) continue;
+      await send(room, unit, [{ type: "Warning", reason: "Failed", message: `Error: ${error.message}`, container: debug.name }]);
+      await save(room, unit, { told: { ...placement.told, [topic]: error.message } });
+    }
+  }
 }
 
 /** Writes the status where it says something new, and the events that follow from it. */

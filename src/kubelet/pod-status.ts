@@ -1,4 +1,4 @@
-import type { V1Container, V1ContainerStatus, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
+import type { V1Container, V1ContainerStatus, V1EphemeralContainer, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
 import type { ContainerStatus, StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import { isEviction } from "./plan-pod.ts";
 import type { PodPlacement } from "./records.ts";
@@ -14,11 +14,15 @@ export interface StatusParts {
 }
 
 /** What of a pod's status is the node side's. Times are ISO 8601. */
-export type WrittenStatus = Omit<V1PodStatus, "startTime" | "containerStatuses" | "initContainerStatuses" | "conditions"> & {
+export type WrittenStatus = Omit<
+  V1PodStatus,
+  "startTime" | "containerStatuses" | "initContainerStatuses" | "ephemeralContainerStatuses" | "conditions"
+> & {
   readonly startTime: string;
   readonly conditions: readonly WrittenCondition[];
   readonly containerStatuses: readonly WrittenContainer[];
   readonly initContainerStatuses?: readonly WrittenContainer[];
+  readonly ephemeralContainerStatuses?: readonly WrittenContainer[];
 };
 
 export type WrittenCondition = Pick<V1PodCondition, "type" | "status" | "reason" | "message"> & { readonly lastTransitionTime: string };
@@ -61,6 +65,7 @@ export function podStatus(parts: StatusParts): WrittenStatus {
     conditions: conditionsOf(parts, { phase, inits, mains }),
     ...(inits.length > 0 && { initContainerStatuses: inits }),
     containerStatuses: mains,
+    ...(pod.spec?.ephemeralContainers !== undefined && { ephemeralContainerStatuses: debuggersOf(pod.spec.ephemeralContainers, parts) }),
   };
 }
 
@@ -70,13 +75,24 @@ function ownReason(stop: StopReason | undefined): Pick<V1PodStatus, "reason" | "
   return isEviction(stop) ? { reason: "Evicted", message: stop?.reason } : {};
 }
 
+/** They have no part in the phase and in readiness. Of one whose workload was followed by another, what it came to stays. */
+function debuggersOf(specs: readonly V1EphemeralContainer[], parts: StatusParts): readonly WrittenContainer[] {
+  return specs.map((spec) => {
+    const before = parts.pod.status?.ephemeralContainerStatuses?.find(({ name }) => name === spec.name);
+    const isKnown = parts.workload?.containers.some(({ name }) => name === spec.name) ?? false;
+    if (!isKnown && before?.state?.terminated !== undefined) return JSON.parse(JSON.stringify(before)) as WrittenContainer;
+    return { ...containerStatus(spec, parts, false), ready: false };
+  });
+}
+
 function containersOf(specs: readonly V1Container[], parts: StatusParts, initializing: boolean): readonly WrittenContainer[] {
   return specs.map((spec) => containerStatus(spec, parts, initializing));
 }
 
 function containerStatus(spec: V1Container, { pod, placement, workload }: StatusParts, initializing: boolean): WrittenContainer {
   const observed = workload?.containers.find(({ name }) => name === spec.name);
-  const before = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find(({ name }) => name === spec.name);
+  const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
+  const before = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses].find(({ name }) => name === spec.name);
   const isOver = workload?.state === "STOPPED";
   const isInit = pod.spec?.initContainers?.some(({ name }) => name === spec.name) ?? false;
   const state = stateOf(spec, { observed, placement, pod, isOver, waits: initializing && !isInit });
@@ -147,6 +163,7 @@ function lastState(
 }
 
 function willRestart(spec: V1Container, pod: V1Pod, exitCode: number): boolean {
+  if (pod.spec?.ephemeralContainers?.some(({ name }) => name === spec.name)) return false;
   const isInit = pod.spec?.initContainers?.includes(spec) ?? false;
   if (isInit && spec.restartPolicy === "Always") return true;
   const policy = pod.spec?.restartPolicy ?? "Always";

@@ -23,6 +23,8 @@ export interface KubeCluster extends Scope {
   readonly address: string;
   /** PEM. */
   readonly authority: string;
+  /** The common name of the certificate by which its API server calls nodes. */
+  readonly apiServerName: string;
   /** The security group of the control plane and of all pods. */
   readonly clusterGroupId: string;
 }
@@ -36,6 +38,11 @@ export interface ClusterDirectory {
   watch(listener: (key: string) => void): Disposable;
   /** A client certificate with all rights in the cluster, PEM. */
   adminCertificate(key: string): Promise<{ readonly certificate: string; readonly key: string }>;
+  /** A server certificate of the cluster's authority for the kubelet of a node, PEM; good for a year. */
+  nodeCertificate(
+    key: string,
+    node: { readonly nodeName: string; readonly address: string },
+  ): Promise<{ readonly certificate: string; readonly key: string }>;
 }
 
 /** Label pairs may have wildcards, as the namespace may: `*` for any characters, `?` for one. */

@@ -13,7 +13,7 @@ export function unsupportedOnFargate(spec: V1PodSpec): readonly string[] {
   const containers = allContainers(spec);
   const host = [spec.hostNetwork && "HostNetwork", spec.hostPID && "HostPID", spec.hostIPC && "HostIPC"].filter((field) => field);
   const volumes = (spec.volumes ?? []).filter((volume) => ![...VOLUME_TYPES, ...LATER_VOLUME_TYPES].includes(typeOf(volume)));
-  const security = containers.flatMap(({ securityContext }) => faultsOf(securityContext));
+  const security = containers.flatMap(({ securityContext }) => securityFaults(securityContext));
   return [
     ...(host.length > 0 ? [`fields not supported: ${host.join(", ")}`] : []),
     ...(volumes.length > 0 ? [`volumes not supported: ${volumes.map(({ name }) => `${name} is of an unsupported volume Type`).join(", ")}`] : []),
@@ -59,7 +59,8 @@ function typeOf(volume: V1Volume): string {
   return Object.entries(volume).find(([key, value]) => key !== "name" && value !== undefined)?.[0] ?? "emptyDir";
 }
 
-function faultsOf(context: V1SecurityContext | undefined): readonly string[] {
+/** What of a container's rights Fargate does not give. Pure. */
+export function securityFaults(context: V1SecurityContext | undefined): readonly string[] {
   if (context === undefined) return [];
   const added = (context.capabilities?.add ?? []).filter((name) => !ADDABLE.has(name.replace(/^CAP_/, "")));
   return [

@@ -17,6 +17,7 @@ export const CLUSTER: KubeCluster = {
   vpcId: "vpc-1",
   address: "10.0.0.9",
   authority: "PEM",
+  apiServerName: "kube-apiserver-kubelet-client",
   clusterGroupId: "sg-cluster",
 };
 

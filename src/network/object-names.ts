@@ -60,6 +60,10 @@ export const ENDPOINT_ADDRESS = "169.254.171.2";
 export const RESOLVER_ADDRESS = "169.254.169.253";
 /** Where the metadata server listens on the host's end of each VPC's veth. */
 export const METADATA_PORT = 51_679;
+/** Where Tidegate listens there for what calls the kubelets of the VPC's nodes. */
+export const KUBELET_PORT = 51_680;
+/** Of every node. */
+export const NODE_PORT = 10_250;
 /** The name under which containers reach the host ports that the user opened. */
 export const HOST_NAME = "host.tidegate.internal";
 

@@ -2,7 +2,8 @@
  * The rules of a VPC, as nftables text. Pure. One `inet` table in the VPC's namespace:
  *
  * - a set of addresses for each security group, one of all live interfaces (`enis`), one of those that may leave the VPC (`internet`), one of
- *   load balancers without groups, which everybody may reach and who reach everybody that lets them (`open`);
+ *   load balancers without groups, which everybody may reach and who reach everybody that lets them (`open`), one of those that have a kubelet
+ *   (`nodes`), which is this instance's process: it tells the nodes apart by the address that callers seem to have;
  * - base chains `forward`, `input` and `output`, which drop by default: load balancers live in the namespace, so that what they send and
  *   get passes `output` and `input`, everybody else's traffic `forward`;
  * - a packet from an interface goes through `egress`, where each of the source's groups has a chain `out-<group>`; a rule that allows it
@@ -11,7 +12,7 @@
  * What is established goes on when its rule is revoked, as tracked connections do on AWS; new connections end at once.
  */
 import { addressAt } from "./cidr.ts";
-import { ENDPOINT_ADDRESS, METADATA_ADDRESS, RESOLVER_ADDRESS, UPLINK, VPC_TABLE } from "./object-names.ts";
+import { ENDPOINT_ADDRESS, METADATA_ADDRESS, NODE_PORT, RESOLVER_ADDRESS, UPLINK, VPC_TABLE } from "./object-names.ts";
 import type { EniRecord, GroupRule, SecurityGroupRecord } from "./records.ts";
 import { isLive } from "./records.ts";
 import type { VpcFacts } from "./vpc-facts.ts";
@@ -40,6 +41,10 @@ export function planVpcTable(facts: VpcFacts): string {
     addressSet(
       "open",
       live.filter(isOpen).map((eni) => eni.privateIpv4),
+    ),
+    addressSet(
+      "nodes",
+      live.filter((eni) => eni.isNode === true).map((eni) => eni.privateIpv4),
     ),
     ...groups.map((group) => addressSet(group.groupId, members(group.groupId))),
     ...groups.flatMap((group) => [chain(`in-${group.groupId}`, ingressRules(group)), chain(`out-${group.groupId}`, egressRules(group))]),
@@ -94,7 +99,7 @@ export function planJoin(eni: EniRecord, facts: Pick<VpcFacts, "vpc" | "routeTab
 
 /** Takes an interface out of every set; no error when it is in none. */
 export function planLeave(eni: EniRecord): string {
-  const sets = ["enis", "internet", "open", ...eni.groupIds];
+  const sets = ["enis", "internet", "open", ...(eni.isNode === true ? ["nodes"] : []), ...eni.groupIds];
   return lines(sets.flatMap((set) => ["add", "delete"].map((verb) => `${verb} element ${T} ${set} { ${eni.privateIpv4} }`)));
 }
 
@@ -106,7 +111,8 @@ export function planInternetSet(facts: VpcFacts): string {
 }
 
 function setsOf(eni: EniRecord, facts: Pick<VpcFacts, "vpc" | "routeTables">): string[] {
-  return ["enis", ...(reachesInternet(eni, facts.vpc, facts.routeTables) ? ["internet"] : []), ...(isOpen(eni) ? ["open"] : []), ...eni.groupIds];
+  const internet = reachesInternet(eni, facts.vpc, facts.routeTables) ? ["internet"] : [];
+  return ["enis", ...internet, ...(isOpen(eni) ? ["open"] : []), ...(eni.isNode === true ? ["nodes"] : []), ...eni.groupIds];
 }
 
 function isOpen({ local, groupIds }: EniRecord): boolean {
@@ -118,12 +124,18 @@ function fixedChains(facts: VpcFacts): string[] {
   const { hostAddress } = vpc.link;
   const resolver = `{ ${addressAt(vpc.cidr, 2)}, ${RESOLVER_ADDRESS} }`;
   const apiPorts = [...new Set([80, ports.apiPort])].join(", ");
+  const toKubelet = `ct original proto-dst ${NODE_PORT} ct original ip daddr @nodes`;
   const hostPorts = ports.hostPorts.length === 0 ? [] : [`oifname "${UPLINK}" ip daddr ${hostAddress} ${anyPort(ports.hostPorts)} accept`];
   return [
     chain("translate", [
       "type nat hook prerouting priority dstnat; policy accept;",
       `ip daddr ${METADATA_ADDRESS} tcp dport 80 dnat ip to ${hostAddress}:${ports.metadataPort}`,
       `ip daddr ${ENDPOINT_ADDRESS} tcp dport { ${apiPorts} } dnat ip to ${hostAddress}:${ports.apiPort}`,
+      `ip daddr @nodes tcp dport ${NODE_PORT} dnat ip to ${hostAddress}:${ports.kubeletPort}`,
+    ]),
+    chain("as-node", [
+      "type nat hook postrouting priority srcnat; policy accept;",
+      `oifname "${UPLINK}" meta l4proto tcp ct status dnat ${toKubelet} snat ip to ct original ip daddr`,
     ]),
     chain("outside", [...hostPorts, `oifname "${UPLINK}" ip daddr ${LINK_LOCAL} reject`, `oifname "${UPLINK}" ip saddr @internet accept`]),
     chain("ingress", ["ip daddr @enis goto ingress-groups", "goto outside"]),
@@ -137,6 +149,7 @@ function fixedChains(facts: VpcFacts): string[] {
       "ct state invalid drop",
       "jump limits",
       `ip saddr @enis ct status dnat ct original ip daddr { ${METADATA_ADDRESS}, ${ENDPOINT_ADDRESS} } accept`,
+      `ip saddr @enis meta l4proto tcp ct status dnat ${toKubelet} accept`,
       "ip saddr @enis goto egress",
       "goto ingress",
     ]),

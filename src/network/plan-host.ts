@@ -88,7 +88,7 @@ export function planHostTable(facts: HostFacts): string {
       "ct state established,related accept",
       "ct status dnat accept",
       ...facts.vpcs.map((vpc) => {
-        const ports = [...new Set([facts.ports.apiPort, facts.ports.metadataPort])].join(", ");
+        const ports = [...new Set([facts.ports.apiPort, facts.ports.metadataPort, facts.ports.kubeletPort])].join(", ");
         return `iifname "${hostLinkName(facts.instanceId, vpc.vpcId)}" ip daddr ${vpc.link.hostAddress} tcp dport { ${ports} } accept`;
       }),
       // A VPC's resolver may ask one that runs on this host.
@@ -127,8 +127,8 @@ function publishedRule({ address, port, vpcId, target }: PublishedPort): string 
 
 function translations(facts: HostFacts, vpcId: string, link: HostLink): string[] {
   const from = `iifname "${hostLinkName(facts.instanceId, vpcId)}" ip daddr ${link.hostAddress}`;
-  const { apiPort, metadataPort, hostPorts } = facts.ports;
-  const open = hostPorts.filter((port) => port !== apiPort && port !== metadataPort);
+  const { apiPort, metadataPort, kubeletPort, hostPorts } = facts.ports;
+  const open = hostPorts.filter((port) => ![apiPort, metadataPort, kubeletPort].includes(port));
   const resolver =
     facts.loopbackResolver === undefined
       ? []

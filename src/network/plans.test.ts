@@ -54,7 +54,7 @@ function facts(changes: Partial<VpcFacts> = {}): VpcFacts {
     groups: [parts.group],
     enis: [],
     routeTables: [parts.routeTable],
-    ports: { apiPort: 4566, metadataPort: 51_679, hostPorts: [] },
+    ports: { apiPort: 4566, metadataPort: 51_679, kubeletPort: 51_680, hostPorts: [] },
     ...changes,
   };
 }
@@ -193,6 +193,17 @@ describe("rules", () => {
     expect(planVpcTable(facts({ enis: [balancer, eni("172.31.0.8", { groupIds: [] })] }))).toContain(
       "set open { type ipv4_addr; elements = { 172.31.0.7 }; }",
     );
+  });
+
+  test("a node's port for its kubelet leads to Tidegate, as from the node's own address, and nobody else's does", () => {
+    const node = eni("172.31.0.9", { isNode: true });
+    const table = planVpcTable(facts({ enis: [eni("172.31.0.5"), node, eni("172.31.0.8", { isNode: true, netnsPath: undefined })] }));
+    expect(table).toContain("set nodes { type ipv4_addr; elements = { 172.31.0.9 }; }");
+    expect(table).toContain("ip daddr @nodes tcp dport 10250 dnat ip to 169.254.180.1:51680");
+    expect(table).toContain("ct original ip daddr @nodes snat ip to ct original ip daddr");
+    expect(planJoin(node, facts())).toContain("add element inet tidegate nodes { 172.31.0.9 }");
+    expect(planLeave(node)).toContain("delete element inet tidegate nodes { 172.31.0.9 }");
+    expect(planHostTable({ instanceId: "ab12cd", vpcs: [vpc], ports: facts().ports })).toContain("tcp dport { 4566, 51679, 51680 } accept");
   });
 
   test("a deleted group's chains and set go in the transaction that stops naming them", () => {

@@ -101,6 +101,8 @@ export interface EniRecord extends Scope {
   readonly assignPublicIp: boolean;
   /** The address lives on the VPC namespace's own `lo`: a load balancer's. */
   readonly local: boolean;
+  /** Port 10250 of the address is a node's kubelet. */
+  readonly isNode?: boolean;
   /** Where it is to be plugged; stored before it is. */
   readonly netnsPath?: string;
   readonly createdAtMs: number;

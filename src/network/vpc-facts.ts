@@ -16,6 +16,7 @@ export interface VpcFacts {
 export interface Ports {
   readonly apiPort: number;
   readonly metadataPort: number;
+  readonly kubeletPort: number;
   /** Host ports that containers may reach, as the user chose. */
   readonly hostPorts: readonly number[];
 }

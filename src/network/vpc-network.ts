@@ -17,7 +17,7 @@ import { nextFreeAddress } from "./ipam.ts";
 import { recordsOnlyKernel } from "./kernel.ts";
 import { createLinuxKernel } from "./linux-kernel.ts";
 import { NetworkModel } from "./model.ts";
-import { ENDPOINT_ADDRESS, METADATA_PORT, privateDomain } from "./object-names.ts";
+import { ENDPOINT_ADDRESS, KUBELET_PORT, METADATA_PORT, privateDomain } from "./object-names.ts";
 import { namesOf, privateDnsName } from "./plan-dns.ts";
 import type { EniRecord, SubnetRecord, VpcRecord } from "./records.ts";
 import { Serial } from "./shell.ts";
@@ -98,7 +98,7 @@ class LinuxVpcNetwork implements VpcNetwork {
     this.#options = options;
     this.#model = model;
     this.#logger = options.logger.child({ room: "network" });
-    this.#ports = { apiPort: config.port, metadataPort: METADATA_PORT, hostPorts: config.hostPorts };
+    this.#ports = { apiPort: config.port, metadataPort: METADATA_PORT, kubeletPort: KUBELET_PORT, hostPorts: config.hostPorts };
     this.#hosts = new HostsFile(options.hostsPath ?? "/etc/hosts", config.instanceId);
     this.#hostResolvers = readHostResolvers(this.#resolvConfPaths);
     const kernel = this.#isSimulated
@@ -316,6 +316,7 @@ class LinuxVpcNetwork implements VpcNetwork {
       macAddress: mac.match(/../g)?.join(":") ?? mac,
       assignPublicIp: request.assignPublicIp,
       local,
+      ...(request.isNode === true && { isNode: true }),
       createdAtMs: clock.nowMs(),
       tags: {},
     };
@@ -435,12 +436,13 @@ class LinuxVpcNetwork implements VpcNetwork {
   }
 
   #endpoints(): readonly VpcEndpoint[] {
-    const { apiPort, metadataPort } = this.#ports;
+    const { apiPort, metadataPort, kubeletPort } = this.#ports;
     return this.#activeVpcs().map(({ vpcId, link }) => ({
       vpcId,
       hostAddress: link.hostAddress,
       apiPort,
       metadataPort,
+      kubeletPort,
       apiUrl: `http://${ENDPOINT_ADDRESS}:${apiPort}`,
     }));
   }

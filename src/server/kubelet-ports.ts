@@ -4,7 +4,8 @@ import type { Toolbox } from "../contracts/service.ts";
 import { isProblem } from "../core/problem.ts";
 import type { FargateProfiles, ClusterDirectory, KubeCluster, KubeletPorts } from "../kubelet/ports.ts";
 import type { VpcNetwork } from "../network/vpc-network.ts";
-import { clusterArn } from "../services/eks/names.ts";
+import { API_SERVER_AT_NODES, clusterArn } from "../services/eks/names.ts";
+import type { LeafSubject } from "../services/eks/control-plane/pki.ts";
 import { CLUSTER_SECRETS, CLUSTERS, CONTROL_PLANES, FARGATE_PROFILES, recordPrefix, type ClusterRecord } from "../services/eks/records.ts";
 
 /** Ties the node side of EKS to the rooms that own clusters, profiles and addresses. */
@@ -58,7 +59,14 @@ function clusterDirectory(store: Store, { clock, ids }: Toolbox): ClusterDirecto
       address: network.address,
       authority: Buffer.from(authority, "base64").toString(),
       clusterGroupId: network.clusterGroupId,
+      apiServerName: API_SERVER_AT_NODES,
     };
+  };
+  const issue = async (key: string, subject: LeafSubject): Promise<{ readonly certificate: string; readonly key: string }> => {
+    const secrets = (await store.get(CLUSTER_SECRETS, key))?.value;
+    if (secrets === undefined) throw new Error(`the cluster ${key} has no secrets`);
+    const { issueLeaf } = await import("../services/eks/control-plane/pki.ts");
+    return issueLeaf(secrets.authority, subject, { nowMs: clock.nowMs(), ids });
   };
   return {
     async list() {
@@ -74,12 +82,15 @@ function clusterDirectory(store: Store, { clock, ids }: Toolbox): ClusterDirecto
       for (const collection of [CLUSTERS, CONTROL_PLANES]) stack.use(store.watch<unknown>(collection, ({ key }) => listener(key)));
       return stack;
     },
-    async adminCertificate(key) {
-      const secrets = (await store.get(CLUSTER_SECRETS, key))?.value;
-      if (secrets === undefined) throw new Error(`the cluster ${key} has no secrets`);
-      const { issueLeaf } = await import("../services/eks/control-plane/pki.ts");
-      return issueLeaf(secrets.authority, ADMIN, { nowMs: clock.nowMs(), ids });
-    },
+    adminCertificate: (key) => issue(key, ADMIN),
+    nodeCertificate: (key, { nodeName, address }) =>
+      issue(key, {
+        commonName: `system:node:${nodeName}`,
+        organization: "system:nodes",
+        usage: "server",
+        addresses: [address],
+        names: [nodeName, nodeName.replace(/^fargate-/, "")],
+      }),
   };
 }
 

@@ -11,7 +11,7 @@ import { createCriRuntime, type CriRuntime } from "../engines/cri/runtime.ts";
 import { createSimulatedLogCollector, createSimulatedRuntime } from "../engines/simulated/index.ts";
 import { createFargate, type Fargate } from "../fargate/fargate.ts";
 import { DiskGuard } from "../host/disk-guard.ts";
-import { createKubelet } from "../kubelet/kubelet.ts";
+import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import { createLoadBalancers, type LoadBalancers } from "../loadbalancer/load-balancers.ts";
 import { createLogCollector } from "../logstore/collector/log-collector.ts";
 import { openLogStore } from "../logstore/log-store.ts";
@@ -50,6 +50,7 @@ export interface Rooms {
   readonly fargate: Fargate;
   readonly ecs: EcsService;
   readonly eks: EksService;
+  readonly kubelet: Kubelet;
   readonly credentials: IamCredentials;
   readonly services: readonly Service[];
   /** Of the services and the compute layer; the load balancers run their own. */
@@ -144,6 +145,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     fargate,
     ecs,
     eks,
+    kubelet,
     credentials,
     services,
     controllers,

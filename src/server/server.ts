@@ -123,6 +123,7 @@ async function serveVpcs(rooms: Rooms, gateway: Gateway, { logger }: Toolbox): P
     try {
       await gateway.listen(endpoint.hostAddress, endpoint.apiPort);
       await rooms.fargate.metadataServer.listen(endpoint.hostAddress, endpoint.metadataPort);
+      await rooms.kubelet.server.listen({ vpcId: endpoint.vpcId, host: endpoint.hostAddress, port: endpoint.kubeletPort });
     } catch (error) {
       open.delete(endpoint.hostAddress);
       throw error;
@@ -138,6 +139,7 @@ async function serveVpcs(rooms: Rooms, gateway: Gateway, { logger }: Toolbox): P
 
 /** Lets go of everything, in the order opposite to its making. */
 export async function closeRooms(rooms: Rooms): Promise<void> {
+  await rooms.kubelet.server.close();
   await rooms.fargate.close();
   rooms.ecs.close();
   await rooms.loadBalancers.close();

@@ -1,11 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, type TestInstance, until } from "../support/instance.ts";
-import { createStack, type Stack } from "../support/stack.ts";
+import { createCluster, type TestCluster } from "./support/cluster.ts";
 
 /** Pods on Fargate, by the real aws and kubectl: run, reached by one another, without Tidegate, and deleted. */
 
@@ -25,25 +23,16 @@ interface Pod {
 }
 
 let instance: TestInstance;
-let stack: Stack;
-let environment: Record<string, string>;
+let cluster: TestCluster;
+let kubectl: TestCluster["kubectl"];
 
 beforeAll(async () => {
-  await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
-    throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
-  });
   instance = await startInstance();
-  environment = { ...instance.environment, KUBECONFIG: join(instance.dataDir, "kubeconfig") };
-  await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
-  stack = await createStack(instance);
-  const vpc = `subnetIds=${stack.subnets.join(",")}`;
-  await instance.aws("eks", "create-cluster", "--name", "shop", "--role-arn", stack.roleArn, "--resources-vpc-config", vpc);
-  await until("the cluster is ACTIVE", async () => (await statusOf("describe-cluster", "--name", "shop")) === "ACTIVE", 240_000);
-  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment["KUBECONFIG"] ?? ""]);
+  cluster = await createCluster(instance);
+  kubectl = (...args) => cluster.kubectl(...args);
 }, 45 * 60_000);
 afterAll(() => removeWithoutTrace(instance));
 
-const kubectl = async (...args: readonly string[]): Promise<string> => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
 const pods = async (selector: string): Promise<readonly Pod[]> =>
   (JSON.parse(await kubectl("get", "pods", "--selector", selector, "--output", "json")) as { readonly items: readonly Pod[] }).items;
 const names = async (kind: string): Promise<readonly string[]> =>
@@ -57,16 +46,10 @@ const ended = (name: string): Promise<unknown> =>
     );
   });
 
-async function statusOf(operation: string, ...args: readonly string[]): Promise<string | undefined> {
-  const answer = await instance.aws<Readonly<Record<string, { readonly status?: string }>>>("eks", operation, ...args);
-  return Object.values(answer)[0]?.status;
-}
-
 test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", { timeout: 8 * 60_000 }, async () => {
   const profile = ["--cluster-name", "shop", "--fargate-profile-name", "default"];
-  const role = ["--pod-execution-role-arn", stack.roleArn];
-  await instance.aws("eks", "create-fargate-profile", ...profile, ...role, "--selectors", "namespace=def*");
-  await until("the profile is ACTIVE", async () => (await statusOf("describe-fargate-profile", ...profile)) === "ACTIVE");
+  const { stack } = cluster;
+  await cluster.profile("namespace=def*");
 
   const begunMs = systemClock.steadyMs();
   const serve = "hostname > /www/index.html; trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait";

@@ -35,6 +35,9 @@ const APPLETS = [
   "chmod",
   "nslookup",
   "test",
+  "tar",
+  "stty",
+  "tty",
 ];
 const PASSWD = "root:x:0:0:root:/root:/bin/sh\nnode:x:1000:1000:node:/home/node:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
 const GROUP = "root:x:0:root\nwheel:x:10:root\nnode:x:1000:\naudio:x:29:node\nnogroup:x:65534:\n";

@@ -1,7 +1,7 @@
 import type { RuntimeContainerSpec } from "../../contracts/container-runtime.ts";
 import { effectiveCapabilities, MASKED_PATHS, READONLY_PATHS } from "./capabilities.ts";
 import { cpuQuotaMicros } from "./cgroup.ts";
-import type { ContainerConfig, PodSandboxConfig } from "./messages.ts";
+import type { ContainerConfig, NamespaceOptions, PodSandboxConfig } from "./messages.ts";
 
 /** Annotation with the cgroup parent of a container, for the run that finds it later. */
 export const CGROUP_ANNOTATION = "tidegate/cgroup-parent";
@@ -34,7 +34,7 @@ export function containerConfig(
     annotations: { [CGROUP_ANNOTATION]: cgroupParent, [SANDBOX_ANNOTATION]: sandboxId },
     logPath: spec.logPath,
     stdin: spec.stdin,
-    stdinOnce: false,
+    stdinOnce: spec.stdinOnce ?? false,
     tty: spec.tty,
     linux: {
       resources: {
@@ -47,7 +47,7 @@ export function containerConfig(
         // ALL is dropped first, so what is added is the whole set whatever the runtime's own default is.
         capabilities: { addCapabilities: effectiveCapabilities(spec.addCapabilities, spec.dropCapabilities), dropCapabilities: ["ALL"] },
         privileged: false,
-        namespaceOptions: sandbox.linux.securityContext.namespaceOptions,
+        namespaceOptions: namespacesOf(spec, sandbox),
         // Always by this member, which takes `user[:group]` by name or id. Left to itself, containerd 1.6 gives an image's user root's groups.
         runAsUsername: spec.user ?? spec.image.user ?? "",
         readonlyRootfs: spec.readOnlyRootFilesystem,
@@ -60,4 +60,9 @@ export function containerConfig(
       },
     },
   };
+}
+
+function namespacesOf({ processesOf }: RuntimeContainerSpec, sandbox: PodSandboxConfig): NamespaceOptions {
+  const { namespaceOptions } = sandbox.linux.securityContext;
+  return processesOf === undefined ? namespaceOptions : { ...namespaceOptions, pid: "TARGET", targetId: processesOf };
 }

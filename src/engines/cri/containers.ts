@@ -166,7 +166,11 @@ export class Containers {
 
   async stats(id: string): Promise<ContainerStats | undefined> {
     const cgroup = this.cgroupOf(id) ?? (await this.#lookUpCgroup(id));
-    const usage = cgroup === undefined ? undefined : usageOf(cgroup);
+    return cgroup === undefined ? undefined : this.groupStats(cgroup);
+  }
+
+  groupStats(cgroup: string): ContainerStats | undefined {
+    const usage = usageOf(cgroup);
     if (usage === undefined) return undefined;
     return { atMs: this.#clock.nowMs(), ...usage, memoryLimitBytes: usage.memoryLimitBytes ?? totalmem() };
   }

@@ -3,6 +3,7 @@ import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import type { MethodDefinition } from "@grpc/proto-loader";
+import type { StandardStreams } from "../../contracts/engine.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isDiskFull } from "../../core/disk-full.ts";
 import { Problem } from "../../core/problem.ts";
@@ -131,6 +132,9 @@ export class ContainerdClient {
     { containerId: string; cmd: readonly string[]; timeout: number },
     { stdout: Buffer; stderr: Buffer; exitCode: number }
   >("ExecSync");
+  readonly exec = this.#cri<{ containerId: string; cmd: readonly string[] } & StandardStreams, { url: string }>("Exec");
+  readonly attach = this.#cri<{ containerId: string } & StandardStreams, { url: string }>("Attach");
+  readonly portForward = this.#cri<{ podSandboxId: string; port: readonly number[] }, { url: string }>("PortForward");
   readonly listContainerStats = this.#cri<Nothing, { stats: readonly ContainerStatsMessage[] }>("ListContainerStats");
 
   readonly criImages = this.#image<Nothing, { images: readonly CriImage[] }>("ListImages");

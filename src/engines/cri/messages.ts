@@ -26,8 +26,10 @@ export interface PodSandboxConfig {
 
 export interface NamespaceOptions {
   readonly network: "POD";
-  readonly pid: "POD" | "CONTAINER";
+  readonly pid: "POD" | "CONTAINER" | "TARGET";
   readonly ipc: "POD";
+  /** With pid TARGET: the container whose processes are seen. */
+  readonly targetId?: string;
 }
 
 export interface SecurityProfile {

@@ -10,11 +10,12 @@ import type {
   RuntimeContainerSpec,
   RuntimeEvent,
   RuntimeImage,
+  RuntimeStreamRequest,
   Sandbox,
   SandboxSpec,
 } from "../../contracts/container-runtime.ts";
 import type { DaemonSupervisor } from "../../contracts/daemon.ts";
-import type { ContainerStats, ExecResult } from "../../contracts/engine.ts";
+import type { ContainerStats, ExecResult, StreamEndpoint } from "../../contracts/engine.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { InstanceConfig } from "../../core/config.ts";
 import type { Logger } from "../../core/logger.ts";
@@ -37,6 +38,7 @@ import { OomVerdicts } from "./oom.ts";
 import { pauseImage } from "./pause-image.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { endOrphans } from "./orphans.ts";
+import { prepareStream } from "./streams.ts";
 import { endStaleLeases } from "./stale-leases.ts";
 import { FARGATE_NOFILE, Ulimits } from "./ulimits.ts";
 import type { Ulimit } from "../../contracts/workload.ts";
@@ -65,10 +67,6 @@ export interface CriRuntime extends ContainerRuntime {
   importImage(tarPath: string, reference: string): Promise<ImageInfo>;
   listImages(): Promise<readonly RuntimeImage[]>;
   removeImage(id: string): Promise<boolean>;
-  /**
-   * After its log file was renamed: containerd goes on in a new one; for some milliseconds it may still write lines that it had into the
-   * old one, which it then closes.
-   */
   reopenContainerLog(id: string): Promise<void>;
   /** Whether containerd has this file open. */
   hasOpen(file: { readonly device: number; readonly inode: number }): boolean;
@@ -244,6 +242,9 @@ class Runtime implements CriRuntime {
   execSync(id: string, request: { readonly command: readonly string[]; readonly timeoutMs: number }): Promise<ExecResult> {
     return this.#parts.containers.execSync(id, request);
   }
+  stream(request: RuntimeStreamRequest): Promise<StreamEndpoint> {
+    return prepareStream(this.#parts.client, request);
+  }
   stats(id: string): Promise<ContainerStats | undefined> {
     return this.#parts.containers.stats(id);
   }
@@ -266,6 +267,9 @@ class Runtime implements CriRuntime {
 
   async limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void> {
     setGroupLimits(cgroupParent, limits);
+  }
+  async groupStats(cgroupParent: string): Promise<ContainerStats | undefined> {
+    return this.#parts.containers.groupStats(cgroupParent);
   }
   async refusedForks(cgroupParent: string): Promise<number> {
     return refusedForks(cgroupParent);

@@ -108,7 +108,14 @@ class SimulatedNetwork implements Network, NetworkSimulation {
   async endpoints(): Promise<readonly VpcEndpoint[]> {
     if (this.#options.endpoints !== undefined) return this.#options.endpoints;
     const vpcIds = [...new Set(Object.values(this.#subnets).map((subnet) => subnet.vpcId))];
-    return vpcIds.map((vpcId) => ({ vpcId, hostAddress: "127.0.0.1", apiPort: 4566, metadataPort: 0, apiUrl: "http://127.0.0.1:4566" }));
+    return vpcIds.map((vpcId) => ({
+      vpcId,
+      hostAddress: "127.0.0.1",
+      apiPort: 4566,
+      metadataPort: 0,
+      kubeletPort: 0,
+      apiUrl: "http://127.0.0.1:4566",
+    }));
   }
 }
 

@@ -3,7 +3,7 @@ import type { LogCollectorHealth, LogSource, LogStore, LogWriters } from "../../
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { messageOf } from "../../core/problem.ts";
-import { FolderWatch } from "./folder-watch.ts";
+import { FolderWatch } from "../../host/folder-watch.ts";
 import { LogRotation, type LogLimits } from "./log-rotation.ts";
 import { LogTail } from "./log-tail.ts";
 import type { Turns } from "./turns.ts";

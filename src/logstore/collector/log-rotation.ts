@@ -2,7 +2,7 @@ import { rename, rm } from "node:fs/promises";
 import type { LogSource, LogWriters } from "../../contracts/log-store.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
-import { listLogFiles, nextRotatedPath, statLogFile, type LogFile } from "./log-files.ts";
+import { listLogFiles, nextRotatedPath, statLogFile, type LogFile } from "../../host/log-files.ts";
 
 export interface LogLimits {
   /** A log file that has reached this is rotated away. */

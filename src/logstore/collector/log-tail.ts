@@ -4,7 +4,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { isProblem } from "../../core/problem.ts";
 import { CriParser, type Progress } from "./cri-parser.ts";
-import { headerBefore, identityOf, listLogFiles, openLogFile, statLogFile, type LogFile } from "./log-files.ts";
+import { headerBefore, identityOf, listLogFiles, openLogFile, statLogFile, type LogFile } from "../../host/log-files.ts";
 import type { Turns } from "./turns.ts";
 
 const BATCH_EVENTS = 10_000;

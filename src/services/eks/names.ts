@@ -54,3 +54,6 @@ export function canonicalArn(arn: string): string {
   const [, partition, account, role] = /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(arn) ?? [];
   return role === undefined ? arn : `arn:${partition}:iam::${account}:role/${role}`;
 }
+
+/** The common name by which a cluster's API server calls nodes; theirs to know it by. */
+export const API_SERVER_AT_NODES = "kube-apiserver-kubelet-client";

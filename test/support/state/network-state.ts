@@ -5,6 +5,7 @@ import type { Store } from "../../../src/contracts/store.ts";
 import { run } from "../../../src/host/run.ts";
 import { NetworkModel } from "../../../src/network/model.ts";
 import {
+  KUBELET_PORT,
   METADATA_PORT,
   UPLINK,
   eniLinkName,
@@ -38,7 +39,7 @@ interface Vpcs {
 async function vpcsOf(store: Store, instance: InstanceNetwork): Promise<Vpcs> {
   const model = new NetworkModel(store);
   await model.load();
-  const ports = { apiPort: instance.port, metadataPort: METADATA_PORT, hostPorts: [] };
+  const ports = { apiPort: instance.port, metadataPort: METADATA_PORT, kubeletPort: KUBELET_PORT, hostPorts: [] };
   return {
     model,
     active: model.vpcs.all().filter(isActive),

@@ -1,4 +1,5 @@
 import { firstServiceAddress } from "../cluster-rules.ts";
+import { API_SERVER_AT_NODES } from "../names.ts";
 import { type ClusterRecord, type ClusterSecrets, type KeyAndCertificate, type Leaf, LEAVES } from "../records.ts";
 import { createAuthority, createServiceAccountKey, issueLeaf, leafEndMs, type LeafSubject, type Tools } from "./pki.ts";
 
@@ -34,7 +35,7 @@ function subjectsOf(cluster: ClusterRecord, address: string): Readonly<Record<Le
       addresses: [address, firstServiceAddress(cluster.serviceCidr), "127.0.0.1"],
       names: [...service, "localhost"],
     },
-    "kubelet-client": { commonName: "kube-apiserver-kubelet-client", usage: "client" },
+    "kubelet-client": { commonName: API_SERVER_AT_NODES, usage: "client" },
     "controller-manager": { commonName: "system:kube-controller-manager", usage: "client" },
     scheduler: { commonName: "system:kube-scheduler", usage: "client" },
   };
