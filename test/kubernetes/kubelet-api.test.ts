@@ -90,7 +90,7 @@ test("logs: of what runs, of what ran before, of what has ended, and while they 
     return logs.every((log) => log.endsWith("instance\n")) && logs[0] !== logs[1] && logs;
   });
   expect(Number(before.split("\n")[0])).toBeLessThan(Number(now.split("\n")[0]));
-  await kubectl("delete", "pod", "talks", "later", "again", "--wait=false");
+  await kubectl("delete", "pod", "talks", "later", "again", "--now", "--wait=false");
 });
 
 test("exec, attach, cp and port-forward reach into the container", { timeout: 4 * 60_000 }, async () => {
@@ -106,7 +106,7 @@ test("exec, attach, cp and port-forward reach into the container", { timeout: 4 
   });
   // A terminal of the client's size.
   expect(await onTerminal("exec", "-it", "web", "--", "sh", "-c", "'tty; until stty size 2>/dev/null | grep .; do sleep 0.1; done'")).toMatch(
-    /^\/dev\/pts\/\d+\r\n33 101\r\n/,
+    /^\/dev\/pts\/\d+\r\n.*33 101\r\n/,
   );
 
   // `run -i` attaches; its input ends the program's.

@@ -57,3 +57,6 @@ export function canonicalArn(arn: string): string {
 
 /** The common name by which a cluster's API server calls nodes; theirs to know it by. */
 export const API_SERVER_AT_NODES = "kube-apiserver-kubelet-client";
+
+/** The common name by which servers behind the API server know it. */
+export const FRONT_PROXY_CLIENT = "front-proxy-client";

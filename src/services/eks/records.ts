@@ -86,6 +86,11 @@ export type Leaf = (typeof LEAVES)[number];
 export interface ClusterSecrets {
   readonly authority: KeyAndCertificate;
   readonly leaves: Readonly<Record<Leaf, KeyAndCertificate>>;
+  /**
+   * By what servers behind the API server (metrics-server) know it: an authority of its own, which signs nothing else, and the API server's
+   * certificate. Missing until the leaves are issued anew where an earlier version made the cluster.
+   */
+  readonly frontProxy?: { readonly authority: KeyAndCertificate; readonly client: KeyAndCertificate };
   /** When the first of the leaves ends. */
   readonly leavesEndMs: number;
   /** RSA, PEM: signs service accounts' tokens. */

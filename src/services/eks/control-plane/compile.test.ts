@@ -8,6 +8,7 @@ import { createSecrets, issueLeaves } from "./secrets.ts";
 
 const cluster = testCluster();
 const tools = { nowMs: Date.UTC(2026, 0, 1), ids: seededIds("eks") };
+const IMAGE = { image: "kubernetes.tidegate.internal/control-plane:1.36.3", digest: `sha256:${"ab".repeat(32)}` };
 const network = { address: "10.0.0.9", clusterGroupId: "sg-cluster", endpointGroupId: "sg-endpoint" };
 let secrets: ClusterSecrets;
 
@@ -34,7 +35,8 @@ describe("a cluster's certificates", () => {
 
   it("are renewed under the same authority", async () => {
     const later = { ...tools, nowMs: tools.nowMs + 1e10 };
-    const renewed = await issueLeaves(cluster, { authority: secrets.authority, address: network.address }, later);
+    const renewed = await issueLeaves(cluster, { ...secrets, address: network.address }, later);
+    expect(renewed.frontProxy.authority).toEqual(secrets.frontProxy?.authority);
     const certificate = new X509Certificate(renewed.leaves["api-server"].certificate);
     expect(certificate.verify(new X509Certificate(secrets.authority.certificate).publicKey)).toBe(true);
     expect(certificate.validToDate.getTime()).toBe(renewed.leavesEndMs);
@@ -42,10 +44,22 @@ describe("a cluster's certificates", () => {
   });
 });
 
+describe("the front proxy's certificates", () => {
+  it("are of an authority of their own, whose key nobody gets, and are issued to clusters of earlier versions", async () => {
+    const { frontProxy } = secrets;
+    const authority = new X509Certificate(frontProxy?.authority.certificate ?? "");
+    expect(new X509Certificate(frontProxy?.client.certificate ?? "").verify(authority.publicKey)).toBe(true);
+    expect(authority.verify(new X509Certificate(secrets.authority.certificate).publicKey)).toBe(false);
+    const { volumes } = compileControlPlane({ cluster, network, secrets, image: IMAGE, workloadId: "w", apiUrl: "http://169.254.171.2:4566" });
+    expect(JSON.stringify(volumes)).not.toContain(JSON.stringify(frontProxy?.authority.key).slice(1, -1));
+    const { frontProxy: _none, ...before } = secrets;
+    expect((await issueLeaves(cluster, { ...before, address: network.address }, tools)).frontProxy.client.certificate).toContain("CERTIFICATE");
+  });
+});
+
 describe("a cluster's control plane", () => {
-  const image = { image: "kubernetes.tidegate.internal/control-plane:1.36.3", digest: `sha256:${"ab".repeat(32)}` };
   const compile = (): ReturnType<typeof compileControlPlane> =>
-    compileControlPlane({ cluster, network, secrets, image, workloadId: "w", apiUrl: "http://169.254.171.2:4566" });
+    compileControlPlane({ cluster, network, secrets, image: IMAGE, workloadId: "w", apiUrl: "http://169.254.171.2:4566" });
 
   it("is one system workload at the cluster's own address, the same for the same cluster", () => {
     const workload = compile();

@@ -1,5 +1,5 @@
 import type { ContainerSpec, VolumeSpec, Workload } from "../../../contracts/workload.ts";
-import { clusterArn, issuerOf } from "../names.ts";
+import { clusterArn, FRONT_PROXY_CLIENT, issuerOf } from "../names.ts";
 import { type ClusterRecord, type ClusterSecrets, type ControlPlaneRecord, snapshotVolumeIdOf, volumeIdOf } from "../records.ts";
 import { DATA_FOLDER, SOCKET } from "../snapshots/etcd-folder.ts";
 import { apiServerFiles, controllerManagerFiles, FOLDER, schedulerFiles, type SecretFile } from "./files.ts";
@@ -125,7 +125,7 @@ function etcd(image: Image): ContainerSpec {
   });
 }
 
-function apiServer({ cluster, network, image }: ControlPlaneParts): ContainerSpec {
+function apiServer({ cluster, network, image, secrets }: ControlPlaneParts): ContainerSpec {
   const issuer = issuerOf(cluster);
   return container("kube-apiserver", image, {
     command: flags("kube-apiserver", {
@@ -139,6 +139,7 @@ function apiServer({ cluster, network, image }: ControlPlaneParts): ContainerSpe
       "kubelet-client-key": `${FOLDER}/kubelet-client.key`,
       "kubelet-certificate-authority": `${FOLDER}/ca.crt`,
       "kubelet-preferred-address-types": "InternalIP",
+      ...(secrets.frontProxy !== undefined && aggregation()),
       "service-account-issuer": issuer,
       "service-account-signing-key-file": `${FOLDER}/service-accounts.key`,
       "service-account-key-file": `${FOLDER}/service-accounts.pub`,
@@ -169,6 +170,20 @@ function apiServer({ cluster, network, image }: ControlPlaneParts): ContainerSpe
       },
     },
   });
+}
+
+/** APIs behind the API server, e.g. metrics-server's. Nothing translates services' addresses here: their endpoints are dialled. */
+function aggregation(): Readonly<Record<string, string | boolean>> {
+  return {
+    "enable-aggregator-routing": true,
+    "proxy-client-cert-file": `${FOLDER}/front-proxy-client.crt`,
+    "proxy-client-key-file": `${FOLDER}/front-proxy-client.key`,
+    "requestheader-client-ca-file": `${FOLDER}/front-proxy-ca.crt`,
+    "requestheader-allowed-names": FRONT_PROXY_CLIENT,
+    "requestheader-username-headers": "X-Remote-User",
+    "requestheader-group-headers": "X-Remote-Group",
+    "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+  };
 }
 
 function controllerManager(image: Image): ContainerSpec {

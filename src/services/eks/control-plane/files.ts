@@ -20,6 +20,7 @@ export function apiServerFiles(cluster: ClusterRecord, secrets: ClusterSecrets, 
     file("ca.crt", secrets.authority.certificate),
     ...pair("api-server", secrets),
     ...pair("kubelet-client", secrets),
+    ...frontProxyFiles(secrets),
     file("service-accounts.key", secrets.serviceAccountKey),
     file("service-accounts.pub", createPublicKey(createPrivateKey(secrets.serviceAccountKey)).export({ type: "spki", format: "pem" })),
     json("encryption.json", {
@@ -44,6 +45,16 @@ export function apiServerFiles(cluster: ClusterRecord, secrets: ClusterSecrets, 
     }),
     json("token-review.json", question("token-review")),
     json("access-review.json", question("access-review")),
+  ];
+}
+
+function frontProxyFiles({ frontProxy }: ClusterSecrets): readonly SecretFile[] {
+  if (frontProxy === undefined) return [];
+  const { authority, client } = frontProxy;
+  return [
+    file("front-proxy-ca.crt", authority.certificate),
+    file("front-proxy-client.crt", client.certificate),
+    file("front-proxy-client.key", client.key),
   ];
 }
 

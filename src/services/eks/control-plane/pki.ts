@@ -40,12 +40,12 @@ export interface LeafSubject {
 }
 
 /** A self-signed authority that may sign leaves, good for ten years. */
-export async function createAuthority({ nowMs, ids }: Tools): Promise<KeyAndCertificate> {
+export async function createAuthority(commonName: string, { nowMs, ids }: Tools): Promise<KeyAndCertificate> {
   provide();
   const { publicKey, privateKey } = newPair();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(ids),
-    name: "CN=kubernetes",
+    name: `CN=${commonName}`,
     ...lifetime(nowMs, AUTHORITY_DAYS),
     signingAlgorithm: ALGORITHM,
     keys: { publicKey: asPublic(publicKey), privateKey: asPrivate(privateKey) },

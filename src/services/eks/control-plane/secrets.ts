@@ -1,11 +1,11 @@
 import { firstServiceAddress } from "../cluster-rules.ts";
-import { API_SERVER_AT_NODES } from "../names.ts";
-import { type ClusterRecord, type ClusterSecrets, type KeyAndCertificate, type Leaf, LEAVES } from "../records.ts";
+import { API_SERVER_AT_NODES, FRONT_PROXY_CLIENT } from "../names.ts";
+import { type ClusterRecord, type ClusterSecrets, type Leaf, LEAVES } from "../records.ts";
 import { createAuthority, createServiceAccountKey, issueLeaf, leafEndMs, type LeafSubject, type Tools } from "./pki.ts";
 
 /** All that a new cluster's control plane needs to keep to itself. `address`: its API server's. */
 export async function createSecrets(cluster: ClusterRecord, address: string, tools: Tools): Promise<ClusterSecrets> {
-  const authority = await createAuthority(tools);
+  const authority = await createAuthority("kubernetes", tools);
   return {
     authority,
     ...(await issueLeaves(cluster, { authority, address }, tools)),
@@ -15,15 +15,21 @@ export async function createSecrets(cluster: ClusterRecord, address: string, too
   };
 }
 
-/** New leaves of the same authority; all else stays. */
+/** New leaves of the same authorities; all else stays. */
 export async function issueLeaves(
   cluster: ClusterRecord,
-  { authority, address }: { readonly authority: KeyAndCertificate; readonly address: string },
+  { authority, address, frontProxy }: Pick<ClusterSecrets, "authority" | "frontProxy"> & { readonly address: string },
   tools: Tools,
-): Promise<Pick<ClusterSecrets, "leaves" | "leavesEndMs">> {
+): Promise<Pick<ClusterSecrets, "leaves" | "leavesEndMs"> & Required<Pick<ClusterSecrets, "frontProxy">>> {
   const subjects = subjectsOf(cluster, address);
   const issued = await Promise.all(LEAVES.map(async (leaf) => [leaf, await issueLeaf(authority, subjects[leaf], tools)] as const));
-  return { leaves: Object.fromEntries(issued) as ClusterSecrets["leaves"], leavesEndMs: leafEndMs(tools.nowMs) };
+  const front = frontProxy?.authority ?? (await createAuthority("front-proxy-ca", tools));
+  const client = await issueLeaf(front, { commonName: FRONT_PROXY_CLIENT, usage: "client" }, tools);
+  return {
+    frontProxy: { authority: front, client },
+    leaves: Object.fromEntries(issued) as ClusterSecrets["leaves"],
+    leavesEndMs: leafEndMs(tools.nowMs),
+  };
 }
 
 function subjectsOf(cluster: ClusterRecord, address: string): Readonly<Record<Leaf, LeafSubject>> {

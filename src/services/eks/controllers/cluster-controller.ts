@@ -76,7 +76,8 @@ async function observe(room: EksRoom, { cluster, plane, secrets }: Unit): Promis
     state: plane.state,
     hasNetwork: plane.network !== undefined,
     hasSecrets: secrets !== undefined,
-    leavesEndMs: secrets?.leavesEndMs ?? 0,
+    // What an earlier version did not issue is due.
+    leavesEndMs: secrets?.frontProxy === undefined ? 0 : secrets.leavesEndMs,
     failures: plane.failures,
     isDataLost: plane.state === "ACTIVE" && status === undefined && (await isDataLost(room, cluster)),
     isRecovering: plane.recovery !== undefined,
@@ -184,7 +185,7 @@ async function makeSecrets(room: EksRoom, unit: Unit): Promise<void> {
   const value =
     secrets === undefined
       ? await createSecrets(cluster, address, tools)
-      : { ...secrets, ...(await issueLeaves(cluster, { authority: secrets.authority, address }, tools)) };
+      : { ...secrets, ...(await issueLeaves(cluster, { ...secrets, address }, tools)) };
   const certificateAuthority = Buffer.from(value.authority.certificate).toString("base64");
   await room.store.transact([
     { op: "put", collection: CLUSTER_SECRETS, key, value },

@@ -64,7 +64,8 @@ export function planCluster(observed: ObservedCluster): ClusterAction {
   if (!observed.hasSecrets) return { do: "make-secrets" };
   if (observed.isToRecover) return planEnd(workload) ?? { do: "begin-recovery", why: "asked" };
   const ageing = observed.leavesEndMs - observed.nowMs < RENEW_BEFORE_MS;
-  if (workload === undefined) return ageing ? { do: "renew-leaves" } : { do: "choose-workload" };
+  if (ageing && workload?.known !== true) return { do: "renew-leaves" };
+  if (workload === undefined) return { do: "choose-workload" };
   if (!workload.known) {
     if (observed.isDataLost && !observed.isRecovering) return { do: "begin-recovery", why: "lost" };
     return { do: "start-workload" };
