@@ -56,7 +56,7 @@ it("keeps logs beyond their sandbox, until they are removed", async () => {
   for (let time = 0; time < 2; time++) await folders.keepLogs("sandbox", "w", ["web", "silent"]);
   await folders.removeSandbox("sandbox");
   const kept = await folders.logFiles("w", "web");
-  expect(kept.map(({ attempt }) => attempt).sort()).toEqual([1, 2]);
+  expect(kept.map(({ attempt }) => attempt).sort((a, b) => a - b)).toEqual([1, 2]);
   expect(await readFile(`${kept.find(({ attempt }) => attempt === 2)?.path}.00000001`, "utf8")).toBe("words");
   expect((await folders.list()).keptLogs).toEqual(["w"]);
   await folders.removeKeptLogs("w");

@@ -22,6 +22,7 @@ const DATA = [
   "credentials.json",
   "haproxy",
   "instance.json",
+  "kept-logs",
   "last-start.json",
   "log",
   "logs",
@@ -63,6 +64,8 @@ export async function expectedFiles(store: Store, warm: readonly string[]): Prom
       ...warm.map((name) => `sandboxes/${name}`),
       // A stream without an event has no folder yet.
       ...logStreams.map(({ value }) => `logs/${value.id}`),
+      // Of pods alone.
+      ...statuses.map(({ key }) => `kept-logs/${key}`),
       ...new Set(balancers.map(({ value }) => `haproxy/${value.vpcId}`)),
       // A workload without a subPath has none.
       ...active.map(({ key }) => `mounts/${key}`),
@@ -78,12 +81,13 @@ export async function observedFiles(
   { dataDir, runDir }: InstanceFolders,
   options: { readonly blobs: boolean },
 ): Promise<readonly string[]> {
-  const [data, inRun, workloads, mounts, sandboxes, logs, uploads, temporary, blobs, haproxy] = await Promise.all([
+  const [data, inRun, workloads, mounts, sandboxes, keptLogs, logs, uploads, temporary, blobs, haproxy] = await Promise.all([
     namesIn(dataDir),
     namesIn(runDir),
     namesIn(join(dataDir, "workloads")),
     namesIn(join(dataDir, "mounts")),
     namesIn(join(dataDir, "sandboxes")),
+    namesIn(join(dataDir, "kept-logs")),
     namesIn(join(dataDir, "logs")),
     namesIn(join(dataDir, "registry/uploads")),
     namesIn(join(dataDir, "registry/tmp")),
@@ -101,6 +105,7 @@ export async function observedFiles(
     ...workloads.map((name) => `workloads/${name}`),
     ...mounts.map((name) => `mounts/${name}`),
     ...sandboxes.map((name) => `sandboxes/${name}`),
+    ...keptLogs.map((id) => `kept-logs/${id}`),
     ...logs.filter((name) => /^[0-9a-f]{32}$/.test(name)).map((name) => `logs/${name}`),
     ...uploads.map((name) => `upload ${name}`),
     ...temporary.map((name) => `registry/tmp/${name}`),
