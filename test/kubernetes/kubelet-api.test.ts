@@ -178,9 +178,9 @@ test(
   async () => {
     const { podIP } = (await pod("web")).status;
     const base = `https://${podIP}:10250`;
-    await runPod("asks", "sleep 600", "--restart", "Never");
+    await runPod("asks", "exec sleep 4242", "--restart", "Never");
     await kubectl("wait", "--for=condition=Ready", "pod/asks", "--timeout=80s");
-    const netns = await namespaceOf("sleep\u0000600\u0000");
+    const netns = await namespaceOf("sleep\u00004242\u0000");
     const ca = join(instance.dataDir, "ca.crt");
     await writeFile(
       ca,

@@ -71,7 +71,7 @@ describe("a cluster's control plane", () => {
   });
 
   it("is preceded by upstream's tool where etcd's data come from a snapshot", () => {
-    const parts = { cluster, network, secrets, image, workloadId: "w", apiUrl: "http://169.254.171.2:4566" };
+    const parts = { cluster, network, secrets, image: IMAGE, workloadId: "w", apiUrl: "http://169.254.171.2:4566" };
     const { containers } = compileControlPlane({ ...parts, snapshot: "2026-01-01T00-00-00Z.db" });
     const [restore, etcd] = containers;
     expect(restore).toMatchObject({ name: "etcd-restore", kind: "init", restart: { policy: "never" } });
