@@ -213,7 +213,7 @@ export async function followIfWanted(context: ComputeContext, unit: Unit, attemp
 
 /** Stores the rest of an attempt's log. What a collector that was restarted does not follow yet is followed first. */
 export async function finishLog(context: ComputeContext, unit: Unit, attempt: Attempt): Promise<void> {
-  if (attempt.spec.log.type === "none") return;
+  if (attempt.spec.log.type !== "awslogs") return;
   await followIfWanted(context, unit, attempt);
   await context.logs.finish(logSourceId(unit.record.workload.id, attempt.spec.name, attempt.attempt));
 }
@@ -233,7 +233,7 @@ async function retireOld(context: ComputeContext, unit: Unit, { spec, attempt, s
     .containersOf(sandbox.id)
     .filter((each) => each.name === spec.name && each.attempt < attempt - 1 && each.state === "exited");
   for (const container of old) {
-    if (spec.log.type === "awslogs") await finishLog(context, unit, { spec, attempt: container.attempt });
+    await finishLog(context, unit, { spec, attempt: container.attempt });
     await context.runtime.removeContainer(container.id);
     await context.folders.removeLog(unit.placement.sandboxName, spec.name, container.attempt);
     await context.cache.refreshContainer(container.id);
