@@ -16,12 +16,23 @@ export interface ContainerStatus {
   readonly exitCode?: number;
   /** e.g. `OutOfMemoryError: Container killed due to memory usage`, `CannotPullContainerError: …`. */
   readonly reason?: string;
+  /** Why its newest attempt did not run. */
+  readonly startFailure?: StartFailure;
   readonly health: Health;
   readonly ready: boolean;
   readonly restartCount: number;
   readonly createdAtMs?: number;
   readonly startedAtMs?: number;
   readonly finishedAtMs?: number;
+}
+
+/**
+ * At which step the start of a container failed, and why, in the runtime's or registry's own words. What fails before `start` is tried again
+ * under a back-off where the container has one, and is no restart: there was nothing that ran.
+ */
+export interface StartFailure {
+  readonly step: "image-name" | "image-absent" | "pull" | "create" | "start";
+  readonly words: string;
 }
 
 /** Why a workload was asked to end, or ended by itself. Codes are ECS's stop codes, and Kubernetes' reasons for ends that only pods have. */

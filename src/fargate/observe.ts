@@ -1,10 +1,11 @@
 import type { RuntimeContainer } from "../contracts/container-runtime.ts";
-import type { ContainerStatus, WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerStatus, StartFailure, WorkloadStatus } from "../contracts/engine.ts";
 import type { ContainerSpec } from "../contracts/workload.ts";
 import { absentContainer, type ObservedContainer } from "./observed.ts";
 import type { ProbeVerdict } from "./probe-state.ts";
 import { OUT_OF_MEMORY, vanished } from "./reasons.ts";
 import type { PlacementRecord } from "./records.ts";
+import type { FailedStart } from "./session.ts";
 
 /** What is known of a container in all: for the plan, and for the status that is shown. */
 export interface ContainerFacts extends ObservedContainer {
@@ -12,6 +13,7 @@ export interface ContainerFacts extends ObservedContainer {
   readonly containerId?: string;
   readonly createdAtMs?: number;
   readonly reason?: string;
+  readonly failure?: StartFailure;
   readonly ready: boolean;
 }
 
@@ -21,11 +23,16 @@ export interface ObservationSources {
   /** All attempts in the workload's sandbox. */
   readonly containers: readonly RuntimeContainer[];
   /** Attempts that could not be pulled, made or started, as this process knows it. */
-  readonly startFailures: ReadonlyMap<string, { readonly attempt: number; readonly text: string; readonly atMs: number }>;
+  readonly startFailures: ReadonlyMap<string, FailedStart>;
   /** Containers whose postStart hook failed. */
   readonly hookFailures: ReadonlyMap<string, { readonly attempt: number; readonly text: string }>;
   readonly busy: (container: string) => boolean;
   readonly verdict: (containerId: string) => ProbeVerdict | undefined;
+}
+
+/** Under which the placement remembers the tries that failed; no container has such a name. */
+export function triesKey(container: string): string {
+  return `${container}/tries`;
 }
 
 /** Pure: puts together what the runtime, the store and the probes say of one container. */
@@ -35,6 +42,7 @@ export function observeContainer(spec: ContainerSpec, sources: ObservationSource
   const failure = sources.startFailures.get(spec.name);
   const common = {
     restartStreak: sources.placement?.streaks[spec.name] ?? 0,
+    failedTries: sources.placement?.streaks[triesKey(spec.name)] ?? 0,
     busy: sources.busy(spec.name),
     everStarted: before?.startedAtMs !== undefined || newest?.startedAtMs !== undefined,
   };
@@ -42,7 +50,9 @@ export function observeContainer(spec: ContainerSpec, sources: ObservationSource
     const facts = { ...absentContainer(spec.name), ...common, ready: false, attempt: failure.attempt, state: "exited" as const };
     return {
       ...facts,
+      unmade: failure.step !== "start",
       startFailure: failure.text,
+      failure: { step: failure.step, words: failure.words },
       reason: failure.text,
       finishedAtMs: failure.atMs,
       containerId: newest?.id,
@@ -60,7 +70,8 @@ function remembered(spec: ContainerSpec, before: ContainerStatus | undefined): C
   const ran = { startedAtMs: before.startedAtMs, createdAtMs: before.createdAtMs, attempt: before.restartCount, state: "exited" as const };
   if (before.state === "RUNNING") return { ...absent, ...ran, exitCode: 137, finishedAtMs: before.startedAtMs, reason: vanished(spec.name) };
   const startFailure = before.startedAtMs === undefined ? before.reason : undefined;
-  return { ...absent, ...ran, exitCode: before.exitCode, finishedAtMs: before.finishedAtMs, reason: before.reason, startFailure };
+  const failed = { failure: before.startFailure, unmade: before.startFailure !== undefined && before.startFailure.step !== "start" };
+  return { ...absent, ...ran, ...failed, exitCode: before.exitCode, finishedAtMs: before.finishedAtMs, reason: before.reason, startFailure };
 }
 
 function present(
@@ -99,8 +110,9 @@ function present(
         health: sameAttempt ? (known.before?.health ?? "UNKNOWN") : "UNKNOWN",
       };
       if (newest.startedAtMs !== undefined) return { ...ended, exitCode: newest.exitCode, reason: newest.oomKilled ? OUT_OF_MEMORY : undefined };
-      const startFailure = `CannotStartContainerError: ${newest.reason ?? "the runtime could not start it"}`;
-      return { ...ended, startFailure, reason: startFailure };
+      const words = newest.reason ?? "the runtime could not start it";
+      const startFailure = `CannotStartContainerError: ${words}`;
+      return { ...ended, startFailure, failure: { step: "start", words }, reason: startFailure };
     }
     default:
       return facts;

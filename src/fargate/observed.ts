@@ -14,6 +14,10 @@ export interface ObservedContainer {
   readonly everStarted: boolean;
   /** Why the newest attempt never ran, e.g. `CannotPullContainerError: …`. Its state is then `exited`. */
   readonly startFailure?: string;
+  /** It failed before there was a container: the next try is the same attempt. */
+  readonly unmade?: boolean;
+  /** Tries in a row that failed before there was a container. */
+  readonly failedTries?: number;
   /** Restarts in a row since it last ran long enough to reset its back-off. */
   readonly restartStreak: number;
   readonly health: Health;

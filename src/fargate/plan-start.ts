@@ -89,12 +89,16 @@ function isImpossible(condition: StartCondition, dependency: Pair): boolean {
 function stepOf(pair: Pair, pairs: readonly Pair[], nowMs: number, wakes: number[]): readonly Step[] {
   const { spec, observed } = pair;
   if (observed.busy) return [];
-  if (observed.state === "absent") return mayStart(pair, pairs) ? [{ type: "run", container: spec.name, attempt: 0, streak: 0 }] : [];
-  if (observed.state === "created") return [{ type: "run", container: spec.name, attempt: observed.attempt, streak: observed.restartStreak }];
+  if (observed.state === "absent") return mayStart(pair, pairs) ? [{ type: "run", container: spec.name, attempt: 0, streak: 0, tries: 0 }] : [];
+  if (observed.state === "created")
+    return [{ type: "run", container: spec.name, attempt: observed.attempt, streak: observed.restartStreak, tries: 0 }];
   if (observed.state === "running") return observed.killReason === undefined ? [] : [stopStep(pair)];
   const decision = restartDecision(spec, observed);
   if (!decision.restart) return [];
-  if (nowMs >= decision.atMs) return [{ type: "run", container: spec.name, attempt: observed.attempt + 1, streak: decision.streak }];
+  // One whose image could not be had waits for those before it as though it had not been tried.
+  if (!observed.everStarted && !mayStart(pair, pairs)) return [];
+  const attempt = observed.unmade === true ? observed.attempt : observed.attempt + 1;
+  if (nowMs >= decision.atMs) return [{ type: "run", container: spec.name, attempt, streak: decision.streak, tries: decision.tries }];
   wakes.push(decision.atMs);
   return [];
 }

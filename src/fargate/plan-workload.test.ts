@@ -179,15 +179,17 @@ describe("restart", () => {
     const observed = exited("a", 1, { restartStreak: streak, finishedAtMs: NOW, startedAtMs: NOW - 1000 });
     const planned = plan(pod, [observed]);
     expect(planned.stop).toBeUndefined();
-    if (seconds === 0) return expect(planned.steps).toEqual([{ type: "run", container: "a", attempt: 1, streak: 1 }]);
+    if (seconds === 0) return expect(planned.steps).toEqual([{ type: "run", container: "a", attempt: 1, streak: 1, tries: 0 }]);
     expect(planned.steps).toEqual([]);
     expect(planned.wakeAtMs).toBe(NOW + seconds * 1000);
-    expect(plan(pod, [observed], false, NOW + seconds * 1000).steps).toEqual([{ type: "run", container: "a", attempt: 1, streak: streak + 1 }]);
+    expect(plan(pod, [observed], false, NOW + seconds * 1000).steps).toEqual([
+      { type: "run", container: "a", attempt: 1, streak: streak + 1, tries: 0 },
+    ]);
   });
 
   it("Kubernetes: a long run resets the back-off", () => {
     const observed = exited("a", 1, { restartStreak: 5, startedAtMs: NOW - 700_000, finishedAtMs: NOW });
-    expect(plan(pod, [observed]).steps).toEqual([{ type: "run", container: "a", attempt: 1, streak: 1 }]);
+    expect(plan(pod, [observed]).steps).toEqual([{ type: "run", container: "a", attempt: 1, streak: 1, tries: 0 }]);
   });
 
   it("restarts do not ask for the start conditions again, and do not hold others back", () => {

@@ -6,8 +6,8 @@ import { planStop } from "./plan-stop.ts";
 
 /** One effect on one container. */
 export type Step =
-  /** Make attempt `attempt` where it is not there yet, and start it. `streak` is remembered for the back-off after its exit. */
-  | { readonly type: "run"; readonly container: string; readonly attempt: number; readonly streak: number }
+  /** Make attempt `attempt` where it is not there yet, and start it. `streak` and `tries` are remembered for the back-offs after its exit, and after a try that fails. */
+  | { readonly type: "run"; readonly container: string; readonly attempt: number; readonly streak: number; readonly tries: number }
   /** Stop signal, grace, SIGKILL. */
   | { readonly type: "stop"; readonly container: string; readonly attempt: number; readonly graceSeconds: number };
 

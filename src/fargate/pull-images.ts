@@ -1,4 +1,5 @@
 import type { ImageInfo } from "../contracts/container-runtime.ts";
+import type { StartFailure } from "../contracts/engine.ts";
 import type { ContainerSpec } from "../contracts/workload.ts";
 import { isProblem, messageOf } from "../core/problem.ts";
 import type { ComputeContext } from "./compute-context.ts";
@@ -19,7 +20,7 @@ export async function pullFor(context: ComputeContext, unit: Unit, spec: Contain
     return image;
   } catch (error) {
     context.signal.throwIfAborted();
-    session.startFailures.set(spec.name, { attempt, text: pullFailure(spec.image, error), atMs: clock.nowMs() });
+    session.startFailures.set(spec.name, { attempt, text: pullFailure(spec.image, error), ...failureOf(spec, error), atMs: clock.nowMs() });
     return undefined;
   } finally {
     session.pullStoppedAtMs = clock.nowMs();
@@ -48,6 +49,13 @@ async function pullOnce({ images, runtime, signal }: ComputeContext, { record }:
     policy: spec.pullPolicy,
     credentials: resolved.credentials,
   });
+}
+
+function failureOf(spec: ContainerSpec, error: unknown): StartFailure {
+  const words = messageOf(error);
+  if (isProblem(error, "invalid") && /invalid reference format|is not an image name|is no image name/i.test(words))
+    return { step: "image-name", words };
+  return { step: spec.pullPolicy === "never" && isProblem(error, "not-found") ? "image-absent" : "pull", words };
 }
 
 const NO_PERMISSION = /unauthori[sz]ed|denied|forbidden|no basic auth|\b40[13]\b/i;

@@ -17,17 +17,37 @@ const RUNTIME_TRIES_MS = [200, 1000, 5000, 10_000];
 /** Of a container without CPU units of its own, as Docker on ECS gives it. */
 const MINIMUM_CPU_SHARES = 2;
 
+type Step = "prepare" | "create" | "start";
+type Fail = (step: Step, error: unknown) => void;
+/** Of ECS. */
+const ERROR_CLASSES: Readonly<Record<Step, string>> = {
+  prepare: "ResourceInitializationError",
+  create: "CannotCreateContainerError",
+  start: "CannotStartContainerError",
+};
+
 /** Makes and starts an attempt of a container, following its log from the first byte. Notes a failure with ECS's words for the plan to judge. */
 export async function runContainer(context: ComputeContext, unit: Unit, spec: ContainerSpec, attempt: number): Promise<void> {
   const { session } = unit;
-  const fail = (text: string): void => void session.startFailures.set(spec.name, { attempt, text, atMs: context.clock.nowMs() });
+  const fail: Fail = (step, error) => {
+    const words = messageOf(error);
+    session.startFailures.set(spec.name, {
+      attempt,
+      step: step === "prepare" ? "create" : step,
+      words,
+      text: `${ERROR_CLASSES[step]}: ${words}`,
+      atMs: context.clock.nowMs(),
+    });
+  };
   session.startFailures.delete(spec.name);
   const sandbox = context.cache.sandboxNamed(unit.placement.sandboxName);
   if (sandbox === undefined) return;
-  const image = session.images.get(spec.name) ?? (await pullFor(context, unit, spec, attempt));
+  // A tag may stand for another image by now.
+  const asksAgain = attempt > 0 && spec.pullPolicy === "always" && spec.imageDigest === undefined;
+  const image = (asksAgain ? undefined : session.images.get(spec.name)) ?? (await pullFor(context, unit, spec, attempt));
   if (image === undefined) return;
   context.signal.throwIfAborted();
-  const prepared = await attemptTo("ResourceInitializationError", fail, () => prepare(context, unit, { spec, attempt, image }));
+  const prepared = await attemptTo(fail, () => prepare(context, unit, { spec, attempt, image }));
   if (prepared === undefined) return;
   await context.limiter.run(() => launch(context, unit, { sandbox, prepared }, fail));
   await postStart(context, unit, { spec, attempt, sandbox });
@@ -40,18 +60,18 @@ interface Launch {
 }
 
 /** Creates and starts. A runtime that cannot be reached is tried again from the creation on: a start that was cut off may have left nothing. */
-async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }: Launch, fail: (text: string) => void): Promise<void> {
+async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }: Launch, fail: Fail): Promise<void> {
   const { runtime, signal, cache } = context;
-  let doing = "CannotCreateContainerError";
+  let doing: Step = "create";
   let id: string | undefined;
   try {
     await withRetries(context, async () => {
       signal.throwIfAborted();
-      doing = "CannotCreateContainerError";
+      doing = "create";
       id = await runtime.createContainer(sandbox, prepared);
       unit.session.mark(`created ${prepared.name}`);
       signal.throwIfAborted();
-      doing = "CannotStartContainerError";
+      doing = "start";
       await runtime.startContainer(id);
     });
     unit.session.mark(`${prepared.attempt === 0 ? "started" : "restarted"} ${prepared.name}`);
@@ -59,7 +79,7 @@ async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }
       for (const words of runtime.ulimitShortfalls?.(prepared.ulimits) ?? []) unit.session.mark(`${prepared.name}: ${words}`);
   } catch (error) {
     if (!(error instanceof Problem) || signal.aborted) throw error;
-    fail(`${doing}: ${messageOf(error)}`);
+    fail(doing, error);
   }
   if (id === undefined) return;
   await cache.refreshContainer(id);
@@ -68,13 +88,13 @@ async function launch(context: ComputeContext, unit: Unit, { sandbox, prepared }
   for (const replaced of same) if (replaced.id !== id) await cache.refreshContainer(replaced.id);
 }
 
-/** Runs an effect; a failure is said with the error class that ECS has for it, and answers `undefined`. */
-async function attemptTo<T>(errorClass: string, fail: (text: string) => void, effect: () => Promise<T>): Promise<T | undefined> {
+/** Runs an effect; a failure is noted, and answers `undefined`. */
+async function attemptTo<T>(fail: Fail, effect: () => Promise<T>): Promise<T | undefined> {
   try {
     return await effect();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    fail(`${errorClass}: ${messageOf(error)}`);
+    fail("prepare", error);
     return undefined;
   }
 }

@@ -1,10 +1,17 @@
 import type { ImageInfo } from "../contracts/container-runtime.ts";
-import type { NetworkStatus, StopReason, WorkloadStatus } from "../contracts/engine.ts";
+import type { NetworkStatus, StartFailure, StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { Effects } from "./effects.ts";
 import { hasReached } from "./lifecycle.ts";
 import type { PlacementRecord, WorkloadRecord } from "./records.ts";
+
+/** An attempt that did not run. `text`: in the words of ECS. */
+export interface FailedStart extends StartFailure {
+  readonly attempt: number;
+  readonly text: string;
+  readonly atMs: number;
+}
 
 /** What this process knows of a workload beyond the store: what is under way, and what came of it. All of it can be found out again. */
 export class Session {
@@ -20,7 +27,7 @@ export class Session {
   pullStoppedAtMs: number | undefined;
   /** By container name. */
   readonly images = new Map<string, ImageInfo>();
-  readonly startFailures = new Map<string, { readonly attempt: number; readonly text: string; readonly atMs: number }>();
+  readonly startFailures = new Map<string, FailedStart>();
   readonly hookFailures = new Map<string, { readonly attempt: number; readonly text: string }>();
   readonly stopSentAtMs = new Map<string, number>();
   readonly streaks = new Map<string, number>();

@@ -10,7 +10,7 @@ import type { ComputeContext } from "./compute-context.ts";
 import { deprovision } from "./deprovision.ts";
 import { hasReached } from "./lifecycle.ts";
 import { nextStatus } from "./next-status.ts";
-import { observeContainer, type ContainerFacts } from "./observe.ts";
+import { observeContainer, triesKey, type ContainerFacts } from "./observe.ts";
 import { planWorkload, type WorkloadPlan } from "./plan-workload.ts";
 import { provision } from "./provision.ts";
 import { pullFor } from "./pull-images.ts";
@@ -211,6 +211,7 @@ export class WorkloadController implements Controller {
       if (spec === undefined) continue;
       if (step.type === "run") {
         session.streaks.set(spec.name, step.streak);
+        if (step.tries > 0 || session.streaks.has(triesKey(spec.name))) session.streaks.set(triesKey(spec.name), step.tries);
         session.effects.launch(`run:${spec.name}`, () => runContainer(this.#context, unit, spec, step.attempt));
         continue;
       }

@@ -10,7 +10,7 @@ import { securityFaults } from "./supported.ts";
 
 /** The label under which the engine lists pods. */
 export const OWNER = "eks-pod";
-/** Of the kubelet: CrashLoopBackOff. */
+/** Of the kubelet: CrashLoopBackOff, and ImagePullBackOff. */
 const BACKOFF = { initialSeconds: 10, maximumSeconds: 300, resetAfterSeconds: 600 };
 const DEFAULT_GRACE_SECONDS = 30;
 
@@ -183,7 +183,8 @@ function expandWhole(text: string, known: Readonly<Record<string, string>>): str
 function restartRule({ spec }: V1Pod, kind: ContainerSpec["kind"]): RestartRule {
   const policy = spec?.restartPolicy ?? "Always";
   if (kind === "sidecar") return { policy: "always", backoff: BACKOFF };
-  if (policy === "Never" || kind === "ephemeral") return { policy: "never" };
+  if (kind === "ephemeral") return { policy: "never" };
+  if (policy === "Never") return { policy: "never", backoff: BACKOFF };
   return { policy: policy === "OnFailure" || kind === "init" ? "on-failure" : "always", backoff: BACKOFF };
 }
 

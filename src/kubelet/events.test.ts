@@ -4,24 +4,34 @@ import { podStatus } from "./pod-status.ts";
 import { containerOf, endedContainer, NOW_MS, PLACEMENT, runningContainer, testPod, workloadOf } from "./testing.ts";
 
 const pod = testPod();
-const newsFor = (container: Parameters<typeof workloadOf>[0][number], told: Readonly<Record<string, string>> = {}) =>
-  newsOf(pod, podStatus({ pod, placement: PLACEMENT, workload: workloadOf([container]), nowMs: NOW_MS }), told);
+const newsFor = (container: Parameters<typeof workloadOf>[0][number], told: Readonly<Record<string, string>> = {}) => {
+  const workload = workloadOf([container]);
+  return newsOf({ pod, status: podStatus({ pod, placement: PLACEMENT, workload, nowMs: NOW_MS }), workload }, told);
+};
 const reasons = (news: ReturnType<typeof newsFor>): readonly string[] => news.events.map(({ reason }) => reason);
 
 it("tells of a start once, and of each restart", () => {
   const first = newsFor(runningContainer("app"));
-  expect(reasons(first)).toEqual(["Pulled", "Created", "Started"]);
+  expect(reasons(first)).toEqual(["Pulling", "Pulled", "Created", "Started"]);
   expect(reasons(newsFor(runningContainer("app"), first.told))).toEqual([]);
-  expect(reasons(newsFor(runningContainer("app", { restartCount: 1 }), first.told))).toEqual(["Pulled", "Created", "Started"]);
+  expect(reasons(newsFor(runningContainer("app", { restartCount: 1 }), first.told))).toEqual(["Pulling", "Pulled", "Created", "Started"]);
 });
 
 it("tells of back-off and of an image that is not to be had", () => {
-  expect(reasons(newsFor(endedContainer("app", 1)))).toEqual(["Pulled", "Created", "Started", "BackOff"]);
-  const unpulled = containerOf("app", { state: "STOPPED", reason: "CannotPullContainerError: no such image" });
-  expect(newsFor(unpulled).events).toMatchObject([
-    { type: "Warning", reason: "Failed" },
-    { type: "Normal", reason: "BackOff", message: `Back-off pulling image "localhost:4566/app:1"` },
+  expect(reasons(newsFor(endedContainer("app", 1)))).toEqual(["Pulling", "Pulled", "Created", "Started", "BackOff"]);
+  const unpulled = (agoMs: number, step: "pull" | "image-absent" = "pull") =>
+    containerOf("app", { state: "STOPPED", finishedAtMs: NOW_MS - agoMs, startFailure: { step, words: "no such image" } });
+  const first = newsFor(unpulled(0));
+  expect(first.events.map(({ reason, message }) => [reason, message])).toEqual([
+    ["Pulling", 'Pulling image "localhost:4566/app:1"'],
+    ["Failed", 'Failed to pull image "localhost:4566/app:1": no such image'],
+    ["Failed", "Error: ErrImagePull"],
   ]);
+  expect(reasons(newsFor(unpulled(0), first.told))).toEqual([]);
+  // The same try, called after its back-off now; each try is told of.
+  expect(reasons(newsFor(unpulled(5000), first.told))).toEqual(["BackOff", "Failed"]);
+  expect(reasons(newsFor(unpulled(1), first.told))).toEqual(["Pulling", "Failed", "Failed"]);
+  expect(reasons(newsFor(unpulled(0, "image-absent")))).toEqual(["ErrImageNeverPull", "Failed"]);
 });
 
 it("names the container that an event is about", () => {

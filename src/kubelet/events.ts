@@ -1,4 +1,5 @@
 import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
+import type { StartFailure, WorkloadStatus } from "../contracts/engine.ts";
 import type { WrittenContainer, WrittenStatus } from "./pod-status.ts";
 
 export interface PodEvent {
@@ -39,13 +40,48 @@ export function eventObject(pod: V1Pod, event: PodEvent, { suffix, nowMs }: { re
   };
 }
 
+interface Waiting {
+  readonly name: string;
+  readonly image: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** A try that failed before there was a container, as the kubelet tells it. */
+function failedTry({ name, image, reason, message }: Waiting, { words }: StartFailure): readonly PodEvent[] {
+  const warning = (of: string, said: string): PodEvent => ({ type: "Warning", reason: of, message: said, container: name });
+  const normal = (of: string, said: string): PodEvent => ({ type: "Normal", reason: of, message: said, container: name });
+  switch (reason) {
+    case "ErrImagePull":
+      return [
+        normal("Pulling", `Pulling image "${image}"`),
+        warning("Failed", `Failed to pull image "${image}": ${words}`),
+        warning("Failed", "Error: ErrImagePull"),
+      ];
+    case "ImagePullBackOff":
+      return [normal("BackOff", `Back-off pulling image "${image}"`), warning("Failed", "Error: ImagePullBackOff")];
+    case "ErrImageNeverPull":
+      return [warning("ErrImageNeverPull", message), warning("Failed", "Error: ErrImageNeverPull")];
+    case "InvalidImageName":
+      return [warning("InspectFailed", message), warning("Failed", "Error: InvalidImageName")];
+    default:
+      return [warning("Failed", `Error: ${message}`)];
+  }
+}
+
 export interface News {
   readonly events: readonly PodEvent[];
   readonly told: Readonly<Record<string, string>>;
 }
 
+interface Look {
+  readonly pod: V1Pod;
+  readonly status: WrittenStatus;
+  readonly workload: Pick<WorkloadStatus, "containers"> | undefined;
+}
+
 /** What a status says that was not told yet, each once for each restart. Pure. */
-export function newsOf(pod: V1Pod, status: WrittenStatus, told: News["told"]): News {
+export function newsOf({ pod, status, workload }: Look, told: News["told"]): News {
   const events: PodEvent[] = [];
   const now: Record<string, string> = { ...told };
   const tell = (topic: string, value: string, ...said: readonly PodEvent[]): void => {
@@ -55,11 +91,14 @@ export function newsOf(pod: V1Pod, status: WrittenStatus, told: News["told"]): N
   };
   for (const { name, image, state, restartCount } of allOf(status)) {
     const count = String(restartCount);
+    const observed = workload?.containers.find((each) => each.name === name);
+    const tried = String(observed?.finishedAtMs ?? 0);
     const ran = state.running !== undefined || state.terminated?.startedAt !== undefined || state.waiting?.reason === "CrashLoopBackOff";
     if (ran) {
       tell(
         `started/${name}`,
         count,
+        { type: "Normal", reason: "Pulling", message: `Pulling image "${image}"`, container: name },
         { type: "Normal", reason: "Pulled", message: `Successfully pulled image "${image}"`, container: name },
         { type: "Normal", reason: "Created", message: "Container created", container: name },
         { type: "Normal", reason: "Started", message: "Container started", container: name },
@@ -69,13 +108,8 @@ export function newsOf(pod: V1Pod, status: WrittenStatus, told: News["told"]): N
     if (reason === "CrashLoopBackOff") {
       const words = `Back-off restarting failed container ${name} in pod ${pod.metadata?.name}_${pod.metadata?.namespace}(${pod.metadata?.uid})`;
       tell(`backoff/${name}`, count, { type: "Warning", reason: "BackOff", message: words, container: name });
-    } else if (reason === "ImagePullBackOff") {
-      tell(
-        `pull/${name}`,
-        count,
-        { type: "Warning", reason: "Failed", message: `Failed to pull image "${image}": ${message}`, container: name },
-        { type: "Normal", reason: "BackOff", message: `Back-off pulling image "${image}"`, container: name },
-      );
+    } else if (observed?.startFailure !== undefined && reason !== undefined) {
+      tell(`failed/${name}`, `${tried}/${reason}`, ...failedTry({ name, image, reason, message }, observed.startFailure));
     } else if (message !== "") {
       tell(`failed/${name}`, message, { type: "Warning", reason: "Failed", message: `Error: ${message}`, container: name });
     }

@@ -40,19 +40,19 @@ describe("a workload that stopped without being asked", () => {
 
   it("is replaced when it was lost, unless the pod never restarts and has run", () => {
     const lost = end("TerminationNotice", "The host was restarted");
-    expect(planPod(observed({ workload: lost }))).toEqual({ do: "retry", why: "lost" });
+    expect(planPod(observed({ workload: lost }))).toEqual({ do: "retry" });
     expect(planPod(observed({ workload: lost, pod: { ...POD, restartPolicy: "Never" } }))).toEqual({ do: "report" });
     const early = workloadOf([containerOf("app", { state: "STOPPED" })], {
       state: "STOPPED",
       stop: { code: "TaskFailedToStart", reason: "no netns" },
     });
-    expect(planPod(observed({ workload: early, pod: { ...POD, restartPolicy: "Never" } }))).toEqual({ do: "retry", why: "lost" });
+    expect(planPod(observed({ workload: early, pod: { ...POD, restartPolicy: "Never" } }))).toEqual({ do: "retry" });
   });
 
-  it("is replaced when an image could not be pulled", () => {
-    const failed = containerOf("app", { state: "STOPPED", reason: "CannotPullContainerError: no such image" });
-    const workload = workloadOf([failed], { state: "STOPPED", stop: { code: "EssentialContainerExited", reason: "" } });
-    expect(planPod(observed({ workload, pod: { ...POD, restartPolicy: "Never" } }))).toEqual({ do: "retry", why: "pull" });
+  it("is the pod's end when an init container could not be started", () => {
+    const failed = containerOf("app", { state: "STOPPED", startFailure: { step: "start", words: "no such program" } });
+    const workload = workloadOf([failed], { state: "STOPPED", stop: { code: "TaskFailedToStart", reason: "" } });
+    expect(planPod(observed({ workload, pod: { ...POD, restartPolicy: "Never" } }))).toEqual({ do: "report" });
   });
 });
 

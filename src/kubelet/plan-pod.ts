@@ -20,8 +20,8 @@ export interface ObservedPod {
 /** One step, after which all is looked at again. `report`: the status is written, and nothing else is to be done. */
 export type PodAction =
   | { readonly do: "allocate" | "bind" | "start" | "report" | "stop" | "finish" | "remove" }
-  /** Another attempt takes the place of a workload that did not start, or was lost. */
-  | { readonly do: "retry"; readonly why: "pull" | "lost" }
+  /** Another attempt takes the place of a workload that was lost, or could not be given what it needs. */
+  | { readonly do: "retry" }
   | { readonly do: "wait"; readonly forMs?: number };
 
 /** The next step towards a pod that runs, or towards nothing. Pure. */
@@ -36,8 +36,7 @@ export function planPod({ pod, hasAddress, workload, notBeforeMs, nowMs }: Obser
     return leftMs > 0 ? { do: "wait", forMs: leftMs } : { do: "start" };
   }
   if (workload.state !== "STOPPED") return { do: "report" };
-  const why = causeOf(workload);
-  if (why === "pull" || (why === "lost" && (pod.restartPolicy !== "Never" || !hasRun(workload)))) return { do: "retry", why };
+  if (!isOwnEnd(workload) && (pod.restartPolicy !== "Never" || !hasRun(workload))) return { do: "retry" };
   return { do: "report" };
 }
 
@@ -47,14 +46,13 @@ function endOf(workload: ObservedPod["workload"]): PodAction | undefined {
   return workload.desired === "STOPPED" ? { do: "report" } : { do: "stop" };
 }
 
-/** Why it stopped without being asked to: an image that could not be had, an end of its own, or something that befell it. */
-function causeOf({ containers, stop }: NonNullable<ObservedPod["workload"]>): "pull" | "own-end" | "lost" {
-  if (containers.some(({ reason, exitCode }) => exitCode === undefined && reason?.startsWith("CannotPullContainerError"))) return "pull";
-  return isOwnEnd(stop) || containers.some(({ exitCode }) => exitCode !== undefined && stop?.code === "TaskFailedToStart") ? "own-end" : "lost";
-}
-
-function isOwnEnd(stop: StopReason | undefined): boolean {
-  return stop?.code === "EssentialContainerExited" || stop?.code === "DeadlineExceeded" || isEviction(stop);
+/** Whether its containers, or the pod's own limits, brought the end about; else something befell it. */
+function isOwnEnd({ containers, stop }: NonNullable<ObservedPod["workload"]>): boolean {
+  if (stop?.code === "EssentialContainerExited" || stop?.code === "DeadlineExceeded" || isEviction(stop)) return true;
+  // An init container that failed, or could not be started.
+  return (
+    stop?.code === "TaskFailedToStart" && containers.some(({ exitCode, startFailure }) => exitCode !== undefined || startFailure?.step === "start")
+  );
 }
 
 /** It had more on disk than it may. */

@@ -9,7 +9,7 @@ import { SCHEDULER_NAME } from "./match-profile.ts";
 import { nodeNameOf, nodeObject, POD_UID_ANNOTATION } from "./node-object.ts";
 import { MOUNT_FAILED } from "./pod-files.ts";
 import { sizeInWords } from "./pod-size.ts";
-import { podStatus } from "./pod-status.ts";
+import { hasFreshFailure, podStatus } from "./pod-status.ts";
 import { backoffMs, planPod, type PodAction } from "./plan-pod.ts";
 import type { KubeCluster } from "./ports.ts";
 import { parsePlacementKey, placementKey, PLACEMENTS, type PodPlacement, workloadIdOf } from "./records.ts";
@@ -120,7 +120,7 @@ async function carryOut(room: KubeletRoom, written: Map<string, string>, unit: L
       await addDebuggers(room, unit);
       return report(room, written, unit);
     case "retry":
-      return retry(room, unit, action.why);
+      return retry(room, unit);
     case "stop":
       await tellEnd(room, unit);
       await stop(room, unit);
@@ -186,6 +186,7 @@ async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | vo
 
 async function start(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<ReconcileResult | void> {
   const { cluster, placement, pod, client } = unit;
+  await tellMissingLogins(room, unit);
   try {
     await room.engine.start(compilePod({ cluster, placement, pod, sources: await room.sources.read(unit.key, client, pod) }));
     if (placement.waiting !== undefined) await save(room, unit, { waiting: undefined });
@@ -200,6 +201,20 @@ async function start(room: KubeletRoom, written: Map<string, string>, unit: Live
     await report(room, written, { ...unit, placement: { ...placement, waiting, told } });
     return { requeueAfterMs: LOOK_AGAIN_MS };
   }
+}
+
+/**
+ * The registry of this Tidegate and public ones need no login of the pod's. Differs: what a Secret has for another registry is not sent there,
+ * as images come by way of this registry's own copies of public ones.
+ */
+async function tellMissingLogins(room: KubeletRoom, unit: Live): Promise<void> {
+  const { client, pod, placement } = unit;
+  const names = (pod.spec?.imagePullSecrets ?? []).map(({ name = "" }) => name);
+  const found = await Promise.all(names.map((name) => client.secret(placement.namespace, name)));
+  const missing = names.filter((_, index) => found[index] === undefined);
+  if (missing.length === 0 || placement.told["logins"] !== undefined) return;
+  const message = `Unable to retrieve some image pull secrets (${missing.join(", ")}); attempting to pull the image may not succeed.`;
+  await send(room, unit, [{ type: "Warning", reason: "FailedToRetrieveImagePullSecret", message }]);
 }
 
 /** How the kubelet shows that a pod's containers cannot be made. */
@@ -234,7 +249,7 @@ async function addDebuggers(room: KubeletRoom, unit: Live): Promise<void> {
 }
 
 /** Writes the status where it says something new, and the events that follow from it. */
-async function report(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<void> {
+async function report(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<ReconcileResult | void> {
   const { key, client, pod, placement, workload } = unit;
   const status = podStatus({ pod, placement, workload, nowMs: room.clock.nowMs() });
   const text = JSON.stringify(status);
@@ -244,14 +259,17 @@ async function report(room: KubeletRoom, written: Map<string, string>, unit: Liv
     });
     written.set(key, text);
   }
-  const { events, told } = newsOf(pod, status, placement.told);
-  if (events.length === 0) return;
-  await send(room, unit, events);
-  await save(room, unit, { told, ...(workload !== undefined && { waiting: undefined }) });
+  const { events, told } = newsOf({ pod, status, workload }, placement.told);
+  if (events.length > 0) {
+    await send(room, unit, events);
+    await save(room, unit, { told, ...(workload !== undefined && { waiting: undefined }) });
+  }
+  // What a failed try is called changes by itself.
+  return hasFreshFailure(status) ? { requeueAfterMs: LOOK_AGAIN_MS } : undefined;
 }
 
 /** The workload that ended makes room for the next one, at the same address. */
-async function retry(room: KubeletRoom, unit: Live, why: "pull" | "lost"): Promise<void> {
+async function retry(room: KubeletRoom, unit: Live): Promise<void> {
   const { placement, workload, pod } = unit;
   const restarts = Object.fromEntries(
     (workload?.containers ?? []).map(({ name, restartCount, startedAtMs }) => [
@@ -260,21 +278,16 @@ async function retry(room: KubeletRoom, unit: Live, why: "pull" | "lost"): Promi
     ]),
   );
   const failures = workload?.startedAtMs === undefined ? placement.failures + 1 : 0;
-  const failed = workload?.containers.find(({ reason }) => reason !== undefined);
-  const message = failed?.reason ?? workload?.stop?.reason ?? "";
-  const events: readonly PodEvent[] =
-    why === "lost"
-      ? [{ type: "Normal", reason: "SandboxChanged", message: "Pod sandbox changed, it will be killed and re-created." }]
-      : [{ type: "Warning", reason: "Failed", message: `Failed to pull image of container ${failed?.name}: ${message}`, container: failed?.name }];
+  const message = workload?.stop?.reason ?? "";
   room.logger.info(`the pod ${placement.namespace}/${placement.name} is started anew: ${message}`, { podUid: pod.metadata?.uid });
-  await send(room, unit, events);
+  await send(room, unit, [{ type: "Normal", reason: "SandboxChanged", message: "Pod sandbox changed, it will be killed and re-created." }]);
   await room.engine.destroy(workloadIdOf(placement));
   await save(room, unit, {
     attempt: placement.attempt + 1,
     failures,
     notBeforeMs: room.clock.nowMs() + backoffMs(failures),
     restarts,
-    waiting: why === "pull" ? { reason: "ImagePullBackOff", message } : { reason: "ContainerCreating", message },
+    waiting: { reason: "ContainerCreating", message },
   });
 }
 

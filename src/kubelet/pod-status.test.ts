@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { WorkloadStatus } from "../contracts/engine.ts";
+import type { StartFailure, WorkloadStatus } from "../contracts/engine.ts";
 import { podStatus, type WrittenStatus } from "./pod-status.ts";
 import { containerOf, endedContainer, NOW_MS, PLACEMENT, runningContainer, testContainer, testPod, workloadOf } from "./testing.ts";
 
@@ -92,10 +92,22 @@ describe("a container's state", () => {
     const oom = endedContainer("app", 137, { reason: "OutOfMemoryError: Container killed due to memory usage" });
     const never = { restartPolicy: "Never" };
     expect(statusOf(workloadOf([oom], ALL_EXITED), never).containerStatuses[0]?.state.terminated?.reason).toBe("OOMKilled");
-    const unpulled = containerOf("app", { state: "STOPPED", reason: "CannotPullContainerError: no such image" });
-    expect(statusOf(workloadOf([unpulled])).containerStatuses[0]?.state.waiting?.reason).toBe("ImagePullBackOff");
-    const waiting = { reason: "CreateContainerConfigError", message: `configmap "x" not found` };
-    expect(statusOf(undefined, {}, {}, { ...PLACEMENT, waiting }).containerStatuses[0]?.state).toEqual({ waiting });
+    const waiting = (step: StartFailure["step"], agoMs = 60_000, spec = {}): unknown =>
+      statusOf(workloadOf([containerOf("app", { state: "STOPPED", finishedAtMs: NOW_MS - agoMs, startFailure: { step, words: "why" } })]), spec)
+        .containerStatuses[0];
+    const because = (reason: string, message: string): object => ({ restartCount: 0, lastState: {}, state: { waiting: { reason, message } } });
+    expect(waiting("pull", 0)).toMatchObject(because("ErrImagePull", "why"));
+    expect(waiting("pull")).toMatchObject(because("ImagePullBackOff", 'Back-off pulling image "localhost:4566/app:1": ErrImagePull: why'));
+    expect(waiting("image-absent")).toMatchObject({ state: { waiting: { reason: "ErrImageNeverPull" } } });
+    expect(waiting("image-name")).toMatchObject({ state: { waiting: { reason: "InvalidImageName" } } });
+    expect(waiting("create")).toMatchObject(because("CreateContainerError", "why"));
+    // What the runtime could not start ended with 128.
+    const ended = { terminated: { exitCode: 128, reason: "StartError", message: "why" } };
+    expect(waiting("start", 0)).toMatchObject({ state: { waiting: { reason: "RunContainerError", message: "why" } }, lastState: ended });
+    expect(waiting("start")).toMatchObject({ state: { waiting: { reason: "CrashLoopBackOff" } }, lastState: ended });
+    expect(waiting("start", 0, { restartPolicy: "Never" })).toMatchObject({ state: ended });
+    const config = { reason: "CreateContainerConfigError", message: `configmap "x" not found` };
+    expect(statusOf(undefined, {}, {}, { ...PLACEMENT, waiting: config }).containerStatuses[0]?.state).toEqual({ waiting: config });
   });
 
   it("counts the restarts of the workloads before this one", () => {

@@ -1,5 +1,5 @@
 import type { V1Container, V1ContainerStatus, V1EphemeralContainer, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
-import type { ContainerStatus, StopReason, WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerStatus, StartFailure, StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import { isEviction } from "./plan-pod.ts";
 import type { PodPlacement } from "./records.ts";
 
@@ -89,20 +89,22 @@ function containersOf(specs: readonly V1Container[], parts: StatusParts, initial
   return specs.map((spec) => containerStatus(spec, parts, initializing));
 }
 
-function containerStatus(spec: V1Container, { pod, placement, workload }: StatusParts, initializing: boolean): WrittenContainer {
+function containerStatus(spec: V1Container, { pod, placement, workload, nowMs }: StatusParts, initializing: boolean): WrittenContainer {
   const observed = workload?.containers.find(({ name }) => name === spec.name);
   const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
   const before = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses].find(({ name }) => name === spec.name);
   const isOver = workload?.state === "STOPPED";
   const isInit = pod.spec?.initContainers?.some(({ name }) => name === spec.name) ?? false;
-  const state = stateOf(spec, { observed, placement, pod, isOver, waits: initializing && !isInit });
+  const isFresh = nowMs - (observed?.finishedAtMs ?? 0) < FRESH_MS;
+  const state = stateOf(spec, { observed, placement, pod, isOver, waits: initializing && !isInit, isFresh });
   const restartCount = (placement.restarts[spec.name] ?? 0) + (observed?.restartCount ?? 0);
   const isRunning = state.running !== undefined;
   return {
     name: spec.name,
     image: spec.image ?? "",
     imageID: observed?.imageDigest === undefined ? (before?.imageID ?? "") : `${nameOf(spec.image ?? "")}@${observed.imageDigest}`,
-    ...(observed?.runtimeId !== undefined && state.waiting?.reason !== "ContainerCreating" && { containerID: `containerd://${observed.runtimeId}` }),
+    ...(observed?.runtimeId !== undefined &&
+      (observed.startedAtMs !== undefined || observed.createdAtMs !== undefined) && { containerID: `containerd://${observed.runtimeId}` }),
     // An init container is ready when it has done its work.
     ready: isInit && spec.restartPolicy !== "Always" ? state.terminated?.exitCode === 0 : isRunning && observed?.ready === true,
     started: isRunning,
@@ -115,22 +117,21 @@ function containerStatus(spec: V1Container, { pod, placement, workload }: Status
 interface StateParts extends Pick<StatusParts, "pod" | "placement"> {
   readonly observed: ContainerStatus | undefined;
   readonly isOver: boolean;
+  /** Its end, or failed start, was a moment ago. */
+  readonly isFresh: boolean;
   /** For the init containers before it. */
   readonly waits: boolean;
 }
 
-function stateOf(spec: V1Container, { observed, placement, pod, isOver, waits }: StateParts): WrittenContainer["state"] {
+function stateOf(spec: V1Container, { observed, placement, pod, isOver, waits, isFresh }: StateParts): WrittenContainer["state"] {
   if (observed?.state === "RUNNING") return { running: { startedAt: iso(observed.startedAtMs ?? placement.startedAtMs) } };
-  const failure = observed?.reason ?? "";
-  if (observed?.state === "STOPPED" && observed.exitCode !== undefined) {
-    const terminated = terminatedOf(observed);
-    if (isOver || !willRestart(spec, pod, observed.exitCode)) return { terminated };
+  const ended = observed === undefined ? undefined : endOf(observed);
+  if (ended !== undefined) {
+    if (isOver || !willRestart(spec, pod, ended.exitCode)) return { terminated: ended };
+    if (isFresh && observed?.startFailure !== undefined) return { waiting: { reason: "RunContainerError", message: observed.startFailure.words } };
     return { waiting: { reason: "CrashLoopBackOff", message: `back-off restarting failed container=${spec.name} pod=${called(pod)}` } };
   }
-  if (failure.startsWith("CannotPullContainerError")) {
-    return { waiting: { reason: "ImagePullBackOff", message: `Back-off pulling image "${spec.image}": ErrImagePull: ${failure}` } };
-  }
-  if (observed?.state === "STOPPED" && failure !== "") return { waiting: { reason: "CreateContainerError", message: failure } };
+  if (observed?.startFailure !== undefined && !isOver && !waits) return { waiting: waitingFor(spec.image ?? "", observed.startFailure, isFresh) };
   if (isOver)
     return {
       terminated: { exitCode: 137, reason: "ContainerStatusUnknown", message: "The container could not be located when the pod was terminated" },
@@ -138,6 +139,45 @@ function stateOf(spec: V1Container, { observed, placement, pod, isOver, waits }:
   if (waits) return { waiting: { reason: "PodInitializing" } };
   const { reason = "ContainerCreating", message } = placement.waiting ?? {};
   return { waiting: { reason, ...(message !== undefined && { message }) } };
+}
+
+/** How an attempt ended that ran, or that the runtime could not start. */
+function endOf(observed: ContainerStatus): Terminated | undefined {
+  const { state, exitCode, startFailure, finishedAtMs } = observed;
+  if (state !== "STOPPED") return undefined;
+  if (startFailure?.step === "start") {
+    const finishedAt = finishedAtMs === undefined ? {} : { finishedAt: iso(finishedAtMs) };
+    return { exitCode: COULD_NOT_START, reason: "StartError", message: startFailure.words, ...finishedAt };
+  }
+  return exitCode === undefined ? undefined : terminatedOf(observed);
+}
+
+/** As containerd gives it to what it could not start. */
+const COULD_NOT_START = 128;
+
+/** What it waits for, after a try that failed before there was a container. */
+function waitingFor(image: string, { step, words }: StartFailure, isFresh: boolean): { readonly reason: string; readonly message: string } {
+  switch (step) {
+    case "image-name":
+      return { reason: "InvalidImageName", message: `Failed to apply default image tag "${image}": couldn't parse image name "${image}": ${words}` };
+    case "image-absent":
+      return { reason: "ErrImageNeverPull", message: `Container image "${image}" is not present with pull policy of Never` };
+    case "pull":
+      if (isFresh) return { reason: "ErrImagePull", message: words };
+      return { reason: "ImagePullBackOff", message: `Back-off pulling image "${image}": ErrImagePull: ${words}` };
+    case "create":
+    case "start":
+      break;
+  }
+  return { reason: "CreateContainerError", message: words };
+}
+
+/** How long a failed try is called after its failure, before it is called after the back-off. */
+const FRESH_MS = 2000;
+
+/** Whether the status is another one in a moment, though nothing happens. Pure. */
+export function hasFreshFailure({ initContainerStatuses = [], containerStatuses }: WrittenStatus): boolean {
+  return [...initContainerStatuses, ...containerStatuses].some(({ state }) => /^(ErrImagePull|RunContainerError)$/.test(state.waiting?.reason ?? ""));
 }
 
 function terminatedOf({ exitCode = 0, reason = "", startedAtMs, finishedAtMs }: ContainerStatus): Terminated {
@@ -155,11 +195,12 @@ function lastState(
   now: { readonly state: WrittenContainer["state"]; readonly observed: ContainerStatus | undefined; readonly restartCount: number },
 ): WrittenContainer["lastState"] {
   const { state, observed, restartCount } = now;
-  if (state.waiting?.reason === "CrashLoopBackOff" && observed !== undefined) return { terminated: terminatedOf(observed) };
+  const ended = state.waiting === undefined || observed === undefined ? undefined : endOf(observed);
+  if (ended !== undefined) return { terminated: ended };
   if (before === undefined || restartCount === 0) return {};
-  const ended = restartCount > before.restartCount ? (before.state?.terminated ?? before.lastState?.terminated) : before.lastState?.terminated;
+  const earlier = restartCount > before.restartCount ? (before.state?.terminated ?? before.lastState?.terminated) : before.lastState?.terminated;
   // What the watch gave is JSON already, what a list gave holds dates.
-  return ended === undefined ? {} : { terminated: JSON.parse(JSON.stringify(ended)) as Terminated };
+  return earlier === undefined ? {} : { terminated: JSON.parse(JSON.stringify(earlier)) as Terminated };
 }
 
 function willRestart(spec: V1Container, pod: V1Pod, exitCode: number): boolean {

@@ -34,7 +34,6 @@ it("refuses what Fargate forbids, in AWS's words and order", () => {
 it("names what is not built yet", () => {
   const probe = { grpc: { port: 1 } };
   const pod = testPod({
-    imagePullSecrets: [{ name: "s" }],
     volumes: [
       { name: "fast", emptyDir: { medium: "HugePages" } },
       { name: "efs", persistentVolumeClaim: { claimName: "c" } },
@@ -43,7 +42,6 @@ it("names what is not built yet", () => {
   });
   const reason = reasonOf(pod);
   for (const field of [
-    "spec.imagePullSecrets",
     "emptyDir.medium of volume fast",
     "persistentVolumeClaim of volume efs",
     "livenessProbe.grpc of container app",

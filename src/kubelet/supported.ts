@@ -28,7 +28,6 @@ export function unsupportedOnFargate(spec: V1PodSpec): readonly string[] {
 /** What Fargate would run and Tidegate does not yet; each by the path of its field. Pure. */
 export function notBuiltYet(spec: V1PodSpec): readonly string[] {
   const pod: readonly (readonly [string, unknown])[] = [
-    ["imagePullSecrets", spec.imagePullSecrets?.length],
     ["runtimeClassName", spec.runtimeClassName],
     ["setHostnameAsFQDN", spec.setHostnameAsFQDN],
     ["hostnameOverride", spec.hostnameOverride],
