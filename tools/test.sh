@@ -7,6 +7,8 @@ tools/setup.sh --tests || exit 1
 export PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
 if [ -x .cache/clients/bin/aws ]; then PATH="$PWD/.cache/clients/bin:$PATH"; fi
 mkdir -p .cache
+# Each test file is a process, and starts others: what one of them compiled is there for the next.
+export NODE_COMPILE_CACHE="$PWD/.cache/compile-tests"
 if [ $# -gt 0 ]; then exec vitest run "$@"; fi
 tools/check.sh | tee .cache/check.txt
 rm -f .cache/tests.json

@@ -6,7 +6,7 @@ export function isDiskFull(error: unknown): boolean {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const { code, errcode } = at as { readonly code?: unknown; readonly errcode?: unknown };
     if (code === "ENOSPC" || code === "EDQUOT" || (code === "ERR_SQLITE_ERROR" && SQLITE_CODES.includes(errcode))) return true;
-    if (/no space left on device|disk quota exceeded|database or disk is full/i.test(at.message)) return true;
+    if (/no space left on device|disk quota exceeded|database or disk is full|\bENOSPC\b/i.test(at.message)) return true;
   }
   return false;
 }

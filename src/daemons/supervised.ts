@@ -14,7 +14,8 @@ const ADOPTED_CHECK_MS = 1_000;
 const STOPPING_CHECK_MS = 20;
 const STOP_GRACE_MS = 10_000;
 const FIRST_RESTART_DELAY_MS = 100;
-const MAX_RESTART_DELAY_MS = 4_000;
+/** With a client's own retry after it still within the five seconds in which a daemon has to be back. */
+const MAX_RESTART_DELAY_MS = 2_000;
 /** A daemon that ran this long has recovered: the back-off starts anew. */
 const HEALTHY_RUN_MS = 30_000;
 

@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import type { Clock } from "../core/clock.ts";
-import { Problem } from "../core/problem.ts";
+import { isDiskFull } from "../core/disk-full.ts";
+import { isProblem, Problem } from "../core/problem.ts";
 
 const MIB = 1024 * 1024;
 /** While something is being written, the disk is looked at so often. */
@@ -117,6 +118,21 @@ export class DiskGuard {
 /** What to do about a full disk. */
 export const DISK_ADVICE =
   "Free some space, delete images that nobody needs (`tidegate images prune` removes what nothing uses), or give it a larger disk; nothing has to be restarted.";
+
+/**
+ * Does what writes much into `folder`, with no guard around it. Programs say in words of their own, or not at all, that a disk is full: so it is
+ * looked at when they fail.
+ * @throws Problem `exhausted` that says so, and what to do; else what `work` throws.
+ */
+export async function tellingFullDisk<T>(what: string, folder: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { bavail, bsize } = await statfs(folder);
+    if (isProblem(error, "exhausted") || !(isDiskFull(error) || bavail * bsize < MIB)) throw error;
+    throw new Problem("exhausted", `${what}: the disk that holds ${folder} is full. ${DISK_ADVICE}`, { cause: error });
+  }
+}
 
 /** Bytes in the unit that a person would say. */
 export function inWords(bytes: number): string {

@@ -1,5 +1,6 @@
 import { chmod, copyFile, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { tellingFullDisk } from "../../host/disk-guard.ts";
 import type { RegistryAccess } from "../builder.ts";
 import { PUBLIC_PREFIX } from "../public-names.ts";
 import { pushImage } from "../seed/push-image.ts";
@@ -49,31 +50,35 @@ export async function pushControlPlane(programs: KubernetesPrograms, options: Co
   await mkdir(options.stateFolder, { recursive: true });
   const folder = await mkdtemp(join(options.stateFolder, "kubernetes-"));
   try {
-    const bin = join(folder, "root", FOLDER);
-    await mkdir(bin, { recursive: true });
-    const files: Readonly<Record<string, string>> = { ...programs.files, ...programs.addons };
-    for (const path of new Set(Object.values(files))) {
-      await copyFile(path, join(bin, basename(path)));
-      await chmod(join(bin, basename(path)), 0o755);
-    }
-    for (const [program, path] of Object.entries(files)) {
-      if (basename(path) !== program) await symlink(basename(path), join(bin, program));
-    }
-    const layer = await packFolder(join(folder, "root"), join(folder, "layer.tar.gz"));
-    const config = { environment: [`PATH=/${FOLDER}`], command: [], createdAt: options.createdAt };
-    const repository = `${PUBLIC_PREFIX}/${CONTROL_PLANE}`;
-    const digest = await pushImage(options.registry, { repository, tags: [programs.version], layers: [layer], config });
-    for (const program of Object.keys(programs.addons) as AddonProgram[]) {
-      await pushImage(options.registry, {
-        repository: `${PUBLIC_PREFIX}/${HOST}/${program}`,
-        tags: [`v${ADDON_PROGRAMS[program]}`],
-        layers: [layer],
-        config: { ...config, entryPoint: [`/${FOLDER}/${program}`] },
-        mountFrom: repository,
-      });
-    }
-    return { reference: controlPlaneReference(programs.version), digest };
+    return await tellingFullDisk("the control plane's image cannot be made", options.stateFolder, () => packAndPush(programs, folder, options));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function packAndPush(programs: KubernetesPrograms, folder: string, options: ControlPlaneImageOptions): Promise<ControlPlaneImage> {
+  const bin = join(folder, "root", FOLDER);
+  await mkdir(bin, { recursive: true });
+  const files: Readonly<Record<string, string>> = { ...programs.files, ...programs.addons };
+  for (const path of new Set(Object.values(files))) {
+    await copyFile(path, join(bin, basename(path)));
+    await chmod(join(bin, basename(path)), 0o755);
+  }
+  for (const [program, path] of Object.entries(files)) {
+    if (basename(path) !== program) await symlink(basename(path), join(bin, program));
+  }
+  const layer = await packFolder(join(folder, "root"), join(folder, "layer.tar.gz"));
+  const config = { environment: [`PATH=/${FOLDER}`], command: [], createdAt: options.createdAt };
+  const repository = `${PUBLIC_PREFIX}/${CONTROL_PLANE}`;
+  const digest = await pushImage(options.registry, { repository, tags: [programs.version], layers: [layer], config });
+  for (const program of Object.keys(programs.addons) as AddonProgram[]) {
+    await pushImage(options.registry, {
+      repository: `${PUBLIC_PREFIX}/${HOST}/${program}`,
+      tags: [`v${ADDON_PROGRAMS[program]}`],
+      layers: [layer],
+      config: { ...config, entryPoint: [`/${FOLDER}/${program}`] },
+      mountFrom: repository,
+    });
+  }
+  return { reference: controlPlaneReference(programs.version), digest };
 }

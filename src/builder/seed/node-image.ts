@@ -2,6 +2,7 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "nod
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Problem } from "../../core/problem.ts";
+import { tellingFullDisk } from "../../host/disk-guard.ts";
 import { readTextIfAny } from "../../host/files.ts";
 import { run } from "../../host/run.ts";
 import type { RegistryAccess } from "../builder.ts";
@@ -48,42 +49,46 @@ export async function seedNode(options: SeedOptions): Promise<readonly SeededIma
   await mkdir(options.stateFolder, { recursive: true });
   const folder = await mkdtemp(join(options.stateFolder, "seed-"));
   try {
-    options.onStep(`Debian ${SUITE}, essential packages (mmdebstrap); Node and npm beside it`);
-    const [debian, node] = await bothOrNeither(debianLayer(folder), nodeLayer(folder));
-    const user = await userLayer(folder, debian.tarPath);
-    const version = process.versions.node;
-    const tags = nodeTags(version);
-    options.onStep(`push to ${PUBLIC_PREFIX}/docker.io/library`);
-    const environment = [`PATH=${PATH}`];
-    const debianTags = [`${SUITE}-slim`, SUITE, "12-slim", "12", "stable-slim"];
-    const debianConfig = { environment, command: ["bash"], createdAt: options.createdAt };
-    const debianDigest = await pushImage(options.registry, {
-      repository: `${PUBLIC_PREFIX}/docker.io/library/debian`,
-      tags: debianTags,
-      layers: [debian.layer],
-      config: debianConfig,
-    });
-    const config = {
-      environment: [...environment, `NODE_VERSION=${version}`, `NODE_EXTRA_CA_CERTS=${CA_BUNDLE}`],
-      entryPoint: ["docker-entrypoint.sh"],
-      command: ["node"],
-      createdAt: options.createdAt,
-    };
-    const digest = await pushImage(options.registry, {
-      repository: `${PUBLIC_PREFIX}/docker.io/library/node`,
-      tags,
-      layers: [debian.layer, node, user],
-      // Pushed to that repository a moment ago.
-      mountFrom: `${PUBLIC_PREFIX}/docker.io/library/debian`,
-      config,
-    });
-    return [
-      { name: "docker.io/library/node", tags, digest },
-      { name: "docker.io/library/debian", tags: debianTags, digest: debianDigest },
-    ];
+    return await tellingFullDisk("the base image cannot be made", options.stateFolder, () => makeAndPush(folder, options));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function makeAndPush(folder: string, options: SeedOptions): Promise<readonly SeededImage[]> {
+  options.onStep(`Debian ${SUITE}, essential packages (mmdebstrap); Node and npm beside it`);
+  const [debian, node] = await bothOrNeither(debianLayer(folder), nodeLayer(folder));
+  const user = await userLayer(folder, debian.tarPath);
+  const version = process.versions.node;
+  const tags = nodeTags(version);
+  options.onStep(`push to ${PUBLIC_PREFIX}/docker.io/library`);
+  const environment = [`PATH=${PATH}`];
+  const debianTags = [`${SUITE}-slim`, SUITE, "12-slim", "12", "stable-slim"];
+  const debianConfig = { environment, command: ["bash"], createdAt: options.createdAt };
+  const debianDigest = await pushImage(options.registry, {
+    repository: `${PUBLIC_PREFIX}/docker.io/library/debian`,
+    tags: debianTags,
+    layers: [debian.layer],
+    config: debianConfig,
+  });
+  const config = {
+    environment: [...environment, `NODE_VERSION=${version}`, `NODE_EXTRA_CA_CERTS=${CA_BUNDLE}`],
+    entryPoint: ["docker-entrypoint.sh"],
+    command: ["node"],
+    createdAt: options.createdAt,
+  };
+  const digest = await pushImage(options.registry, {
+    repository: `${PUBLIC_PREFIX}/docker.io/library/node`,
+    tags,
+    layers: [debian.layer, node, user],
+    // Pushed to that repository a moment ago.
+    mountFrom: `${PUBLIC_PREFIX}/docker.io/library/debian`,
+    config,
+  });
+  return [
+    { name: "docker.io/library/node", tags, digest },
+    { name: "docker.io/library/debian", tags: debianTags, digest: debianDigest },
+  ];
 }
 
 /** The tags that the public image of this version has and that this image can stand for. Pure. */

@@ -6,7 +6,7 @@ import { run } from "../../host/run.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import { NAMESPACE } from "./grpc.ts";
-import { startedAtMs } from "./started-at.ts";
+import { beganBefore } from "./started-at.ts";
 
 const SHIM_SOCKETS = "/run/containerd/s/";
 
@@ -36,7 +36,7 @@ export async function endOrphans({ client, paths, clock, pid, strangers }: Orpha
   const startTicks = pid === undefined ? undefined : startTimeOf(pid);
   if (startTicks === undefined) return { ended: 0, strangers: new Set() };
   const known = await knownToCri(client);
-  const beganMs = startedAtMs(startTicks, clock);
+  const beganMs = beganBefore({ startTicks, socket: paths.socket }, clock);
   const unknownShims = (await shimsOf(paths.socket)).filter(({ id }) => !known.ids.has(id));
   const shims = unknownShims.filter((shim) => Number(shim.startTicks) < Number(startTicks) || strangers.has(shim.id));
   for (const shim of shims) await endShim(shim.pid);

@@ -1,8 +1,9 @@
 import type { Clock } from "../../core/clock.ts";
 import { startTimeOf } from "../../host/process.ts";
+import type { ContainerdPaths } from "./containerd-config.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import type { Lease } from "./messages.ts";
-import { startedAtMs } from "./started-at.ts";
+import { beganBefore } from "./started-at.ts";
 
 /**
  * Ends the leases of what a containerd that died had under way, so that it collects the snapshots and layers they hold; by itself it would
@@ -10,11 +11,11 @@ import { startedAtMs } from "./started-at.ts";
  */
 export async function endStaleLeases(
   client: ContainerdClient,
-  options: { readonly pid: number | undefined; readonly clock: Clock },
+  { pid, paths, clock }: { readonly pid: number | undefined; readonly paths: Pick<ContainerdPaths, "socket">; readonly clock: Clock },
 ): Promise<number> {
-  const startTicks = options.pid === undefined ? undefined : startTimeOf(options.pid);
+  const startTicks = pid === undefined ? undefined : startTimeOf(pid);
   if (startTicks === undefined) return 0;
-  const stale = staleLeases((await client.listLeases({})).leases, startedAtMs(startTicks, options.clock));
+  const stale = staleLeases((await client.listLeases({})).leases, beganBefore({ startTicks, socket: paths.socket }, clock));
   for (const { id } of stale) await client.deleteLease({ id, sync: true });
   return stale.length;
 }

@@ -55,7 +55,12 @@ async function recordOne(
   const traced = [`trace=${CALLS.join(",")}`, ...kill].flatMap((expression) => ["-e", expression]);
   const command = [process.execPath, join(import.meta.dirname, "programs", program), folder, ledger, ...args];
   // File work through io_uring would pass strace by.
-  const environment = { UV_USE_IO_URING: "0", NODE_OPTIONS: "", ...(killedBeforeSync !== undefined && { UV_THREADPOOL_SIZE: "1" }) };
+  const environment = {
+    UV_USE_IO_URING: "0",
+    NODE_OPTIONS: "",
+    NODE_DISABLE_COMPILE_CACHE: "1",
+    ...(killedBeforeSync !== undefined && { UV_THREADPOOL_SIZE: "1" }),
+  };
   // strace ends as its program did, by the same signal.
   const mayBeKilled = kill.length === 0 ? [] : ["sh", "-c", '"$@" || [ $? = 137 ]', "sh"];
   await run([...mayBeKilled, ...strace, ...traced, ...command], { environment, timeoutMs: 120_000 });

@@ -13,8 +13,8 @@ const MAIN = resolve(import.meta.dirname, "../../../src/server/main.ts");
 const ALTERED = fileURLToPath(new URL("altered-source.ts", import.meta.url));
 
 export interface ControlPlane {
-  /** Starts the process, with its source changed as told; does not wait. */
-  spawn(alterations?: readonly Alteration[]): void;
+  /** Starts the process, with its source changed as told and these variables beside its own; does not wait. */
+  spawn(alterations?: readonly Alteration[], environment?: Readonly<Record<string, string>>): void;
   /** Resolves when it serves. @throws when it ended instead, with the last lines of its log. */
   serving(): Promise<void>;
   /** SIGKILL; answers when it is gone. */
@@ -26,7 +26,7 @@ export function controlPlaneOf(instance: TestInstance, always: readonly Alterati
   let running: (ProcessIdentity & { readonly exited: () => boolean }) | undefined;
   const log = join(instance.dataDir, "tidegate.log");
   return {
-    spawn(more = []) {
+    spawn(more = [], environment = {}) {
       const alterations = [...always, ...more];
       const output = openSync(log, "a");
       const altering = alterations.length === 0 ? [] : ["--import", ALTERED];
@@ -34,7 +34,7 @@ export function controlPlaneOf(instance: TestInstance, always: readonly Alterati
       const child = spawn(node, [...altering, ...args], {
         detached: true,
         stdio: ["ignore", output, output],
-        env: { ...process.env, TIDEGATE_TEST_ALTERATIONS: JSON.stringify(alterations) },
+        env: { ...process.env, ...environment, TIDEGATE_TEST_ALTERATIONS: JSON.stringify(alterations) },
       });
       closeSync(output);
       child.unref();
