@@ -21,7 +21,7 @@ const NARROW: Readonly<Record<string, ReadonlySet<string>>> = {
 /** Third-party packages that only one place may import. */
 const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   "node:sqlite": ["src/store/sqlite/"],
-  "@grpc/grpc-js": ["src/engines/cri/"],
+  "@grpc/grpc-js": ["src/engines/cri/", "src/fargate/grpc-probe"],
   "@grpc/proto-loader": ["src/engines/cri/"],
   pino: ["src/server/"],
   "@kubernetes/client-node": ["src/kubelet/"],

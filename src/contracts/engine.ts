@@ -18,6 +18,10 @@ export interface ContainerStatus {
   readonly reason?: string;
   /** Why its newest attempt did not run. */
   readonly startFailure?: StartFailure;
+  /** What a probe or a hook holds against it just now. */
+  readonly complaint?: Complaint;
+  /** Its last words, of the newest attempt, once that has ended. */
+  readonly terminationMessage?: string;
   readonly health: Health;
   readonly ready: boolean;
   readonly restartCount: number;
@@ -26,12 +30,19 @@ export interface ContainerStatus {
   readonly finishedAtMs?: number;
 }
 
+/** A probe or hook that failed, in its own words; `ends`: the container is ended for it. */
+export interface Complaint {
+  readonly about: "startup" | "readiness" | "liveness" | "postStart" | "preStop";
+  readonly words: string;
+  readonly ends?: boolean;
+}
+
 /**
  * At which step the start of a container failed, and why, in the runtime's or registry's own words. What fails before `start` is tried again
  * under a back-off where the container has one, and is no restart: there was nothing that ran.
  */
 export interface StartFailure {
-  readonly step: "image-name" | "image-absent" | "pull" | "create" | "start";
+  readonly step: "image-name" | "image-absent" | "pull" | "config" | "create" | "start";
   readonly words: string;
 }
 
@@ -109,8 +120,11 @@ export interface Engine {
    * @throws Problem `exhausted` when memory for it cannot be promised.
    */
   start(workload: Workload): Promise<void>;
-  /** Asks it to end; the first caller's reason stays. Idempotent; @throws Problem `not-found`. */
-  stop(id: string, reason: StopReason): Promise<void>;
+  /**
+   * Asks it to end; the first caller's reason stays. `graceSeconds`: what all its containers have together, from the first call that names it; a
+   * later call may shorten it. Idempotent; @throws Problem `not-found`.
+   */
+  stop(id: string, reason: StopReason, options?: { readonly graceSeconds?: number }): Promise<void>;
   /** Brings what may change of a workload while it runs to what is given; what is left out stays. Idempotent; one that does not run is left alone. */
   refresh?(id: string, change: WorkloadChange): Promise<void>;
   /** Forgets a STOPPED workload and what is left of it (its logs stay). Idempotent. @throws Problem `conflict` while it is not STOPPED. */

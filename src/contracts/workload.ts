@@ -14,6 +14,8 @@ export interface StartCondition {
 
 export interface RestartRule {
   readonly policy: "never" | "on-failure" | "always";
+  /** Exit codes that lead to a restart whatever the policy is. */
+  readonly exitCodeRules?: readonly { readonly operator: "In" | "NotIn"; readonly values: readonly number[] }[];
   /** Exit codes that do not lead to a restart under `on-failure` and `always`. */
   readonly ignoredExitCodes?: readonly number[];
   /** Restart only if it ran at least this long (ECS restartAttemptPeriod). */
@@ -33,7 +35,9 @@ export type ProbeAction =
       readonly host?: string;
     }
   | { readonly type: "tcp"; readonly port: number; readonly host?: string }
-  | { readonly type: "grpc"; readonly port: number; readonly service?: string };
+  | { readonly type: "grpc"; readonly port: number; readonly service?: string }
+  /** Hooks only: nothing, for so long. */
+  | { readonly type: "sleep"; readonly seconds: number };
 
 export interface Probe {
   readonly action: ProbeAction;
@@ -42,6 +46,8 @@ export interface Probe {
   readonly timeoutSeconds: number;
   readonly failureThreshold: number;
   readonly successThreshold: number;
+  /** Of a container that it condemns, in the place of its own. */
+  readonly stopTimeoutSeconds?: number;
 }
 
 export interface Probes {
@@ -147,7 +153,12 @@ export interface ContainerSpec {
   /** Run a small init as PID 1 (ECS initProcessEnabled). */
   readonly initProcess: boolean;
   readonly log: LogSink;
+  /** A file there, made for it, holds its last words. */
   readonly terminationMessagePath?: string;
+  /** The end of its log stands in for them, when it failed and left none. */
+  readonly terminationMessageFromLog?: boolean;
+  /** It is not made where it would run as root. */
+  readonly mustNotBeRoot?: boolean;
   /** Shown by the owner's views and the metadata endpoint; not enforced. */
   readonly ports: readonly { readonly containerPort: number; readonly protocol: "tcp" | "udp"; readonly name?: string }[];
   readonly labels: Readonly<Record<string, string>>;
@@ -205,6 +216,8 @@ export interface Workload {
   /** What the containers share beside the network: nothing, or one PID namespace. */
   readonly sharePidNamespace: boolean;
   readonly hostname?: string;
+  /** Its full name, in its own hosts file. */
+  readonly fullHostname?: string;
   readonly hosts: readonly { readonly ip: string; readonly names: readonly string[] }[];
   readonly dns?: { readonly servers: readonly string[]; readonly searches: readonly string[]; readonly options: readonly string[] };
   readonly sysctls: readonly NameValue[];

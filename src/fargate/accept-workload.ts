@@ -1,4 +1,4 @@
-import type { ContainerSpec, Probes, Workload } from "../contracts/workload.ts";
+import type { ContainerSpec, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
 import { unknownProducers } from "./environment.ts";
 import { isSandboxSysctl } from "./sandbox-tuner.ts";
@@ -57,12 +57,8 @@ function notBuilt(workload: Workload): string | undefined {
 }
 
 function notBuiltFor(container: ContainerSpec): string | undefined {
-  if (container.terminationMessagePath !== undefined) return "has a terminationMessagePath, which is not built yet";
   if (container.log.type === "awslogs" && (container.log.datetimeFormat ?? container.log.multilinePattern) !== undefined) {
     return "uses awslogs-datetime-format or awslogs-multiline-pattern, which are not built yet";
   }
-  const probes: readonly (Probes[keyof Probes] | undefined)[] = Object.values(container.probes);
-  const grpc = probes.some((probe) => probe?.action.type === "grpc");
-  const hooks = [container.hooks?.postStart, container.hooks?.preStop].some((action) => action?.type === "grpc");
-  return grpc || hooks ? "has a gRPC probe or hook, which is not built yet" : undefined;
+  return undefined;
 }

@@ -75,7 +75,7 @@ export function hostsFile(workload: Workload, network: NetworkStatus): string {
   const lines = [
     ["127.0.0.1", "localhost"],
     ["::1", "localhost", "ip6-localhost", "ip6-loopback"],
-    [network.privateIpv4, hostnameOf(workload, network)],
+    [network.privateIpv4, ...(workload.fullHostname === undefined ? [] : [workload.fullHostname]), hostnameOf(workload, network)],
     ...workload.hosts.map((host) => [host.ip, ...host.names]),
   ];
   return lines.map((words) => `${words.join(" ")}\n`).join("");

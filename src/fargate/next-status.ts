@@ -18,6 +18,8 @@ export interface StatusFacts {
   /** By container name. */
   readonly imageDigests: ReadonlyMap<string, string>;
   /** What happened since the last status was written. */
+  /** By container name: the last words of those that have ended. */
+  readonly messages: ReadonlyMap<string, string>;
   readonly marks: readonly { readonly phase: string; readonly atMs: number }[];
   readonly nowMs: number;
 }
@@ -88,6 +90,8 @@ function containerStatus(
     ...(state === "STOPPED" && !startFailed && observed?.exitCode !== undefined && { exitCode: observed.exitCode }),
     ...(observed?.reason !== undefined && { reason: clipReason(observed.reason) }),
     ...(observed?.failure !== undefined && { startFailure: observed.failure }),
+    ...(observed?.complaint !== undefined && state === "RUNNING" && { complaint: observed.complaint }),
+    ...(state === "STOPPED" && { terminationMessage: facts.messages.get(spec.name) ?? before?.terminationMessage }),
     health: observed?.health ?? "UNKNOWN",
     ready: state === "RUNNING" && observed?.ready === true,
     restartCount: Math.max((observed?.attempt ?? 0) - (observed?.unmade === true ? 1 : 0), before?.restartCount ?? 0, 0),

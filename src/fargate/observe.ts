@@ -1,11 +1,11 @@
 import type { RuntimeContainer } from "../contracts/container-runtime.ts";
-import type { ContainerStatus, StartFailure, WorkloadStatus } from "../contracts/engine.ts";
+import type { Complaint, ContainerStatus, StartFailure, WorkloadStatus } from "../contracts/engine.ts";
 import type { ContainerSpec } from "../contracts/workload.ts";
 import { absentContainer, type ObservedContainer } from "./observed.ts";
 import type { ProbeVerdict } from "./probe-state.ts";
 import { OUT_OF_MEMORY, vanished } from "./reasons.ts";
 import type { PlacementRecord } from "./records.ts";
-import type { FailedStart } from "./session.ts";
+import type { FailedHook, FailedStart } from "./session.ts";
 
 /** What is known of a container in all: for the plan, and for the status that is shown. */
 export interface ContainerFacts extends ObservedContainer {
@@ -14,6 +14,7 @@ export interface ContainerFacts extends ObservedContainer {
   readonly createdAtMs?: number;
   readonly reason?: string;
   readonly failure?: StartFailure;
+  readonly complaint?: Complaint;
   readonly ready: boolean;
 }
 
@@ -24,8 +25,8 @@ export interface ObservationSources {
   readonly containers: readonly RuntimeContainer[];
   /** Attempts that could not be pulled, made or started, as this process knows it. */
   readonly startFailures: ReadonlyMap<string, FailedStart>;
-  /** Containers whose postStart hook failed. */
-  readonly hookFailures: ReadonlyMap<string, { readonly attempt: number; readonly text: string }>;
+  /** Containers of which a hook failed. */
+  readonly hookFailures: ReadonlyMap<string, FailedHook>;
   readonly busy: (container: string) => boolean;
   readonly verdict: (containerId: string) => ProbeVerdict | undefined;
 }
@@ -91,13 +92,19 @@ function present(
       const hookFailure = known.sources.hookFailures.get(spec.name);
       const health = verdict?.health ?? (sameAttempt ? (known.before?.health ?? "UNKNOWN") : "UNKNOWN");
       const killReason =
-        newest.state === "unknown" ? "the runtime lost track of it" : hookFailure?.attempt === attempt ? hookFailure.text : verdict?.killReason;
+        newest.state === "unknown"
+          ? "the runtime lost track of it"
+          : hookFailure?.attempt === attempt && hookFailure.complaint.ends
+            ? hookFailure.complaint.words
+            : verdict?.killReason;
       const noProbes = spec.probes.startup === undefined && spec.probes.readiness === undefined;
       return {
         ...facts,
         state: "running",
         health,
         killReason,
+        killGraceSeconds: verdict?.killGraceSeconds,
+        complaint: hookFailure?.attempt === attempt ? hookFailure.complaint : verdict?.complaint,
         started: verdict?.started ?? spec.probes.startup === undefined,
         ready: verdict?.ready ?? noProbes,
       };

@@ -25,6 +25,8 @@ export interface ObservedContainer {
   readonly started: boolean;
   /** Why it must be killed and restarted by its rule, e.g. a failed liveness probe. */
   readonly killReason?: string;
+  /** How long it then has; its own time where left out. */
+  readonly killGraceSeconds?: number;
   /** An effect on it (making, starting, stopping) is under way: nothing new is decided about it. */
   readonly busy: boolean;
 }

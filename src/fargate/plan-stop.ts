@@ -25,5 +25,5 @@ function holds(other: Pair, pair: Pair, pairs: readonly Pair[]): boolean {
 
 /** The stop of a running container under its own grace. */
 export function stopStep({ spec, observed }: Pair): Step {
-  return { type: "stop", container: spec.name, attempt: observed.attempt, graceSeconds: spec.stopTimeoutSeconds };
+  return { type: "stop", container: spec.name, attempt: observed.attempt, graceSeconds: observed.killGraceSeconds ?? spec.stopTimeoutSeconds };
 }

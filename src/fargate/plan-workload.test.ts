@@ -187,6 +187,29 @@ describe("restart", () => {
     ]);
   });
 
+  it("Kubernetes: an exit code's rule comes before the policy", () => {
+    const exitCodeRules = [{ operator: "In" as const, values: [42] }];
+    const rules = testWorkload({ containers: [testContainer("a", { essential: false, restart: { policy: "never", backoff, exitCodeRules } })] });
+    expect(names(plan(rules, [exited("a", 42)]).steps)).toEqual(["run a 1"]);
+    expect(plan(rules, [exited("a", 1)]).stop).toBeDefined();
+  });
+
+  it("Kubernetes: what could not be made is tried again as the same attempt, under a back-off of its own, whatever the rule", () => {
+    const never = testWorkload({ containers: [testContainer("a", { essential: false, restart: { policy: "never", backoff } })] });
+    const unmade = { ...absentContainer("a"), state: "exited", attempt: 0, unmade: true, startFailure: "no image", finishedAtMs: NOW } as const;
+    expect(plan(never, [unmade])).toMatchObject({ steps: [], wakeAtMs: NOW + 10_000, allStarted: false });
+    expect(plan(never, [{ ...unmade, failedTries: 2 }], false, NOW + 40_000).steps).toEqual([
+      { type: "run", container: "a", attempt: 0, streak: 0, tries: 3 },
+    ]);
+    // One that was made and could not be started follows the rule.
+    expect(plan(never, [{ ...unmade, unmade: false }]).stop).toBeDefined();
+    // It still waits for the init containers before it.
+    const rule = { policy: "on-failure" as const, backoff };
+    const withInit = testWorkload({ containers: [testContainer("i", { kind: "init", essential: false, restart: rule }), ...never.containers] });
+    expect(plan(withInit, [running("i"), unmade], false, NOW + 10_000).steps).toEqual([]);
+    expect(names(plan(withInit, [exited("i", 0), unmade], false, NOW + 10_000).steps)).toEqual(["run a 0"]);
+  });
+
   it("Kubernetes: a long run resets the back-off", () => {
     const observed = exited("a", 1, { restartStreak: 5, startedAtMs: NOW - 700_000, finishedAtMs: NOW });
     expect(plan(pod, [observed]).steps).toEqual([{ type: "run", container: "a", attempt: 1, streak: 1, tries: 0 }]);

@@ -3,9 +3,11 @@ import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import type { ContainerRuntime } from "../contracts/container-runtime.ts";
 import type { ProbeAction } from "../contracts/workload.ts";
+import type { Clock } from "../core/clock.ts";
 
 export interface ActionTarget {
   readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
   readonly containerId: string;
   /** The workload's address; http and tcp actions go there from the host. */
   readonly address: string;
@@ -27,7 +29,13 @@ export async function runAction(action: ProbeAction, target: ActionTarget, timeo
     }
     if (action.type === "http") return await httpAction(action, target.address, timeoutMs);
     if (action.type === "tcp") return await tcpAction({ host: action.host ?? target.address, port: action.port }, timeoutMs);
-    return { ok: false, words: "gRPC probes are not built yet" };
+    if (action.type === "sleep") {
+      await target.clock.sleep(Math.min(action.seconds * 1000, timeoutMs));
+      return { ok: true, words: "slept" };
+    }
+    const { checkGrpcHealth } = await import("./grpc-probe.ts");
+    await checkGrpcHealth({ host: target.address, port: action.port, service: action.service ?? "" }, timeoutMs, target.clock.nowMs());
+    return { ok: true, words: "SERVING" };
   } catch (error) {
     return { ok: false, words: error instanceof Error ? error.message : String(error) };
   }
@@ -54,7 +62,7 @@ function httpAction(action: HttpAction, address: string, timeoutMs: number): Pro
     const sent = send(options, (response) => {
       const status = response.statusCode ?? 0;
       response.destroy();
-      resolve({ ok: status >= 200 && status < 400, words: `HTTP status ${status}` });
+      resolve({ ok: status >= 200 && status < 400, words: `HTTP probe failed with statuscode: ${status}` });
     });
     sent.on("error", (error) => resolve({ ok: false, words: error.message }));
     sent.end();

@@ -1,4 +1,4 @@
-import type { Health } from "../contracts/engine.ts";
+import type { Complaint, Health } from "../contracts/engine.ts";
 import type { Probe, Probes } from "../contracts/workload.ts";
 
 /** The standing of one probe: what its last results add up to. */
@@ -6,12 +6,18 @@ export interface ProbeState {
   readonly outcome: "unknown" | "passing" | "failing";
   readonly successes: number;
   readonly failures: number;
+  /** Of the last result, where that was none. */
+  readonly words?: string;
 }
 
 export const NOT_PROBED: ProbeState = { outcome: "unknown", successes: 0, failures: 0 };
 
 /** Counts one result. `graceful`: within a start period, where failures do not count. */
-export function applyProbe(state: ProbeState, probe: Probe, result: { readonly ok: boolean; readonly graceful?: boolean }): ProbeState {
+export function applyProbe(
+  state: ProbeState,
+  probe: Probe,
+  result: { readonly ok: boolean; readonly graceful?: boolean; readonly words?: string },
+): ProbeState {
   if (result.ok) {
     const successes = state.successes + 1;
     return { outcome: successes >= probe.successThreshold ? "passing" : state.outcome, successes, failures: 0 };
@@ -19,7 +25,8 @@ export function applyProbe(state: ProbeState, probe: Probe, result: { readonly o
   // A first success ends the start period.
   if (result.graceful === true && state.outcome !== "passing") return { ...state, successes: 0 };
   const failures = state.failures + 1;
-  return { outcome: failures >= probe.failureThreshold ? "failing" : state.outcome, successes: 0, failures };
+  const words = result.words === undefined ? {} : { words: result.words };
+  return { outcome: failures >= probe.failureThreshold ? "failing" : state.outcome, successes: 0, failures, ...words };
 }
 
 export type ProbeKind = keyof Probes;
@@ -31,6 +38,9 @@ export interface ProbeVerdict {
   readonly started: boolean;
   readonly ready: boolean;
   readonly killReason?: string;
+  /** How long it then has, where the probe says so. */
+  readonly killGraceSeconds?: number;
+  readonly complaint?: Complaint;
 }
 
 const HEALTH: Readonly<Record<ProbeState["outcome"], Health>> = { unknown: "UNKNOWN", passing: "HEALTHY", failing: "UNHEALTHY" };
@@ -43,6 +53,14 @@ export function verdictOf(probes: Probes, states: ProbeStates): ProbeVerdict {
     health: HEALTH[states.health.outcome],
     started,
     ready: started && (probes.readiness === undefined || states.readiness.outcome === "passing"),
-    ...(killed !== undefined && { killReason: `its ${killed} probe failed` }),
+    ...(killed !== undefined && { killReason: `its ${killed} probe failed`, killGraceSeconds: probes[killed]?.stopTimeoutSeconds }),
+    ...complaintOf(states, killed),
   };
+}
+
+/** Of those whose last result was a failure, the one that weighs most. */
+function complaintOf(states: ProbeStates, killed: "startup" | "liveness" | undefined): { readonly complaint?: Complaint } {
+  const about = killed ?? (["startup", "liveness", "readiness"] as const).find((kind) => states[kind].words !== undefined);
+  if (about === undefined) return {};
+  return { complaint: { about, words: states[about].words ?? "", ...(killed !== undefined && { ends: true }) } };
 }

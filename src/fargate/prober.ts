@@ -113,11 +113,11 @@ class ProbeLoop {
     const heldBack = (kind === "readiness" || kind === "liveness") && !this.verdict().started;
     if (heldBack || (kind === "startup" && this.#states.startup.outcome === "passing")) return;
     const { containerId, address, probes } = this.#container;
-    const result = await runAction(probe.action, { runtime, containerId, address }, probe.timeoutSeconds * 1000);
+    const result = await runAction(probe.action, { runtime, clock, containerId, address }, probe.timeoutSeconds * 1000);
     if (this.#closed) return;
     const graceful = kind === "health" && clock.steadyMs() - this.#startedMs < (probes.health?.startPeriodSeconds ?? 0) * 1000;
     const before = JSON.stringify(this.verdict());
-    this.#states[kind] = applyProbe(this.#states[kind], probe, { ok: result.ok, graceful });
+    this.#states[kind] = applyProbe(this.#states[kind], probe, { ...result, graceful });
     if (JSON.stringify(this.verdict()) !== before) changed();
   }
 }

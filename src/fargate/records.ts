@@ -9,7 +9,10 @@ export interface WorkloadRecord {
   readonly acceptedAtMs: number;
   readonly desired: "RUNNING" | "STOPPED";
   /** The first reason that was given; it stays. */
-  readonly stop?: StopReason & { readonly atMs: number };
+  readonly stop?: StopReason & {
+    readonly atMs: number;
+    /** From then on what lives is killed, where that is before its own time is over. */ readonly endsAtMs?: number;
+  };
 }
 
 /**

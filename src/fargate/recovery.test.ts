@@ -379,7 +379,6 @@ describe("refusals", () => {
     ["sysctl kernel.panic", { sysctls: [{ name: "kernel.panic", value: "1" }] }],
     ["sysctl net.ipv4/../../kernel/panic", { sysctls: [{ name: "net.ipv4/../../kernel/panic", value: "1" }] }],
     ["no producer named phase-of-moon", { containers: [testContainer("a", { environment: [{ name: "X", producer: "phase-of-moon" }] })] }],
-    ["terminationMessagePath", { containers: [testContainer("a", { terminationMessagePath: "/x" })] }],
   ])("%s", async (words, more) => {
     await boot();
     await expect(fargate.engine.start(workload(more))).rejects.toThrow(words);

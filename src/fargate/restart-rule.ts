@@ -39,10 +39,17 @@ function mayRestart(spec: ContainerSpec, observed: ObservedContainer): boolean {
   // What never ran is tried again only under a back-off, then whatever the rule is; ECS's is for containers that ran.
   if (observed.startFailure !== undefined && spec.restart.backoff === undefined) return false;
   if (observed.unmade === true) return true;
+  if (spec.restart.exitCodeRules?.some((rule) => matchesExitCode(rule, observed.exitCode))) return true;
   if (spec.restart.policy === "never") return false;
   if (observed.startFailure !== undefined) return true;
   if (observed.exitCode !== undefined && spec.restart.ignoredExitCodes?.includes(observed.exitCode)) return false;
   // An init container that succeeded is done, whatever the rule says.
   const onlyFailures = spec.restart.policy === "on-failure" || spec.kind === "init";
   return !onlyFailures || observed.exitCode !== 0;
+}
+
+type ExitCodeRule = NonNullable<ContainerSpec["restart"]["exitCodeRules"]>[number];
+
+function matchesExitCode({ operator, values }: ExitCodeRule, exitCode: number | undefined): boolean {
+  return exitCode !== undefined && values.includes(exitCode) === (operator === "In");
 }

@@ -5,6 +5,7 @@ import { isProblem, messageOf, Problem } from "../core/problem.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { environmentOf, HOST_CA_PATH } from "./environment.ts";
 import { runAction } from "./probe-action.ts";
+import { prepareMessage } from "./termination-message.ts";
 import { producerContext, ATTACHMENT_OWNER } from "./provision.ts";
 import { pullFor } from "./pull-images.ts";
 import { LABELS } from "./records.ts";
@@ -17,10 +18,11 @@ const RUNTIME_TRIES_MS = [200, 1000, 5000, 10_000];
 /** Of a container without CPU units of its own, as Docker on ECS gives it. */
 const MINIMUM_CPU_SHARES = 2;
 
-type Step = "prepare" | "create" | "start";
+type Step = "config" | "prepare" | "create" | "start";
 type Fail = (step: Step, error: unknown) => void;
 /** Of ECS. */
 const ERROR_CLASSES: Readonly<Record<Step, string>> = {
+  config: "CannotCreateContainerError",
   prepare: "ResourceInitializationError",
   create: "CannotCreateContainerError",
   start: "CannotStartContainerError",
@@ -47,6 +49,11 @@ export async function runContainer(context: ComputeContext, unit: Unit, spec: Co
   const image = (asksAgain ? undefined : session.images.get(spec.name)) ?? (await pullFor(context, unit, spec, attempt));
   if (image === undefined) return;
   context.signal.throwIfAborted();
+  try {
+    checkUser(spec, image);
+  } catch (error) {
+    return fail("config", error);
+  }
   const prepared = await attemptTo(fail, () => prepare(context, unit, { spec, attempt, image }));
   if (prepared === undefined) return;
   await context.limiter.run(() => launch(context, unit, { sandbox, prepared }, fail));
@@ -125,6 +132,8 @@ async function prepare(
   const { workload } = unit.record;
   const { network } = unit.session;
   if (network === undefined) throw new Problem("unavailable", "the workload has no address yet");
+  const messagePath = spec.terminationMessagePath === undefined ? undefined : folders.messagePath(workload.id, spec.name, attempt);
+  if (messagePath !== undefined) await prepareMessage(messagePath);
   await Promise.all([folders.prepareLogs(unit.placement.sandboxName, spec.name), followLog(context, unit, { spec, attempt })]);
   const producers = await producerContext(context, unit, { network, container: spec.name });
   const groups = [...(spec.supplementalGroups ?? []), ...(workload.fsGroup === undefined ? [] : [workload.fsGroup])];
@@ -135,7 +144,7 @@ async function prepare(
     ...commandOf(spec, image),
     workingDirectory: spec.workingDirectory,
     environment: environmentOf(spec, producers, { hostCa: context.hostCaPath !== undefined }),
-    mounts: [...(await folders.mountsOf(workload, spec)), ...ownMounts(context, spec)],
+    mounts: [...(await folders.mountsOf(workload, spec)), ...ownMounts(context, spec), ...messageMount(spec, messagePath)],
     user: spec.user,
     supplementalGroups: groups,
     addCapabilities: spec.addCapabilities,
@@ -168,6 +177,24 @@ function ownMounts({ hostCaPath, initProgram }: ComputeContext, spec: ContainerS
   const ca = hostCaPath === undefined ? [] : [{ hostPath: hostCaPath, containerPath: HOST_CA_PATH, readOnly: true }];
   const init = spec.initProcess ? [{ hostPath: initProgram, containerPath: INIT_PATH, readOnly: true }] : [];
   return [...ca, ...init];
+}
+
+function messageMount({ terminationMessagePath: containerPath }: ContainerSpec, hostPath: string | undefined): readonly RuntimeMount[] {
+  return hostPath === undefined || containerPath === undefined ? [] : [{ hostPath, containerPath, readOnly: false }];
+}
+
+/** @throws Problem `invalid` in the kubelet's words for a container that would, or might, run as root and must not. */
+function checkUser({ name, user = "", mustNotBeRoot }: ContainerSpec, image: ImageInfo): void {
+  if (mustNotBeRoot !== true) return;
+  const [own = ""] = (user || (image.user ?? "")).split(":");
+  if (/^0+$/.test(own) && user !== "") throw new Problem("invalid", `container's runAsUser breaks non-root policy (container: ${name})`);
+  if (own === "" || own === "root" || /^0+$/.test(own))
+    throw new Problem("invalid", `container has runAsNonRoot and image will run as root (container: ${name})`);
+  if (!/^\d+$/.test(own))
+    throw new Problem(
+      "invalid",
+      `container has runAsNonRoot and image has non-numeric user (${own}), cannot verify user is non-root (container: ${name})`,
+    );
 }
 
 /** Docker's rule: an ENTRYPOINT of one's own drops the image's CMD. With an init process, that comes in front of both. */
@@ -242,9 +269,9 @@ async function postStart(context: ComputeContext, unit: Unit, { spec, attempt, s
   const action = spec.hooks?.postStart;
   const container = context.cache.containersOf(sandbox.id).find((each) => each.name === spec.name && each.attempt === attempt);
   if (action === undefined || container?.state !== "running") return;
-  const target = { runtime: context.runtime, containerId: container.id, address: unit.session.network?.privateIpv4 ?? "" };
+  const target = { runtime: context.runtime, clock: context.clock, containerId: container.id, address: unit.session.network?.privateIpv4 ?? "" };
   const result = await runAction(action, target, HOOK_TIMEOUT_MS);
-  if (!result.ok) unit.session.hookFailures.set(spec.name, { attempt, text: `PostStartHook failed: ${result.words}` });
+  if (!result.ok) unit.session.hookFailures.set(spec.name, { attempt, complaint: { about: "postStart", words: result.words, ends: true } });
 }
 
 /** Of a container that restarts, the attempt before is kept for its words; older ones go. */

@@ -1,5 +1,5 @@
 import type { ImageInfo } from "../contracts/container-runtime.ts";
-import type { NetworkStatus, StartFailure, StopReason, WorkloadStatus } from "../contracts/engine.ts";
+import type { Complaint, NetworkStatus, StartFailure, StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { Effects } from "./effects.ts";
@@ -11,6 +11,11 @@ export interface FailedStart extends StartFailure {
   readonly attempt: number;
   readonly text: string;
   readonly atMs: number;
+}
+
+export interface FailedHook {
+  readonly attempt: number;
+  readonly complaint: Complaint;
 }
 
 /** What this process knows of a workload beyond the store: what is under way, and what came of it. All of it can be found out again. */
@@ -28,7 +33,9 @@ export class Session {
   /** By container name. */
   readonly images = new Map<string, ImageInfo>();
   readonly startFailures = new Map<string, FailedStart>();
-  readonly hookFailures = new Map<string, { readonly attempt: number; readonly text: string }>();
+  readonly hookFailures = new Map<string, FailedHook>();
+  /** By container name: the seconds that it was given to end. */
+  readonly stopsWithin = new Map<string, number>();
   readonly stopSentAtMs = new Map<string, number>();
   readonly streaks = new Map<string, number>();
   /** After a restart of Tidegate: ids of the containers whose logs are still to be followed again; `undefined` until they are looked up. */

@@ -20,14 +20,16 @@ export async function stopContainer(context: ComputeContext, unit: Unit, options
   const deadlineMs = clock.steadyMs() + options.graceSeconds * 1000 - spentMs;
   const preStop = spec.hooks?.preStop;
   if (preStop !== undefined) {
-    const target = { runtime, containerId, address: unit.session.network?.privateIpv4 ?? "" };
+    const target = { runtime, clock, containerId, address: unit.session.network?.privateIpv4 ?? "" };
     const result = await runAction(preStop, target, Math.max(1, deadlineMs - clock.steadyMs()));
-    if (!result.ok)
+    if (!result.ok) {
+      unit.session.hookFailures.set(spec.name, { attempt: options.attempt, complaint: { about: "preStop", words: result.words } });
       context.logger.warn("a preStop hook failed; the container is stopped all the same", {
         taskId: unit.session.id,
         container: spec.name,
         words: result.words,
       });
+    }
     context.signal.throwIfAborted();
   }
   const graceSeconds = Math.max(0, Math.ceil((deadlineMs - clock.steadyMs()) / 1000));

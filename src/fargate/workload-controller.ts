@@ -22,6 +22,7 @@ import { followIfWanted, runContainer } from "./run-container.ts";
 import { hasHook, runHooks, type HookStep } from "./run-hooks.ts";
 import { Session, type Unit } from "./session.ts";
 import { stopContainer } from "./stop-container.ts";
+import { readMessage } from "./termination-message.ts";
 import { viewOf } from "./view.ts";
 
 export interface WorkloadControllerOptions {
@@ -46,6 +47,8 @@ interface Standing {
 }
 
 const CONCURRENCY = 32;
+/** Of the kubelet: what is stopped last has so long even where those before it took all the time. */
+const LEAST_GRACE_SECONDS = 2;
 
 /**
  * Moves workloads through their life. A reconcile reads the record, the status, the placement and what the runtime shows, decides,
@@ -164,7 +167,8 @@ export class WorkloadController implements Controller {
     const plan = this.#plan(unit, containers);
     if (!plan.ended) this.#followAgain(unit);
     this.#execute(unit, plan, containers);
-    const underWay = ["run:", "stop:", "follow:", "provision", "hook:pre"].some((prefix) => effects.anyBusy(prefix));
+    this.#hasten(unit, containers);
+    const underWay = ["run:", "stop:", "hasten:", "follow:", "provision", "hook:pre"].some((prefix) => effects.anyBusy(prefix));
     if (!plan.ended || underWay) return { state: containers.some((container) => container.everStarted) ? "STOPPING" : status.state };
     if (session.deprovisioned) return { state: "STOPPED" };
     effects.launch("deprovision", () => deprovision(this.#context, unit, this.#view(unit)));
@@ -219,8 +223,35 @@ export class WorkloadController implements Controller {
       if (containerId === undefined) continue;
       const key = `${spec.name}/${step.attempt}`;
       if (!session.stopSentAtMs.has(key)) session.stopSentAtMs.set(key, unit.placement.stopSentAtMs[key] ?? this.#context.clock.nowMs());
-      const options = { spec, containerId, attempt: step.attempt, graceSeconds: step.graceSeconds };
+      const graceSeconds = this.#graceOf(unit, key, step.graceSeconds);
+      session.stopsWithin.set(spec.name, graceSeconds);
+      const options = { spec, containerId, attempt: step.attempt, graceSeconds };
       session.effects.launch(`stop:${spec.name}`, () => stopContainer(this.#context, unit, options));
+    }
+  }
+
+  /** From its stop signal on, within what is left of the time that all containers have together. */
+  #graceOf({ session, record }: Unit, key: string, ownSeconds: number): number {
+    const { stop } = record;
+    if (stop?.endsAtMs === undefined) return ownSeconds;
+    const wholeSeconds = (stop.endsAtMs - stop.atMs) / 1000;
+    const leftSeconds = (stop.endsAtMs - (session.stopSentAtMs.get(key) ?? stop.atMs)) / 1000;
+    return Math.min(ownSeconds, Math.max(Math.min(LEAST_GRACE_SECONDS, wholeSeconds), leftSeconds));
+  }
+
+  /** Somebody has shortened the time of containers that are being stopped. */
+  #hasten(unit: Unit, containers: readonly ContainerFacts[]): void {
+    const { session, record } = unit;
+    for (const { name, attempt, containerId, state } of containers) {
+      const spec = record.workload.containers.find((each) => each.name === name);
+      const within = session.stopsWithin.get(name);
+      if (spec === undefined || containerId === undefined || within === undefined || state !== "running") continue;
+      const graceSeconds = this.#graceOf(unit, `${name}/${attempt}`, within);
+      if (graceSeconds > within - 1 || !session.effects.busy(`stop:${name}`)) continue;
+      session.stopsWithin.set(name, graceSeconds);
+      // The hook runs on beside it.
+      const options = { spec: { ...spec, hooks: {} }, containerId, attempt, graceSeconds };
+      session.effects.launch(`hasten:${name}`, () => stopContainer(this.#context, unit, options));
     }
   }
 
@@ -298,6 +329,7 @@ export class WorkloadController implements Controller {
       pullStoppedAtMs: session.effects.anyBusy("pull:") ? undefined : pullStoppedAtMs,
       containers: standing.containers,
       imageDigests: new Map([...session.images].map(([name, image]) => [name, image.digest])),
+      messages: await this.#messages(unit, standing.containers),
       marks,
       nowMs: clock.nowMs(),
     });
@@ -312,6 +344,22 @@ export class WorkloadController implements Controller {
     if (next.state !== stored.value.state)
       logger.info(`workload ${next.state}`, { taskId: session.id, ...(next.stop !== undefined && { reason: next.stop.reason }) });
     if (next.state === "STOPPED") this.#forget(session.id, unit.placement);
+  }
+
+  /** The last words of containers that ended and are there still. */
+  async #messages({ record, placement }: Unit, containers: readonly ContainerFacts[]): Promise<ReadonlyMap<string, string>> {
+    const { folders } = this.#context;
+    const { id, containers: specs } = record.workload;
+    const ended = containers.filter(({ state, unmade }) => state === "exited" && unmade !== true);
+    const read = ended.map(async ({ name, attempt, exitCode }) => {
+      const spec = specs.find((each) => each.name === name);
+      if (spec?.terminationMessagePath === undefined) return [];
+      const fromLog = spec.terminationMessageFromLog === true && exitCode !== 0 && spec.log.type !== "none";
+      const logPath = fromLog ? folders.logPath(placement.sandboxName, name, attempt) : undefined;
+      const words = await readMessage({ path: folders.messagePath(id, name, attempt), logPath, containers: specs.length });
+      return words === "" ? [] : [[name, words] as const];
+    });
+    return new Map((await Promise.all(read)).flat());
   }
 
   #view({ record, status, session }: Unit): WorkloadView {

@@ -75,8 +75,8 @@ export class WorkloadEngine implements Engine {
     this.#options.placed(workload.id, placement);
   }
 
-  async stop(id: string, reason: StopReason): Promise<void> {
-    await requestStop(this.#context, id, reason);
+  async stop(id: string, reason: StopReason, options: { readonly graceSeconds?: number } = {}): Promise<void> {
+    await requestStop(this.#context, id, reason, options);
   }
 
   async refresh(id: string, { files = {} }: WorkloadChange): Promise<void> {

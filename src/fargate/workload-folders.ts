@@ -31,6 +31,8 @@ export interface WorkloadFolders {
   prepareLogs(sandboxName: string, container: string): Promise<void>;
   /** The runtime writes the log here. */
   logPath(sandboxName: string, container: string, attempt: number): string;
+  /** Where an attempt of a container leaves its last words. */
+  messagePath(id: string, container: string, attempt: number): string;
   /** Removes the log of an attempt, with the files that were rotated away. */
   removeLog(sandboxName: string, container: string, attempt: number): Promise<void>;
   removeWorkload(id: string): Promise<void>;
@@ -105,6 +107,7 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       await mkdir(join(sandboxFolder(sandboxName), container), { recursive: true });
     },
     logPath: (sandboxName, container, attempt) => join(sandboxFolder(sandboxName), container, `${attempt}.log`),
+    messagePath: (id, container, attempt) => join(workloadFolder(id), "messages", container, String(attempt)),
     async removeLog(sandboxName, container, attempt) {
       const folder = join(sandboxFolder(sandboxName), container);
       const own = (name: string): boolean => name === `${attempt}.log` || name.startsWith(`${attempt}.log.`);
@@ -158,6 +161,7 @@ export function createInertFolders(): WorkloadFolders {
     mountsOf: async () => [],
     prepareLogs: async () => {},
     logPath: (sandboxName, container, attempt) => `/simulated/${sandboxName}/${container}/${attempt}.log`,
+    messagePath: (id, container, attempt) => `/simulated/${id}/${container}/${attempt}`,
     removeLog: async () => {},
     removeWorkload: async () => {},
     removeVolume: async () => {},

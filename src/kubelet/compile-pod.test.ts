@@ -221,6 +221,25 @@ it("finds a probe's port by its name, and says when there is none", () => {
   expect(() => compileOne({ livenessProbe: { tcpSocket: { port: "http" } } })).toThrow("container app has no port named http");
 });
 
+it("has probes of all kinds, hooks that sleep, rules by exit codes, last words, and its full name", () => {
+  expect(compileOne({ startupProbe: { grpc: { port: 9, service: "s" }, terminationGracePeriodSeconds: 3 } })?.probes.startup).toMatchObject({
+    action: { type: "grpc", port: 9, service: "s" },
+    stopTimeoutSeconds: 3,
+  });
+  expect(compileOne({ lifecycle: { preStop: { sleep: { seconds: 2 } } } })?.hooks).toEqual({ preStop: { type: "sleep", seconds: 2 } });
+  const rules = [{ action: "Restart", exitCodes: { operator: "In", values: [42] } }];
+  expect(compileOne({ restartPolicy: "Never", restartPolicyRules: rules })?.restart).toMatchObject({
+    policy: "never",
+    exitCodeRules: [{ operator: "In", values: [42] }],
+  });
+  expect(compileOne({ terminationMessagePolicy: "FallbackToLogsOnError" })).toMatchObject({
+    terminationMessagePath: "/dev/termination-log",
+    terminationMessageFromLog: true,
+  });
+  expect(compile(testPod({ hostname: "me", subdomain: "sub" }))).toMatchObject({ hostname: "me", fullHostname: "me.sub.default.svc.cluster.local" });
+  expect(compile(testPod({ subdomain: "sub", setHostnameAsFQDN: true })).hostname).toBe("web.sub.default.svc.cluster.local");
+});
+
 it("takes user, group, capabilities and limits from the container, else from the pod", () => {
   const pod = testPod({
     securityContext: { runAsUser: 1000, runAsGroup: 2000, fsGroup: 3000 },

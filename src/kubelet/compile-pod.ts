@@ -1,4 +1,13 @@
-import type { V1Container, V1EphemeralContainer, V1Lifecycle, V1LifecycleHandler, V1Pod, V1Probe, V1VolumeMount } from "@kubernetes/client-node";
+import type {
+  V1Container,
+  V1EphemeralContainer,
+  V1Lifecycle,
+  V1LifecycleHandler,
+  V1Pod,
+  V1PodSpec,
+  V1Probe,
+  V1VolumeMount,
+} from "@kubernetes/client-node";
 import type { ContainerSpec, Mount, Probe, ProbeAction, RestartRule, SizeLimit, VolumeSpec, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
 import { environmentOf, expand, literals, type EnvironmentParts } from "./environment.ts";
@@ -47,7 +56,7 @@ export function compilePod(parts: PodParts): Workload {
     memoryMiB: placement.memoryMiB,
     ephemeralStorageGiB: ephemeralGiB(spec),
     sharePidNamespace: spec.shareProcessNamespace ?? false,
-    hostname: (spec.hostname ?? placement.name).slice(0, 63).replace(/[-.]+$/, ""),
+    ...namesOf(spec, placement),
     hosts: (spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => ({ ip, names: hostnames })),
     ...(spec.dnsPolicy === "None" && {
       dns: {
@@ -123,7 +132,9 @@ function compileContainer(container: V1Container, parts: PodParts, kind: Contain
     essential: false,
     dependsOn: [],
     stopTimeoutSeconds: pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
-    restart: restartRule(pod, kind),
+    restart: restartRule(pod, container, kind),
+    ...messageOfEnd(container),
+    mustNotBeRoot: context?.runAsNonRoot ?? podContext?.runAsNonRoot ?? false,
     probes: {
       startup: compileProbe(container, container.startupProbe),
       readiness: compileProbe(container, container.readinessProbe),
@@ -180,8 +191,31 @@ function expandWhole(text: string, known: Readonly<Record<string, string>>): str
   return expand(text, known);
 }
 
-function restartRule({ spec }: V1Pod, kind: ContainerSpec["kind"]): RestartRule {
-  const policy = spec?.restartPolicy ?? "Always";
+/** Its last words are asked for in a file, unless it says otherwise. */
+function messageOfEnd(container: V1Container): Pick<ContainerSpec, "terminationMessagePath" | "terminationMessageFromLog"> {
+  return {
+    terminationMessagePath: container.terminationMessagePath ?? "/dev/termination-log",
+    terminationMessageFromLog: container.terminationMessagePolicy === "FallbackToLogsOnError",
+  };
+}
+
+/** A pod with a subdomain has a full name, by which others find it where a headless service of that name has it. */
+function namesOf(spec: V1PodSpec, { name, namespace }: PodPlacement): Pick<Workload, "hostname" | "fullHostname"> {
+  const hostname = (spec.hostname ?? name).slice(0, 63).replace(/[-.]+$/, "");
+  if (!spec.subdomain) return { hostname };
+  const fullHostname = `${hostname}.${spec.subdomain}.${namespace}.svc.cluster.local`;
+  return spec.setHostnameAsFQDN ? { hostname: fullHostname } : { hostname, fullHostname };
+}
+
+function restartRule({ spec }: V1Pod, container: V1Container, kind: ContainerSpec["kind"]): RestartRule {
+  const policy = kind === "sidecar" ? undefined : (container.restartPolicy ?? spec?.restartPolicy ?? "Always");
+  const rules = (container.restartPolicyRules ?? []).flatMap(({ exitCodes }) =>
+    exitCodes === undefined ? [] : [{ operator: exitCodes.operator as "In" | "NotIn", values: exitCodes.values ?? [] }],
+  );
+  return { ...policyRule(policy, kind), ...(rules.length > 0 && { exitCodeRules: rules }) };
+}
+
+function policyRule(policy: string | undefined, kind: ContainerSpec["kind"]): RestartRule {
   if (kind === "sidecar") return { policy: "always", backoff: BACKOFF };
   if (kind === "ephemeral") return { policy: "never" };
   if (policy === "Never") return { policy: "never", backoff: BACKOFF };
@@ -197,6 +231,7 @@ function compileProbe(container: V1Container, probe: V1Probe | undefined): Probe
     timeoutSeconds: probe.timeoutSeconds ?? 1,
     failureThreshold: probe.failureThreshold ?? 3,
     successThreshold: probe.successThreshold ?? 1,
+    ...(probe.terminationGracePeriodSeconds !== undefined && { stopTimeoutSeconds: probe.terminationGracePeriodSeconds }),
   };
 }
 
@@ -211,7 +246,9 @@ function hooksOf(container: V1Container, lifecycle: V1Lifecycle | undefined): Pi
   };
 }
 
-function actionOf(container: V1Container, { exec, httpGet, tcpSocket }: Pick<V1LifecycleHandler, "exec" | "httpGet" | "tcpSocket">): ProbeAction {
+function actionOf(container: V1Container, { exec, httpGet, tcpSocket, ...other }: Partial<V1LifecycleHandler & V1Probe>): ProbeAction {
+  if (other.grpc !== undefined) return { type: "grpc", port: other.grpc.port, ...(other.grpc.service && { service: other.grpc.service }) };
+  if (other.sleep !== undefined) return { type: "sleep", seconds: other.sleep.seconds };
   if (exec !== undefined) return { type: "exec", command: exec.command ?? [] };
   if (httpGet !== undefined) {
     return {

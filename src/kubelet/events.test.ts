@@ -34,6 +34,18 @@ it("tells of back-off and of an image that is not to be had", () => {
   expect(reasons(newsFor(unpulled(0, "image-absent")))).toEqual(["ErrImageNeverPull", "Failed"]);
 });
 
+it("tells of what a probe or hook holds against a container, once", () => {
+  const unhealthy = runningContainer("app", { complaint: { about: "liveness", words: "exit code 1: ", ends: true } });
+  const first = newsFor(unhealthy);
+  expect(first.events.slice(4).map(({ reason, message }) => [reason, message])).toEqual([
+    ["Unhealthy", "Liveness probe failed: exit code 1: "],
+    ["Killing", "Container app failed liveness probe, will be restarted"],
+  ]);
+  expect(reasons(newsFor(unhealthy, first.told))).toEqual([]);
+  const hook = runningContainer("app", { complaint: { about: "preStop", words: "x" } });
+  expect(reasons(newsFor(hook, first.told))).toEqual(["FailedPreStopHook"]);
+});
+
 it("names the container that an event is about", () => {
   const event = { type: "Normal", reason: "Started", message: "m", container: "app" } as const;
   expect(eventObject(pod, event, { suffix: "ab", nowMs: NOW_MS })).toMatchObject({

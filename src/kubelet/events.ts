@@ -1,5 +1,5 @@
 import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
-import type { StartFailure, WorkloadStatus } from "../contracts/engine.ts";
+import type { Complaint, StartFailure, WorkloadStatus } from "../contracts/engine.ts";
 import type { WrittenContainer, WrittenStatus } from "./pod-status.ts";
 
 export interface PodEvent {
@@ -69,6 +69,22 @@ function failedTry({ name, image, reason, message }: Waiting, { words }: StartFa
   }
 }
 
+/** What the kubelet tells of a probe or a hook that failed. */
+function complained(pod: V1Pod, name: string, { about, words, ends = false }: Complaint): readonly PodEvent[] {
+  const warning = (reason: string, message: string): PodEvent => ({ type: "Warning", reason, message, container: name });
+  if (about === "preStop") return [warning("FailedPreStopHook", "PreStopHook failed")];
+  const isInit = pod.spec?.initContainers?.some((each) => each.name === name) ?? false;
+  const killing = (why: string): PodEvent => ({
+    type: "Normal",
+    reason: "Killing",
+    message: `${isInit ? "Init container" : "Container"} ${name} ${why}`,
+    container: name,
+  });
+  if (about === "postStart") return [warning("FailedPostStartHook", "PostStartHook failed"), killing("failed postStart hook, will be restarted")];
+  const title = `${about.charAt(0).toUpperCase()}${about.slice(1)}`;
+  return [warning("Unhealthy", `${title} probe failed: ${words}`), ...(ends ? [killing(`failed ${about} probe, will be restarted`)] : [])];
+}
+
 export interface News {
   readonly events: readonly PodEvent[];
   readonly told: Readonly<Record<string, string>>;
@@ -104,6 +120,8 @@ export function newsOf({ pod, status, workload }: Look, told: News["told"]): New
         { type: "Normal", reason: "Started", message: "Container started", container: name },
       );
     }
+    if (observed?.complaint !== undefined)
+      tell(`complaint/${name}`, `${count}/${JSON.stringify(observed.complaint)}`, ...complained(pod, name, observed.complaint));
     const { reason, message = "" } = state.waiting ?? {};
     if (reason === "CrashLoopBackOff") {
       const words = `Back-off restarting failed container ${name} in pod ${pod.metadata?.name}_${pod.metadata?.namespace}(${pod.metadata?.uid})`;

@@ -117,6 +117,7 @@ async function carryOut(room: KubeletRoom, written: Map<string, string>, unit: L
     case "start":
       return start(room, written, unit);
     case "report":
+      if (isDeleting(unit.pod)) await stop(room, unit);
       await addDebuggers(room, unit);
       return report(room, written, unit);
     case "retry":

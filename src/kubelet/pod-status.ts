@@ -25,7 +25,9 @@ export type WrittenStatus = Omit<
   readonly ephemeralContainerStatuses?: readonly WrittenContainer[];
 };
 
-export type WrittenCondition = Pick<V1PodCondition, "type" | "status" | "reason" | "message"> & { readonly lastTransitionTime: string };
+export type WrittenCondition = Pick<V1PodCondition, "type" | "status" | "reason" | "message" | "observedGeneration"> & {
+  readonly lastTransitionTime: string;
+};
 type Terminated = {
   readonly exitCode: number;
   readonly reason: string;
@@ -62,6 +64,7 @@ export function podStatus(parts: StatusParts): WrittenStatus {
     ...(workload?.connectivityAtMs !== undefined && { podIP: address, podIPs: [{ ip: address }] }),
     startTime: iso(placement.startedAtMs),
     qosClass: pod.status?.qosClass,
+    ...observedGeneration(pod),
     conditions: conditionsOf(parts, { phase, inits, mains }),
     ...(inits.length > 0 && { initContainerStatuses: inits }),
     containerStatuses: mains,
@@ -165,6 +168,8 @@ function waitingFor(image: string, { step, words }: StartFailure, isFresh: boole
     case "pull":
       if (isFresh) return { reason: "ErrImagePull", message: words };
       return { reason: "ImagePullBackOff", message: `Back-off pulling image "${image}": ErrImagePull: ${words}` };
+    case "config":
+      return { reason: "CreateContainerConfigError", message: words };
     case "create":
     case "start":
       break;
@@ -180,10 +185,11 @@ export function hasFreshFailure({ initContainerStatuses = [], containerStatuses 
   return [...initContainerStatuses, ...containerStatuses].some(({ state }) => /^(ErrImagePull|RunContainerError)$/.test(state.waiting?.reason ?? ""));
 }
 
-function terminatedOf({ exitCode = 0, reason = "", startedAtMs, finishedAtMs }: ContainerStatus): Terminated {
+function terminatedOf({ exitCode = 0, reason = "", startedAtMs, finishedAtMs, terminationMessage }: ContainerStatus): Terminated {
   return {
     exitCode,
     reason: reason.startsWith("OutOfMemoryError") ? "OOMKilled" : exitCode === 0 ? "Completed" : "Error",
+    ...(terminationMessage !== undefined && { message: terminationMessage }),
     ...(startedAtMs !== undefined && { startedAt: iso(startedAtMs) }),
     ...(finishedAtMs !== undefined && { finishedAt: iso(finishedAtMs) }),
   };
@@ -207,7 +213,9 @@ function willRestart(spec: V1Container, pod: V1Pod, exitCode: number): boolean {
   if (pod.spec?.ephemeralContainers?.some(({ name }) => name === spec.name)) return false;
   const isInit = pod.spec?.initContainers?.includes(spec) ?? false;
   if (isInit && spec.restartPolicy === "Always") return true;
-  const policy = pod.spec?.restartPolicy ?? "Always";
+  const rules = spec.restartPolicyRules ?? [];
+  if (rules.some(({ exitCodes }) => exitCodes !== undefined && exitCodes.values?.includes(exitCode) === (exitCodes.operator === "In"))) return true;
+  const policy = spec.restartPolicy ?? pod.spec?.restartPolicy ?? "Always";
   return (policy === "Always" && !isInit) || (policy !== "Never" && exitCode !== 0);
 }
 
@@ -305,7 +313,17 @@ function gatesOf({ spec, status }: V1Pod): Said {
 function condition({ pod, nowMs }: StatusParts, type: string, said: Said): WrittenCondition {
   const before = pod.status?.conditions?.find((each) => each.type === type);
   const kept = before?.status === said.status ? before.lastTransitionTime : undefined;
-  return { type, ...said, lastTransitionTime: kept === undefined ? iso(nowMs) : (JSON.parse(JSON.stringify(kept)) as string) };
+  return {
+    type,
+    ...said,
+    ...observedGeneration(pod),
+    lastTransitionTime: kept === undefined ? iso(nowMs) : (JSON.parse(JSON.stringify(kept)) as string),
+  };
+}
+
+/** Of the pod that the status is about. */
+function observedGeneration({ metadata }: V1Pod): { readonly observedGeneration?: number } {
+  return metadata?.generation === undefined ? {} : { observedGeneration: metadata.generation };
 }
 
 /** Kubernetes keeps seconds. */

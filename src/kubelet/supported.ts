@@ -29,7 +29,7 @@ export function unsupportedOnFargate(spec: V1PodSpec): readonly string[] {
 export function notBuiltYet(spec: V1PodSpec): readonly string[] {
   const pod: readonly (readonly [string, unknown])[] = [
     ["runtimeClassName", spec.runtimeClassName],
-    ["setHostnameAsFQDN", spec.setHostnameAsFQDN],
+    ["securityContext.supplementalGroupsPolicy", spec.securityContext?.supplementalGroupsPolicy === "Strict"],
     ["hostnameOverride", spec.hostnameOverride],
     ["resourceClaims", spec.resourceClaims?.length],
     ["resources", spec.resources],
@@ -38,7 +38,6 @@ export function notBuiltYet(spec: V1PodSpec): readonly string[] {
     ["securityContext.windowsOptions", spec.securityContext?.windowsOptions],
     ["securityContext.seccompProfile", isOther(spec.securityContext?.seccompProfile?.type)],
     ["securityContext.appArmorProfile", isOther(spec.securityContext?.appArmorProfile?.type)],
-    ["securityContext.runAsNonRoot without runAsUser", spec.securityContext?.runAsNonRoot && spec.securityContext.runAsUser === undefined],
     ["os.name", spec.os !== undefined && spec.os.name !== "linux"],
     ["dnsPolicy", spec.dnsPolicy === "None" && (spec.dnsConfig?.nameservers ?? []).length === 0],
     ["dnsConfig", spec.dnsPolicy !== "None" && spec.dnsConfig],
@@ -89,14 +88,10 @@ function volumeFaults(volume: V1Volume): readonly string[] {
 
 function containerFaults(container: V1Container): readonly string[] {
   const { securityContext: context, lifecycle } = container;
-  const probes = { startupProbe: container.startupProbe, readinessProbe: container.readinessProbe, livenessProbe: container.livenessProbe };
-  const hooks = { postStart: lifecycle?.postStart, preStop: lifecycle?.preStop };
   const facts: readonly (readonly [string, unknown])[] = [
     ["env.valueFrom.fileKeyRef", container.env?.some(({ valueFrom }) => valueFrom?.fileKeyRef)],
     ["volumeMounts.recursiveReadOnly", container.volumeMounts?.some((mount) => mount.recursiveReadOnly === "Enabled")],
-    ["terminationMessagePath", container.terminationMessagePath && container.terminationMessagePath !== "/dev/termination-log"],
-    ["restartPolicyRules", container.restartPolicyRules?.length],
-    ["restartPolicy", container.restartPolicy && container.restartPolicy !== "Always"],
+    ["restartPolicyRules of action RestartAllContainers", container.restartPolicyRules?.some(({ action }) => action !== "Restart")],
     ["resources.claims", container.resources?.claims?.length],
     ["lifecycle.stopSignal", lifecycle?.stopSignal],
     ["securityContext.procMount", context?.procMount && context.procMount !== "Default"],
@@ -104,10 +99,6 @@ function containerFaults(container: V1Container): readonly string[] {
     ["securityContext.windowsOptions", context?.windowsOptions],
     ["securityContext.seccompProfile", isOther(context?.seccompProfile?.type)],
     ["securityContext.appArmorProfile", isOther(context?.appArmorProfile?.type)],
-    ["securityContext.runAsNonRoot without runAsUser", context?.runAsNonRoot && context.runAsUser === undefined],
-    ...Object.entries(probes).map(([name, probe]) => [`${name}.grpc`, probe?.grpc] as const),
-    ...Object.entries(probes).map(([name, probe]) => [`${name}.terminationGracePeriodSeconds`, probe?.terminationGracePeriodSeconds] as const),
-    ...Object.entries(hooks).map(([name, hook]) => [`lifecycle.${name}.sleep`, hook?.sleep] as const),
   ];
   return facts.flatMap(([field, isSet]) => (isSet ? [field] : []));
 }
