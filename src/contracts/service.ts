@@ -42,6 +42,8 @@ export type Members = Readonly<Record<string, MemberTreatment>>;
 export interface Operation<Input = unknown, Output = unknown> {
   readonly name: string;
   readonly members: Members;
+  /** Its requests need no signature: what they carry proves by itself who asks. */
+  readonly unsigned?: true;
   handle(input: Input, context: RequestContext): Promise<Output>;
 }
 

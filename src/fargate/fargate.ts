@@ -23,7 +23,7 @@ import { Limiter } from "./limiter.ts";
 import { LogKeeper } from "./log-keeper.ts";
 import { MetadataRoutes } from "./metadata-routes.ts";
 import { createMetadataServer, type MetadataServer } from "./metadata-server.ts";
-import type { ImageResolver, MetadataRenderer, RoleCredentials } from "./ports.ts";
+import type { ImageResolver, MetadataRenderer, PodCredentials, RoleCredentials } from "./ports.ts";
 import { hostAvailableMiB, SpotReclaim } from "./spot-reclaim.ts";
 import { Prober } from "./prober.ts";
 import { hostProcesses } from "./process-limit.ts";
@@ -55,6 +55,7 @@ export interface FargateOptions {
   readonly hooks?: readonly TaskHook[];
   readonly credentials: RoleCredentials;
   readonly metadata: MetadataRenderer;
+  readonly podCredentials: PodCredentials;
   /** Default: the host's. */
   readonly hostMemoryMiB?: number;
   /** How often the host's memory may be promised; default 2. */
@@ -199,6 +200,7 @@ export async function createFargate(options: FargateOptions): Promise<Fargate> {
   const routes = new MetadataRoutes({
     engine,
     renderer: options.metadata,
+    podCredentials: options.podCredentials,
     credentials,
     credentialsIdOf,
     storageUsedBytes: (id) => usage.usedBytes(id) ?? 0,

@@ -2,17 +2,13 @@ import type { ContainerStats, Engine, WorkloadView } from "../contracts/engine.t
 import { messageOf } from "../core/problem.ts";
 import type { CredentialsCache } from "./credentials-cache.ts";
 import { dockerStats } from "./docker-stats.ts";
-import type { MetadataRenderer, MetadataVersion } from "./ports.ts";
-
-export interface MetadataAnswer {
-  readonly status: number;
-  readonly body: unknown;
-}
+import type { MetadataAnswer, MetadataRenderer, MetadataVersion, PodCredentials } from "./ports.ts";
 
 export interface MetadataRoutesOptions {
   readonly engine: Engine;
   readonly renderer: MetadataRenderer;
   readonly credentials: CredentialsCache;
+  readonly podCredentials: PodCredentials;
   /** Of the workload's credentials endpoint. */
   readonly credentialsIdOf: (workloadId: string) => Promise<string | undefined>;
   /** What a workload has on disk, as measured last. */
@@ -26,10 +22,12 @@ export interface MetadataCall {
   readonly path: string;
   /** The workload at the source address; `undefined`: nobody of ours. */
   readonly workloadId: string | undefined;
+  /** The header of that name. */
+  readonly authorization?: string;
 }
 
 /**
- * The task metadata and credentials endpoints. A caller gets what is its own and nothing else, whatever ids it names.
+ * The task metadata and credentials endpoints, and the one of EKS Pod Identity's agent. A caller gets what is its own and nothing else, whatever ids it names.
  * @see fargate-semantics §5.2, §5.3.
  */
 export class MetadataRoutes {
@@ -47,6 +45,7 @@ export class MetadataRoutes {
     const view = call.workloadId === undefined ? undefined : await this.#options.engine.get(call.workloadId);
     if (view === undefined) return { status: 403, body: { message: "This address belongs to no running task." } };
     if (root === "v2" && second === "credentials") return this.#credentials(view, rest);
+    if (root === "v1" && second === "credentials" && rest.length === 0) return this.#options.podCredentials.answer(view, call.authorization ?? "");
     if (root === "v3" || root === "v4") return this.#metadata(view, { version: root, dockerId: second, rest });
     return { status: 404, body: { message: `There is no ${call.path} at the task metadata endpoint of Tidegate.` } };
   }

@@ -73,7 +73,9 @@ async function handle(
     const vpcId = (await options.network.endpoints()).find((endpoint) => endpoint.hostAddress === at.host)?.vpcId ?? "";
     const source = (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-    const answer = await options.routes.answer({ method: request.method ?? "GET", path, workloadId: options.addresses.workloadAt(vpcId, source) });
+    const { method = "GET", headers } = request;
+    const workloadId = options.addresses.workloadAt(vpcId, source);
+    const answer = await options.routes.answer({ method, path, workloadId, authorization: headers.authorization });
     response.writeHead(answer.status, { "content-type": "application/json" });
     response.end(JSON.stringify(answer.body));
   } catch (error) {

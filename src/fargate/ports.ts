@@ -36,6 +36,16 @@ export interface RoleCredentials {
   issue(roleArn: string, sessionName: string): Promise<RoleCredentialFields>;
 }
 
+export interface MetadataAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** The credentials of a pod by the token of its service account; EKS answers it. */
+export interface PodCredentials {
+  answer(view: WorkloadView, token: string): Promise<MetadataAnswer>;
+}
+
 export type MetadataVersion = "v3" | "v4";
 
 /** Writes the JSON of the task metadata endpoint; the orchestrator that owns the workload answers it. `undefined`: it does not know the workload. */

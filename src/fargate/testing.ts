@@ -95,6 +95,7 @@ export function testFargateOptions(parts: TestParts, more: Partial<FargateOption
         Expiration: new Date(parts.clock.nowMs() + 3_600_000).toISOString(),
       }),
     },
+    podCredentials: { answer: async () => ({ status: 404, body: {} }) },
     metadata: {
       task: async (view, { version, withTags }) => ({ TaskARN: view.workload.id, version, ...(withTags && { TaskTags: {} }) }),
       container: async (_view, Name, { version }) => ({ Name, version }),

@@ -58,7 +58,7 @@ function routeStep(router: ServiceRouter, options: GatewayOptions): Handler<Exch
   };
 }
 
-/** With `auth: none` a signature is not looked at; who signs is believed where the key is known. */
+/** An operation that needs no signature is nobody's, whoever signs. With `auth: none` a signature is not looked at; who signs is believed where the key is known. */
 function authenticateStep(options: GatewayOptions): Handler<Exchange> {
   const { config, credentials } = options;
   const verifier = new SignatureVerifier({ credentials });
@@ -66,6 +66,12 @@ function authenticateStep(options: GatewayOptions): Handler<Exchange> {
     name: "authenticate",
     async handle(exchange) {
       const service = given(exchange.service, "service");
+      const name = given(exchange.codec, "codec").operationName(exchange.wire);
+      if (service.operations.some((operation) => operation.name === name && operation.unsigned === true)) {
+        exchange.anonymous = true;
+        exchange.scope = { account: config.account, region: config.region };
+        return false;
+      }
       if (config.auth === "iam") {
         const { credential, scope } = await verifier
           .verify(exchange.wire, { service: service.signingName, nowMs: exchange.nowMs, rawHeaders: exchange.rawHeaders })
@@ -93,12 +99,14 @@ function contextStep({ config, logger }: GatewayOptions): Handler<Exchange> {
       const codec = given(exchange.codec, "codec");
       exchange.operationName = codec.operationName(exchange.wire);
       const { account, region } = scope;
-      const root = { arn: `arn:aws:iam::${account}:root`, userId: account, accessKeyId: "" };
+      const unnamed = exchange.anonymous
+        ? { arn: "anonymous", userId: "anonymous", accessKeyId: "" }
+        : { arn: `arn:aws:iam::${account}:root`, userId: account, accessKeyId: "" };
       exchange.context = {
         account,
         region,
         requestId: exchange.requestId,
-        principal: exchange.credential?.principal ?? root,
+        principal: exchange.credential?.principal ?? unnamed,
         nowMs: exchange.nowMs,
         logger: logger.child({ requestId: exchange.requestId, account, region, service: codec.service.name, operation: exchange.operationName }),
         host: exchange.wire.headers["host"] ?? `${codec.service.name}.${region}.tidegate-${config.instanceId}.internal`,

@@ -22,6 +22,8 @@ export interface Exchange {
   /** From `authenticate` on; without a credential where signatures are not asked for. */
   scope?: Scope;
   credential?: Credential;
+  /** It is nobody's: the operation needs no signature. */
+  anonymous?: boolean;
   context?: RequestContext;
   /** From `decode` on. */
   operation?: OperationCodec;

@@ -1,6 +1,7 @@
 import type { Controller, ReconcileResult } from "../contracts/controller.ts";
 import { isProblem } from "../core/problem.ts";
 import { admissionPolicy, POLICY_BINDING, policyMark, probePod } from "./admission-policy.ts";
+import { IDENTITY_POLICY_BINDING, identityPolicy } from "./identity-policy.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
 import { PLACEMENTS } from "./records.ts";
@@ -10,7 +11,7 @@ const LOOK_AGAIN_MS = 100;
 /** Where somebody's own rules refuse the probe, the policy is taken for being in force after so many looks. */
 const MOST_LOOKS = 100;
 
-/** Tells each cluster's API server which pods are on Fargate, and holds the connection to it. Keyed by cluster. */
+/** Tells each cluster's API server which pods are on Fargate, and which stand for an IAM role, and holds the connection to it. Keyed by cluster. */
 export function createAdmissionController(room: KubeletRoom): Controller {
   const { ports, connections } = room;
   /** By cluster: of the policy that was written last, how often it was looked for; 0: it is in force. */
@@ -28,6 +29,7 @@ export function createAdmissionController(room: KubeletRoom): Controller {
       const stack = new DisposableStack();
       stack.use(ports.clusters.watch(wake));
       stack.use(ports.profiles.watch(wake));
+      stack.use(ports.podIdentities.watch(wake));
       return stack;
     },
     initialKeys: async () => (await ports.clusters.list()).map(({ key }) => key),
@@ -40,6 +42,9 @@ export function createAdmissionController(room: KubeletRoom): Controller {
       }
       const profiles = await ports.profiles.list(key);
       const client = await connections.to(cluster);
+      const associated = await ports.podIdentities.list(key);
+      // Before the other: who waits for a profile finds both in force.
+      await client.admit(identityPolicy({ region: cluster.region, associated }), IDENTITY_POLICY_BINDING);
       await client.admit(admissionPolicy(profiles), POLICY_BINDING);
       const mark = policyMark(profiles);
       const last = looks.get(key);

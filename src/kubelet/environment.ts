@@ -17,6 +17,8 @@ export function environmentOf(container: V1Container, parts: EnvironmentParts): 
     variables.set(variable.name, variable);
   };
   for (const [name, value] of Object.entries(apiServerVariables(apiServer))) put({ name, value });
+  // Where AWS's APIs are for the SDKs in it, as ECS's tasks are told.
+  put({ name: "AWS_ENDPOINT_URL", producer: "endpoint-url" });
   for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {
     const from =
       configMapRef === undefined

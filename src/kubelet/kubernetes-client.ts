@@ -251,10 +251,7 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
       const name = policy.metadata?.name ?? "";
       const found = await unless("not-found", () => admission.readMutatingAdmissionPolicy({ name }));
       if (found === undefined) await ask(() => admission.createMutatingAdmissionPolicy({ body: policy }));
-      else if (
-        JSON.stringify(found.spec?.matchConditions) !== JSON.stringify(policy.spec?.matchConditions) ||
-        JSON.stringify(found.spec?.variables) !== JSON.stringify(policy.spec?.variables)
-      ) {
+      else if (!holds(found.spec, policy.spec)) {
         const body = {
           apiVersion: policy.apiVersion,
           kind: policy.kind,
@@ -271,6 +268,14 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
 
 export function uidOf({ metadata }: V1Pod): string {
   return metadata?.uid ?? "";
+}
+
+/** Whether an object has all that another has; it may have more, as the API server fills in what is left out. */
+function holds(object: unknown, wanted: unknown): boolean {
+  if (typeof wanted !== "object" || wanted === null) return object === wanted || wanted === undefined;
+  if (typeof object !== "object" || object === null) return false;
+  if (Array.isArray(wanted) && (!Array.isArray(object) || object.length !== wanted.length)) return false;
+  return Object.entries(wanted).every(([key, value]) => holds((object as Readonly<Record<string, unknown>>)[key], value));
 }
 
 function decoded(data: Readonly<Record<string, string>> = {}): KeyedContent {

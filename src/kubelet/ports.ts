@@ -8,6 +8,7 @@ export interface KubeletPorts {
   readonly profiles: FargateProfiles;
   readonly network: PodNetwork;
   readonly identities: IdentityMap;
+  readonly podIdentities: PodIdentities;
 }
 
 /** An EKS cluster whose API server serves. */
@@ -76,6 +77,13 @@ export interface IdentityMap {
     clusterKey: string,
     map: { readonly data: Readonly<Record<string, string>>; readonly resourceVersion: string } | undefined,
   ): Promise<readonly string[]>;
+}
+
+export interface PodIdentities {
+  /** Service accounts of a cluster with a Pod Identity association. */
+  list(clusterKey: string): Promise<readonly { readonly namespace: string; readonly serviceAccount: string }[]>;
+  /** Calls with the key of the cluster whose associations have changed. */
+  watch(listener: (clusterKey: string) => void): Disposable;
 }
 
 export interface PodNetwork {

@@ -54,6 +54,8 @@ export function firewallComment(instanceId: string): string {
 
 /** Where tasks find their metadata and credentials. */
 export const METADATA_ADDRESS = "169.254.170.2";
+/** Where pods with an association of EKS Pod Identity find their credentials, as at its agent. */
+export const POD_IDENTITY_ADDRESS = "169.254.170.23";
 /** Where tasks find the AWS APIs and the registry. */
 export const ENDPOINT_ADDRESS = "169.254.171.2";
 /** The resolver's second address in every VPC, as on AWS. */

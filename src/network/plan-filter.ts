@@ -12,7 +12,7 @@
  * What is established goes on when its rule is revoked, as tracked connections do on AWS; new connections end at once.
  */
 import { addressAt } from "./cidr.ts";
-import { ENDPOINT_ADDRESS, METADATA_ADDRESS, NODE_PORT, RESOLVER_ADDRESS, UPLINK, VPC_TABLE } from "./object-names.ts";
+import { ENDPOINT_ADDRESS, METADATA_ADDRESS, NODE_PORT, POD_IDENTITY_ADDRESS, RESOLVER_ADDRESS, UPLINK, VPC_TABLE } from "./object-names.ts";
 import type { EniRecord, GroupRule, SecurityGroupRecord } from "./records.ts";
 import { isLive } from "./records.ts";
 import type { VpcFacts } from "./vpc-facts.ts";
@@ -129,7 +129,7 @@ function fixedChains(facts: VpcFacts): string[] {
   return [
     chain("translate", [
       "type nat hook prerouting priority dstnat; policy accept;",
-      `ip daddr ${METADATA_ADDRESS} tcp dport 80 dnat ip to ${hostAddress}:${ports.metadataPort}`,
+      `ip daddr { ${METADATA_ADDRESS}, ${POD_IDENTITY_ADDRESS} } tcp dport 80 dnat ip to ${hostAddress}:${ports.metadataPort}`,
       `ip daddr ${ENDPOINT_ADDRESS} tcp dport { ${apiPorts} } dnat ip to ${hostAddress}:${ports.apiPort}`,
       `ip daddr @nodes tcp dport ${NODE_PORT} dnat ip to ${hostAddress}:${ports.kubeletPort}`,
     ]),
@@ -148,7 +148,7 @@ function fixedChains(facts: VpcFacts): string[] {
       "ct state established,related accept",
       "ct state invalid drop",
       "jump limits",
-      `ip saddr @enis ct status dnat ct original ip daddr { ${METADATA_ADDRESS}, ${ENDPOINT_ADDRESS} } accept`,
+      `ip saddr @enis ct status dnat ct original ip daddr { ${METADATA_ADDRESS}, ${POD_IDENTITY_ADDRESS}, ${ENDPOINT_ADDRESS} } accept`,
       `ip saddr @enis meta l4proto tcp ct status dnat ${toKubelet} accept`,
       "ip saddr @enis goto egress",
       "goto ingress",

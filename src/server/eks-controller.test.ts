@@ -44,7 +44,12 @@ const ports: EksPorts = {
     detach: async () => {},
     endpointOf: async () => ({ apiUrl: "http://169.254.171.2:4566", hostAddress: "169.254.180.1" }),
   },
-  roles: { exists: async () => true },
+  roles: {
+    exists: async () => true,
+    assume: async () => {
+      throw new Problem("not-found", "no role");
+    },
+  },
   images: { find: () => find() },
   volumes: { remove: async () => {}, folder: () => undefined, ensureRoom: async () => {} },
   apiServer: { isReady: async () => true },

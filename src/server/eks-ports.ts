@@ -12,7 +12,7 @@ import type { VpcNetwork } from "../network/vpc-network.ts";
 import { SignatureError } from "../protocol/sigv4/errors.ts";
 import { SignatureVerifier } from "../protocol/sigv4/verify.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule } from "../services/eks/ports.ts";
+import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule, Roles } from "../services/eks/ports.ts";
 import type { IamCredentials } from "../services/iam/credentials.ts";
 import { controlPlaneImages } from "./control-plane-images.ts";
 import { subnetLookup } from "./ports.ts";
@@ -34,7 +34,7 @@ interface EksParts {
 export function eksPorts({ config, registry, network, fargate, disk, credentials, toolbox }: EksParts): EksPorts {
   return {
     network: clusterNetwork(network, toolbox.ids),
-    roles: { exists: (roleArn) => credentials.roleExists(roleArn) },
+    roles: clusterRoles(credentials),
     images: controlPlaneImages({ ...toolbox, config, registry }),
     volumes: {
       remove: (id) => fargate.removeVolume(id),
@@ -45,6 +45,40 @@ export function eksPorts({ config, registry, network, fargate, disk, credentials
     apiServer: config.engine === "simulated" ? { isReady: async () => true } : apiServerProbe,
     callers: callerVerifier(credentials, toolbox),
   };
+}
+
+const POD_SESSION_SECONDS = 6 * 3600;
+
+function clusterRoles(credentials: IamCredentials): Roles {
+  return {
+    exists: (roleArn) => credentials.roleExists(roleArn),
+    async assume({ roleArn, sessionName, tags, by }) {
+      const maxSeconds = await credentials.maxSessionSeconds(roleArn);
+      const account = /^arn:[^:]+:iam::(\d{12}):/.exec(roleArn)?.[1];
+      if (maxSeconds === undefined || account === undefined) throw new Problem("not-found", `there is no role ${roleArn}`);
+      const requests = tags.length === 0 ? ["sts:AssumeRole"] : ["sts:AssumeRole", "sts:TagSession"];
+      const context = {
+        ...("service" in by ? { "aws:SourceArn": [by.sourceArn], "aws:SourceAccount": [by.sourceAccount] } : { "sts:ExternalId": [by.externalId] }),
+        ...Object.fromEntries(tags.map(({ key, value }) => [`aws:RequestTag/${key}`, [value]])),
+        "aws:TagKeys": tags.map(({ key }) => key),
+        "sts:RoleSessionName": [sessionName],
+      };
+      const principal =
+        "service" in by ? ({ type: "Service", names: [by.service] } as const) : ({ type: "AWS", names: namesOfRole(by.roleArn) } as const);
+      for (const action of requests) {
+        if (await credentials.trusts(roleArn, { action, principal, context })) continue;
+        throw new Problem("invalid", `the trust policy of ${roleArn} does not let ${principal.names[0]} do ${action}`);
+      }
+      const durationSeconds = Math.min(POD_SESSION_SECONDS, maxSeconds);
+      return { ...(await credentials.issueRoleSession({ roleArn, sessionName, durationSeconds, account, tags })), accountId: account };
+    },
+  };
+}
+
+/** As a trust policy may name it: by itself, or by its account. */
+function namesOfRole(roleArn: string): readonly string[] {
+  const [, start = "", account = ""] = /^(arn:[^:]+:iam::(\d{12})):/.exec(roleArn) ?? [];
+  return [roleArn, `${start}:root`, account];
 }
 
 function clusterNetwork(network: VpcNetwork, ids: Ids): ClusterNetwork {

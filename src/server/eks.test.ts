@@ -3,12 +3,15 @@ import {
   AssociateAccessPolicyCommand,
   CreateAccessEntryCommand,
   CreateClusterCommand,
+  CreatePodIdentityAssociationCommand,
   type CreateClusterCommandInput,
   DeleteAccessEntryCommand,
   DeleteClusterCommand,
+  DeletePodIdentityAssociationCommand,
   DescribeAccessEntryCommand,
   DescribeClusterCommand,
   DescribeClusterVersionsCommand,
+  DescribePodIdentityAssociationCommand,
   DescribeUpdateCommand,
   DisassociateAccessPolicyCommand,
   EKSClient,
@@ -17,12 +20,14 @@ import {
   ListAssociatedAccessPoliciesCommand,
   ListClustersCommand,
   ListNodegroupsCommand,
+  ListPodIdentityAssociationsCommand,
   ListTagsForResourceCommand,
   ListUpdatesCommand,
   TagResourceCommand,
   UntagResourceCommand,
   UpdateAccessEntryCommand,
   UpdateClusterConfigCommand,
+  UpdatePodIdentityAssociationCommand,
   type UpdateClusterConfigCommandOutput,
 } from "@aws-sdk/client-eks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -187,6 +192,44 @@ describe("EKS's clusters", () => {
     await expect(eks.send(new CreateAccessEntryCommand({ ...entry, type: "EC2_LINUX" }))).rejects.toThrow("does not support type");
     await expect(eks.send(new ListAccessEntriesCommand({ clusterName: "a" }))).rejects.toThrow("authentication mode must be set to one of");
     expect((await eks.send(new ListAccessPoliciesCommand({}))).accessPolicies).toHaveLength(5);
+  });
+
+  it("have associations of service accounts with roles", async () => {
+    const clusterName = "associations";
+    await create(clusterName);
+    const whose = { clusterName, namespace: "shop", serviceAccount: "api" };
+    const made = await eks.send(new CreatePodIdentityAssociationCommand({ ...whose, roleArn, tags: { team: "a" }, clientRequestToken: "one" }));
+    const { associationId } = made.association ?? {};
+    expect(made.association).toMatchObject({
+      ...whose,
+      roleArn,
+      tags: { team: "a" },
+      disableSessionTags: false,
+      associationId: expect.stringMatching(/^a-[a-z0-9]{17}$/),
+      associationArn: `arn:aws:eks:us-east-1:100000000000:podidentityassociation/associations/${associationId}`,
+    });
+    const again = await eks.send(new CreatePodIdentityAssociationCommand({ ...whose, roleArn, clientRequestToken: "one" }));
+    expect(again.association).toEqual(made.association);
+    await expect(eks.send(new CreatePodIdentityAssociationCommand({ ...whose, roleArn }))).rejects.toMatchObject({ name: "ResourceInUseException" });
+    const missing = new CreatePodIdentityAssociationCommand({ ...whose, serviceAccount: "web", roleArn: "arn:aws:iam::100000000000:role/none" });
+    await expect(eks.send(missing)).rejects.toThrow("Role provided in the request does not exist");
+    const updated = await eks.send(
+      new UpdatePodIdentityAssociationCommand({ clusterName, associationId, targetRoleArn: roleArn, disableSessionTags: true }),
+    );
+    expect(updated.association).toMatchObject({
+      targetRoleArn: roleArn,
+      disableSessionTags: true,
+      externalId: "us-east-1/100000000000/associations/shop/api",
+    });
+    const shown = await eks.send(new DescribePodIdentityAssociationCommand({ clusterName, associationId }));
+    expect(shown.association).toEqual(updated.association);
+    const listed = async (more = {}): Promise<unknown> =>
+      (await eks.send(new ListPodIdentityAssociationsCommand({ clusterName, ...more }))).associations?.map((each) => each.associationId);
+    expect(await listed({ namespace: "shop" })).toEqual([associationId]);
+    expect(await listed({ serviceAccount: "web" })).toEqual([]);
+    await eks.send(new DeletePodIdentityAssociationCommand({ clusterName, associationId }));
+    expect(await listed()).toEqual([]);
+    await expect(eks.send(new DescribePodIdentityAssociationCommand({ clusterName, associationId }))).rejects.toThrow("No association found");
   });
 
   it("are updated one way at a time, and go from their creator alone to access entries, never back", async () => {

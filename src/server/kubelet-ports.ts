@@ -6,7 +6,15 @@ import type { FargateProfiles, ClusterDirectory, KubeCluster, KubeletPorts } fro
 import type { VpcNetwork } from "../network/vpc-network.ts";
 import { API_SERVER_AT_NODES, clusterArn } from "../services/eks/names.ts";
 import type { LeafSubject } from "../services/eks/control-plane/pki.ts";
-import { CLUSTER_SECRETS, CLUSTERS, CONTROL_PLANES, FARGATE_PROFILES, recordPrefix, type ClusterRecord } from "../services/eks/records.ts";
+import {
+  CLUSTER_SECRETS,
+  CLUSTERS,
+  CONTROL_PLANES,
+  FARGATE_PROFILES,
+  POD_IDENTITIES,
+  recordPrefix,
+  type ClusterRecord,
+} from "../services/eks/records.ts";
 
 /** Ties the node side of EKS to the rooms that own clusters, profiles and addresses. */
 
@@ -24,6 +32,7 @@ export function kubeletPorts({ store, network, identities, toolbox }: KubeletPar
     clusters: clusterDirectory(store, toolbox),
     profiles: fargateProfiles(store),
     identities,
+    podIdentities: podIdentities(store),
     network: { allocate: (request) => network.allocate(request), detach: (attachmentId) => network.detach(attachmentId) },
   };
 }
@@ -90,6 +99,21 @@ function clusterDirectory(store: Store, { clock, ids }: Toolbox): ClusterDirecto
         usage: "server",
         addresses: [address],
         names: [nodeName, nodeName.replace(/^fargate-/, "")],
+      }),
+  };
+}
+
+function podIdentities(store: Store): KubeletPorts["podIdentities"] {
+  return {
+    async list(clusterKey) {
+      const cluster = (await store.get(CLUSTERS, clusterKey))?.value;
+      const found = cluster === undefined ? [] : await store.list(POD_IDENTITIES, { prefix: recordPrefix(cluster) });
+      return found.map(({ value }) => value);
+    },
+    watch: (listener) =>
+      store.watch(POD_IDENTITIES, ({ value, previous }) => {
+        const association = value ?? previous;
+        if (association !== undefined) listener(`${association.account}/${association.region}/${association.clusterName}`);
       }),
   };
 }

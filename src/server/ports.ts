@@ -5,10 +5,11 @@ import { isProblem } from "../core/problem.ts";
 import type { Scope } from "../core/scope.ts";
 import type { CriRuntime } from "../engines/cri/runtime.ts";
 import type { Fargate } from "../fargate/fargate.ts";
-import type { ImageResolver as TaskImages, MetadataRenderer, RoleCredentials } from "../fargate/ports.ts";
+import type { ImageResolver as TaskImages, MetadataRenderer, PodCredentials, RoleCredentials } from "../fargate/ports.ts";
 import type { VpcNetwork } from "../network/vpc-network.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { EcsService } from "../services/ecs/ecs-service.ts";
+import type { EksService } from "../services/eks/service.ts";
 import type { EcsPorts, NetworkLookup } from "../services/ecs/ports.ts";
 import type { IamCredentials } from "../services/iam/credentials.ts";
 
@@ -101,6 +102,23 @@ export function metadataOf(ecs: () => EcsService | undefined): MetadataRenderer 
   return {
     task: async (view, options) => ecs()?.metadata.task(view, options),
     container: async (view, container) => ecs()?.metadata.container(view, container),
+  };
+}
+
+/** EKS knows whose token it is; it is made after the compute layer that asks it. */
+export function podCredentialsOf(eks: () => EksService | undefined): PodCredentials {
+  return {
+    async answer({ workload }, token) {
+      const { clusterKey, podUid } = workload.labels;
+      const service = eks();
+      if (clusterKey === undefined || podUid === undefined || service === undefined) {
+        return {
+          status: 404,
+          body: { code: "ResourceNotFoundException", message: "This is the endpoint of EKS Pod Identity, and the caller is no pod." },
+        };
+      }
+      return service.podIdentity.credentials({ clusterKey, podUid }, token);
+    },
   };
 }
 

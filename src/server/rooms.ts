@@ -25,13 +25,14 @@ import { createElbv2Service } from "../services/elbv2/service.ts";
 import { createCredentialSource, type IamCredentials } from "../services/iam/credentials.ts";
 import { createIamService } from "../services/iam/service.ts";
 import { createLogsService } from "../services/logs/service.ts";
+import { createIssuerKeys } from "../services/sts/issuer-keys.ts";
 import { createStsService } from "../services/sts/service.ts";
 import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
 import { ENDPOINT_ADDRESS } from "../network/object-names.ts";
 import { eksPorts } from "./eks-ports.ts";
 import { createSimulatedAdmission, kubeletPorts } from "./kubelet-ports.ts";
 import { VERSION } from "./version.ts";
-import { ecsPorts, imagesForTasks, logWriters, metadataOf, roleCredentials, subnetLookup } from "./ports.ts";
+import { ecsPorts, imagesForTasks, logWriters, metadataOf, podCredentialsOf, roleCredentials, subnetLookup } from "./ports.ts";
 
 /** Everything an instance is made of, tied together; nothing is started yet beyond what the rooms open. */
 export interface Rooms {
@@ -85,7 +86,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   });
   const credentials = createCredentialSource({ store, clock, ids, config });
   const runtime = await runtimeOpening;
-  const late: { ecs?: EcsService; fargate?: Fargate } = {};
+  const late: { ecs?: EcsService; eks?: EksService; fargate?: Fargate } = {};
   const collector =
     runtime.cri === undefined
       ? createSimulatedLogCollector()
@@ -100,6 +101,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     images: imagesForTasks(registry, config),
     credentials: roleCredentials(credentials, config),
     metadata: metadataOf(() => late.ecs),
+    podCredentials: podCredentialsOf(() => late.eks),
     // Simulated tasks take no memory: scale runs are not to end at this host's.
     ...(config.engine === "simulated" && { hostMemoryMiB: SIMULATED_MEMORY_MIB }),
   });
@@ -115,6 +117,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     toolbox,
     ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
   });
+  late.eks = eks;
   const podPorts = kubeletPorts({ store, network, identities: eks.identityMap, toolbox });
   const kubelet = createKubelet({ store, engine: fargate.engine, ports: podPorts, toolbox });
   const services: readonly Service[] = [
@@ -125,7 +128,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     createElbv2Service({ balancing: loadBalancers.api, network: subnetLookup(network) }),
     createLogsService({ logStore, toolbox }),
     createIamService({ store, clock, ids }),
-    createStsService({ issuer: credentials }),
+    createStsService({ issuer: credentials, keys: createIssuerKeys({ clock, own: (issuer) => eks.issuers.keysOf(issuer) }) }),
   ];
   const controllers = [
     ...services.flatMap((service) => service.controllers ?? []),

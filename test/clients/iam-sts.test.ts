@@ -80,7 +80,10 @@ beforeAll(async () => {
   root = await credentials.ensureRootKeys();
   gateway = createGateway({
     config,
-    services: [createIamService({ store, clock, ids: randomIds }), createStsService({ issuer: credentials })],
+    services: [
+      createIamService({ store, clock, ids: randomIds }),
+      createStsService({ issuer: credentials, keys: { of: async () => ({ keys: [] }) } }),
+    ],
     credentials,
     clock: systemClock,
     ids: randomIds,

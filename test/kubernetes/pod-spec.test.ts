@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { until } from "../support/instance.ts";
 import { type PodsCluster, startPodsCluster } from "./support/pods-cluster.ts";
+import { standsForRoles } from "./support/stands-for-roles.ts";
 
 /** What a pod's spec asks for is what the pod has, by the real kubectl and the kernel; a cluster for all of it. */
 
@@ -98,3 +99,5 @@ test(
     await kubectl("delete", "pod", "waits");
   },
 );
+
+test("pods stand for the IAM roles of their service accounts", { timeout: 240_000 }, () => standsForRoles(cluster));

@@ -47,7 +47,7 @@ export interface TinyImageOptions {
   readonly reference?: string;
   readonly config?: ImageConfig;
   /** Files beside busybox, by path without a leading slash. */
-  readonly files?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 /**

@@ -13,7 +13,7 @@ export function parseClusterArn(text: string): (Scope & { readonly name: string 
   return arn?.service === "eks" && name !== undefined ? { account: arn.account, region: arn.region, name } : undefined;
 }
 
-/** Of service accounts' tokens. It is a name in their claims; nothing is served there yet. */
+/** Of service accounts' tokens, in AWS's form; see docs/adr/0024-pods-and-iam-roles.md for what is served there. */
 export function issuerOf({ region, oidcId }: ClusterRecord): string {
   return `https://oidc.eks.${region}.amazonaws.com/id/${oidcId}`;
 }
@@ -42,6 +42,15 @@ export function fargateProfileArn({
   id,
 }: Scope & { readonly clusterName: string; readonly name: string; readonly id: string }): string {
   return formatArn({ service: "eks", region, account, resource: `fargateprofile/${clusterName}/${name}/${id}` });
+}
+
+export function podIdentityAssociationArn({
+  account,
+  region,
+  clusterName,
+  id,
+}: Scope & { readonly clusterName: string; readonly id: string }): string {
+  return formatArn({ service: "eks", region, account, resource: `podidentityassociation/${clusterName}/${id}` });
 }
 
 /** A role's ARN without its path; anything else as it is. */

@@ -6,11 +6,35 @@ import type { Scope } from "../../core/scope.ts";
 /** What EKS needs of other rooms. `server` ties each to the room that owns the records. */
 export interface EksPorts {
   readonly network: ClusterNetwork;
-  readonly roles: { exists(roleArn: string): Promise<boolean> };
+  readonly roles: Roles;
   readonly images: ControlPlaneImages;
   readonly volumes: ClusterVolumes;
   readonly apiServer: ApiServerProbe;
   readonly callers: CallerVerifier;
+}
+
+/** Who takes a role on: a service of AWS for something of its own, or another role. */
+export type TrustedBy =
+  | { readonly service: string; readonly sourceArn: string; readonly sourceAccount: string }
+  | { readonly roleArn: string; readonly externalId: string };
+
+export interface RoleCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+  readonly accountId: string;
+  readonly expirationMs: number;
+}
+
+export interface Roles {
+  exists(roleArn: string): Promise<boolean>;
+  /** Credentials of a role, for six hours or as long as it allows. @throws Problem `not-found`; `invalid` where its trust policy does not allow it. */
+  assume(request: {
+    readonly roleArn: string;
+    readonly sessionName: string;
+    readonly tags: readonly { readonly key: string; readonly value: string }[];
+    readonly by: TrustedBy;
+  }): Promise<RoleCredentials>;
 }
 
 export interface SubnetInfo {

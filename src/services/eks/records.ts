@@ -130,6 +130,24 @@ export interface AwsAuthRecord extends AwsAuth {
   readonly resourceVersion: string;
 }
 
+/** Which role the pods of a service account stand for. Written by the API's operations alone; keyed by account, region, cluster's uid and id. */
+export interface PodIdentityAssociationRecord extends Scope {
+  readonly clusterName: string;
+  /** `a-` and 17 letters and digits. */
+  readonly id: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly roleArn: string;
+  /** A second role, which the first one takes on. */
+  readonly targetRoleArn?: string;
+  readonly hasSessionTags: boolean;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly createdAtMs: number;
+  readonly modifiedAtMs: number;
+  /** Makes CreatePodIdentityAssociation idempotent. */
+  readonly token: string;
+}
+
 /** A change of a cluster, as DescribeUpdate tells it; keyed by account, region, cluster's uid and id. All there are take effect at once. */
 export interface UpdateRecord {
   readonly id: string;
@@ -159,6 +177,7 @@ export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane"
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
 
 export const AWS_AUTH = collection<AwsAuthRecord>("eks.aws-auth");
+export const POD_IDENTITIES = collection<PodIdentityAssociationRecord>("eks.pod-identity-association");
 export const UPDATES = collection<UpdateRecord>("eks.update");
 export const ACCESS_ENTRIES = collection<AccessEntryRecord>("eks.access-entry");
 

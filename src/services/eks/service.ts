@@ -5,6 +5,7 @@ import type { Store } from "../../contracts/store.ts";
 import type { Scope } from "../../core/scope.ts";
 import type { ClusterSnapshots } from "../../core/status-report.ts";
 import { createIdentityMap, type IdentityMap } from "./access/identity-map.ts";
+import { type ClusterIssuers, createClusterIssuers, issuerPlugin } from "./access/issuer.ts";
 import { accessPlugin } from "./access/plugin.ts";
 import { createClusterController } from "./controllers/cluster-controller.ts";
 import { createSnapshotController } from "./controllers/snapshot-controller.ts";
@@ -15,8 +16,16 @@ import { createAccessEntry, deleteAccessEntry, describeAccessEntry, listAccessEn
 import { associateAccessPolicy, disassociateAccessPolicy, listAccessPolicies, listAssociatedAccessPolicies } from "./operations/access-policies.ts";
 import { createFargateProfile, deleteFargateProfile, describeFargateProfile, listFargateProfiles } from "./operations/fargate-profiles.ts";
 import { createCluster } from "./operations/create-cluster.ts";
+import {
+  createPodIdentityAssociation,
+  deletePodIdentityAssociation,
+  describePodIdentityAssociation,
+  listPodIdentityAssociations,
+  updatePodIdentityAssociation,
+} from "./operations/pod-identity-associations.ts";
 import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
 import { describeUpdate, listUpdates, updateClusterConfig } from "./operations/updates.ts";
+import { createPodIdentityAgent, type PodIdentityAgent } from "./pod-identity/credentials.ts";
 import type { EksPorts } from "./ports.ts";
 import type { EksRoom } from "./room.ts";
 
@@ -30,7 +39,7 @@ export interface EksOptions {
 }
 
 export interface EksService extends Service {
-  /** What the clusters' API servers ask of Tidegate. */
+  /** What the clusters' API servers ask of Tidegate, and who clusters' tokens are verified by. */
   readonly plugin: FastifyPluginAsync;
   /** The snapshots of a cluster's etcd; `undefined` when there is no such cluster. */
   snapshots(scope: Scope, name: string): Promise<ClusterSnapshots | undefined>;
@@ -38,6 +47,8 @@ export interface EksService extends Service {
   recover(scope: Scope, asked: { readonly name: string; readonly snapshot: string }): Promise<void>;
   /** Told what clusters' ConfigMaps say of whom they let in. */
   readonly identityMap: IdentityMap;
+  readonly issuers: ClusterIssuers;
+  readonly podIdentity: PodIdentityAgent;
 }
 
 /** Amazon EKS: clusters, each with an upstream Kubernetes control plane that runs as a system workload. */
@@ -54,13 +65,16 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       createAccessEntry(room),
       createCluster(room),
       createFargateProfile(room),
+      createPodIdentityAssociation(room),
       deleteAccessEntry(room),
       deleteCluster(room),
       deleteFargateProfile(room),
+      deletePodIdentityAssociation(room),
       describeAccessEntry(room),
       describeCluster(room),
       describeClusterVersions,
       describeFargateProfile(room),
+      describePodIdentityAssociation(room),
       describeUpdate(room),
       disassociateAccessPolicy(room),
       listAccessEntries(room),
@@ -68,15 +82,22 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       listAssociatedAccessPolicies(room),
       listClusters(room),
       listFargateProfiles(room),
+      listPodIdentityAssociations(room),
       listTagsForResource(room),
       listUpdates(room),
       tagResource(room),
       untagResource(room),
       updateAccessEntry(room),
       updateClusterConfig(room),
+      updatePodIdentityAssociation(room),
     ],
     controllers: [createClusterController(room), createSnapshotController(room)],
-    plugin: accessPlugin(room),
+    plugin: async (app) => {
+      await app.register(accessPlugin(room));
+      await app.register(issuerPlugin(store));
+    },
+    issuers: createClusterIssuers(store),
+    podIdentity: createPodIdentityAgent(room),
     snapshots: (scope, name) => snapshotsOf(room, scope, name),
     recover: (scope, asked) => recoverCluster(room, scope, asked),
     identityMap: createIdentityMap(room),

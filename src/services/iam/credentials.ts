@@ -5,9 +5,18 @@ import type { Clock } from "../../core/clock.ts";
 import type { InstanceConfig } from "../../core/config.ts";
 import type { Ids } from "../../core/ids.ts";
 import { isProblem, Problem } from "../../core/problem.ts";
-import { accessKeyId, accountOfKeyId, parseIamArn, roleArn, rootArn, secretAccessKey, sessionToken } from "./identifiers.ts";
-import { ACCESS_KEYS, namedKey, ROLES, ROOT_KEYS, SESSIONS } from "./records.ts";
+import { accessKeyId, accountOfKeyId, oidcProviderArn, parseIamArn, roleArn, rootArn, secretAccessKey, sessionToken } from "./identifiers.ts";
+import { ACCESS_KEYS, namedKey, OIDC_PROVIDERS, oidcProviderKey, ROLES, ROOT_KEYS, SESSIONS } from "./records.ts";
 import type { AccessKeyRecord, RoleRecord, SessionRecord, TagRecord } from "./records.ts";
+import { isTrusted, type TrustRequest } from "./trust.ts";
+
+/** One of an account's, by the issuer of its tokens. */
+export interface OidcProvider {
+  readonly arn: string;
+  readonly clientIds: readonly string[];
+  /** SHA-1 of certificates, lower-case hex. */
+  readonly thumbprints: readonly string[];
+}
 
 export interface CredentialSourceOptions {
   readonly store: Store;
@@ -57,6 +66,10 @@ export interface IamCredentials extends CredentialSource, Disposable {
   roleExists(roleArn: string): Promise<boolean>;
   /** `undefined` when there is no such role. */
   maxSessionSeconds(roleArn: string): Promise<number | undefined>;
+  /** Whether the role's trust policy lets them take it on; false where there is no such role. */
+  trusts(roleArn: string, request: TrustRequest): Promise<boolean>;
+  /** `issuer`: a URL. `undefined` where the account has none for it. */
+  oidcProvider(account: string, issuer: string): Promise<OidcProvider | undefined>;
   /** The account in an access key id; `undefined` when the text is no such id. */
   accountOfKeyId(accessKeyId: string): string | undefined;
 }
@@ -197,6 +210,17 @@ class StoredCredentials implements IamCredentials {
 
   async maxSessionSeconds(arn: string): Promise<number | undefined> {
     return (await this.#role(arn))?.maxSessionSeconds;
+  }
+
+  async trusts(arn: string, request: TrustRequest): Promise<boolean> {
+    const role = await this.#role(arn);
+    return role !== undefined && isTrusted(role.trustPolicy, request);
+  }
+
+  async oidcProvider(account: string, issuer: string): Promise<OidcProvider | undefined> {
+    const url = issuer.replace(/^https:\/\//, "").replace(/\/$/, "");
+    const provider = (await this.#store.get(OIDC_PROVIDERS, oidcProviderKey(account, url)))?.value;
+    return provider && { arn: oidcProviderArn(provider), clientIds: provider.clientIds, thumbprints: provider.thumbprints };
   }
 
   async #role(arn: string): Promise<RoleRecord | undefined> {

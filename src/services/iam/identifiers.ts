@@ -61,6 +61,15 @@ export function policyArn(account: string, path: string, name: string): string {
   return `arn:aws:iam::${account}:policy${path}${name}`;
 }
 
+export function oidcProviderArn({ account, url }: { readonly account: string; readonly url: string }): string {
+  return `arn:aws:iam::${account}:oidc-provider/${url}`;
+}
+
+export function parseOidcProviderArn(arn: string): { readonly account: string; readonly url: string } | undefined {
+  const [, account, url] = /^arn:aws[a-z-]*:iam::(\d{12}):oidc-provider\/(.+)$/.exec(arn) ?? [];
+  return account === undefined || url === undefined ? undefined : { account, url };
+}
+
 export function rootArn(account: string): string {
   return `arn:aws:iam::${account}:root`;
 }

@@ -74,6 +74,18 @@ export interface AccessKeyRecord {
   readonly createdAtMs: number;
 }
 
+export interface OidcProviderRecord {
+  readonly account: string;
+  /** The issuer's, without `https://`. */
+  readonly url: string;
+  /** Audiences whose tokens are taken. */
+  readonly clientIds: readonly string[];
+  /** SHA-1 of certificates, lower-case hex. */
+  readonly thumbprints: readonly string[];
+  readonly createdAtMs: number;
+  readonly tags: readonly TagRecord[];
+}
+
 export interface SessionRecord {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -92,12 +104,18 @@ export const ROLES = collection<RoleRecord>("iam.role");
 export const POLICIES = collection<PolicyRecord>("iam.policy");
 /** By `<account>/<name in lower case>`. */
 export const USERS = collection<UserRecord>("iam.user");
+/** By `<account>/<url>`. */
+export const OIDC_PROVIDERS = collection<OidcProviderRecord>("iam.oidc-provider");
 /** Long-lived keys, by access key id. */
 export const ACCESS_KEYS = collection<AccessKeyRecord>("iam.access-key");
 /** Which access key was made for the account's root at first start, by account. */
 export const ROOT_KEYS = collection<{ readonly accessKeyId: string }>("iam.root-key");
 /** Temporary credentials, by access key id. */
 export const SESSIONS = collection<SessionRecord>("iam.session");
+
+export function oidcProviderKey(account: string, url: string): string {
+  return `${account}/${url}`;
+}
 
 /** The key of a role, policy or user. */
 export function namedKey(account: string, name: string): string {

@@ -1,6 +1,7 @@
 import type { Service } from "../../contracts/service.ts";
 import type { IamRoom } from "./access.ts";
 import { accessKeyOperations } from "./operations/access-keys.ts";
+import { oidcProviderOperations } from "./operations/oidc-providers.ts";
 import { policyVersionOperations } from "./operations/policy-versions.ts";
 import { policyOperations } from "./operations/policies.ts";
 import { rolePolicyOperations } from "./operations/role-policies.ts";
@@ -13,7 +14,7 @@ import { createSessionSweep } from "./session-sweep.ts";
 /**
  * IAM: roles with their policies, managed policies, users and their keys. Global: the region of a request does not matter.
  *
- * Differs: policies are kept and checked for form, and not evaluated yet; a valid key may do all.
+ * Differs: policies are kept and checked for form, and not evaluated yet; a valid key may do all. Trust policies are, for web identities and services of AWS.
  */
 export function createIamService(room: IamRoom): Service {
   return {
@@ -32,6 +33,7 @@ export function createIamService(room: IamRoom): Service {
       ...userOperations(room),
       ...accessKeyOperations(room),
       ...serviceLinkedRoleOperations(room),
+      ...oidcProviderOperations(room),
     ],
     controllers: [createSessionSweep(room)],
     errorCodes: { unsupported: "InvalidInput" },

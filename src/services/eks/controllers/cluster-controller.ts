@@ -12,6 +12,7 @@ import {
   clusterKey,
   CLUSTERS,
   CONTROL_PLANES,
+  POD_IDENTITIES,
   recordPrefix,
   snapshotVolumeIdOf,
   UPDATES,
@@ -26,7 +27,7 @@ import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cl
 
 const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was deleted, or its control plane is replaced" };
 /** Of what goes with a cluster. */
-const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, AWS_AUTH, UPDATES];
+const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, AWS_AUTH, POD_IDENTITIES, UPDATES];
 const NEW_PLANE: ControlPlaneRecord = { state: "CREATING", failures: 0 };
 const LOOK_FOR_IMAGE_MS = 1000;
 const LOOK_WHETHER_READY_MS = 250;

@@ -1,0 +1,224 @@
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import {
+  AddClientIDToOpenIDConnectProviderCommand,
+  CreateOpenIDConnectProviderCommand,
+  CreateRoleCommand,
+  DeleteOpenIDConnectProviderCommand,
+  GetOpenIDConnectProviderCommand,
+  IAMClient,
+  ListOpenIDConnectProvidersCommand,
+  ListOpenIDConnectProviderTagsCommand,
+  RemoveClientIDFromOpenIDConnectProviderCommand,
+  TagOpenIDConnectProviderCommand,
+  UntagOpenIDConnectProviderCommand,
+  UpdateOpenIDConnectProviderThumbprintCommand,
+} from "@aws-sdk/client-iam";
+import {
+  type AssumeRoleWithWebIdentityCommandOutput,
+  AssumeRoleWithWebIdentityCommand,
+  GetCallerIdentityCommand,
+  STSClient,
+} from "@aws-sdk/client-sts";
+import { exportJWK, SignJWT } from "jose";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { randomIds } from "../../src/core/ids.ts";
+import { silentLogger } from "../../src/core/logger.ts";
+import { createGateway, type Gateway } from "../../src/gateway/gateway.ts";
+import { createAuthority, issueLeaf } from "../../src/services/eks/control-plane/pki.ts";
+import { createCredentialSource } from "../../src/services/iam/credentials.ts";
+import { createIamService } from "../../src/services/iam/service.ts";
+import { createIssuerKeys } from "../../src/services/sts/issuer-keys.ts";
+import { createStsService } from "../../src/services/sts/service.ts";
+import { createMemoryStore } from "../../src/store/memory/memory-store.ts";
+
+/** Roles for whom a token of an identity provider names, by the official SDK: of an issuer of Tidegate's own, and of one by HTTPS. */
+
+const ACCOUNT = "100000000000";
+const OWN = "https://oidc.eks.us-east-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
+const SUBJECT = "system:serviceaccount:shop:api";
+const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const other = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const jwks = async () => ({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: "one", alg: "RS256", use: "sig" }] });
+
+const store = createMemoryStore();
+const credentials = createCredentialSource({ store, clock: systemClock, ids: randomIds, config: { account: ACCOUNT } });
+let gateway: Gateway;
+let iam: IAMClient;
+let sts: STSClient;
+let endpoint: string;
+let foreign: Server;
+let foreignUrl: string;
+let authorityThumbprint: string;
+
+const thumbprintOf = (pem: string): string => new X509Certificate(pem).fingerprint.replaceAll(":", "").toLowerCase();
+
+beforeAll(async () => {
+  const own = async (issuer: string) => (issuer === OWN ? jwks() : undefined);
+  gateway = createGateway({
+    config: { instanceId: "0a1b2c", account: ACCOUNT, region: "us-east-1", auth: "iam" },
+    services: [
+      createIamService({ store, clock: systemClock, ids: randomIds }),
+      createStsService({ issuer: credentials, keys: createIssuerKeys({ clock: systemClock, own }) }),
+    ],
+    credentials,
+    clock: systemClock,
+    ids: randomIds,
+    logger: silentLogger,
+  });
+  endpoint = `http://127.0.0.1:${(await gateway.listen("127.0.0.1", 0)).port}`;
+  iam = new IAMClient({ endpoint, region: "us-east-1", credentials: await credentials.ensureRootKeys(), maxAttempts: 1 });
+  // A client without any key, as in a pod.
+  const nobody = async (): Promise<never> => Promise.reject(new Error("there are no credentials"));
+  sts = new STSClient({ endpoint, region: "us-east-1", credentials: nobody, maxAttempts: 1 });
+  await role("api", OWN, { StringEquals: { [`${OWN.slice(8)}:sub`]: SUBJECT, [`${OWN.slice(8)}:aud`]: "sts.amazonaws.com" } });
+
+  const tools = { nowMs: systemClock.nowMs(), ids: randomIds };
+  const authority = await createAuthority("issuer", tools);
+  const leaf = await issueLeaf(authority, { commonName: "issuer", usage: "server", names: ["localhost"] }, tools);
+  authorityThumbprint = thumbprintOf(authority.certificate);
+  foreign = createServer({ key: leaf.key, cert: `${leaf.certificate}\n${authority.certificate}` }, (request, response) => {
+    response.setHeader("content-type", "application/json");
+    const answers: Readonly<Record<string, () => Promise<unknown>>> = {
+      "/.well-known/openid-configuration": async () => ({ issuer: foreignUrl, jwks_uri: `${foreignUrl}/jwks` }),
+      "/jwks": jwks,
+    };
+    void answers[request.url ?? ""]?.().then((answer) => response.end(JSON.stringify(answer)));
+  });
+  await new Promise<void>((resolve) => foreign.listen(0, "127.0.0.1", resolve));
+  foreignUrl = `https://localhost:${(foreign.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  foreign.close();
+  await gateway.close();
+  credentials[Symbol.dispose]();
+});
+
+async function role(RoleName: string, issuer: string, Condition: object): Promise<void> {
+  const Principal = { Federated: `arn:aws:iam::${ACCOUNT}:oidc-provider/${issuer.slice(8)}` };
+  const Statement = [{ Effect: "Allow", Principal, Action: "sts:AssumeRoleWithWebIdentity", Condition }];
+  const AssumeRolePolicyDocument = JSON.stringify({ Version: "2012-10-17", Statement });
+  await iam.send(new CreateRoleCommand({ RoleName, AssumeRolePolicyDocument }));
+}
+
+interface Claims {
+  readonly issuer?: string;
+  readonly subject?: string;
+  readonly audience?: string;
+  readonly expires?: string;
+  readonly key?: typeof pair.privateKey;
+  readonly keyId?: string;
+}
+
+function token({
+  issuer = OWN,
+  subject = SUBJECT,
+  audience = "sts.amazonaws.com",
+  expires = "1h",
+  key = pair.privateKey,
+  keyId = "one",
+}: Claims = {}): Promise<string> {
+  const claims = new SignJWT({}).setProtectedHeader({ alg: "RS256", kid: keyId });
+  return claims.setIssuer(issuer).setSubject(subject).setAudience([audience]).setIssuedAt("-2h").setExpirationTime(expires).sign(key);
+}
+
+function assume(WebIdentityToken: string, name = "api"): Promise<AssumeRoleWithWebIdentityCommandOutput> {
+  const RoleArn = `arn:aws:iam::${ACCOUNT}:role/${name}`;
+  return sts.send(new AssumeRoleWithWebIdentityCommand({ RoleArn, RoleSessionName: "pod", WebIdentityToken }));
+}
+
+describe("an OpenID Connect provider", () => {
+  it("is made, shown, changed and deleted", async () => {
+    const made = await iam.send(
+      new CreateOpenIDConnectProviderCommand({ Url: "https://idp.example.com/x", ClientIDList: ["a"], Tags: [{ Key: "k", Value: "v" }] }),
+    );
+    const { OpenIDConnectProviderArn } = made;
+    expect(OpenIDConnectProviderArn).toBe(`arn:aws:iam::${ACCOUNT}:oidc-provider/idp.example.com/x`);
+    const again = iam.send(new CreateOpenIDConnectProviderCommand({ Url: "https://idp.example.com/x" }));
+    await expect(again).rejects.toMatchObject({ name: "EntityAlreadyExistsException" });
+    await expect(iam.send(new CreateOpenIDConnectProviderCommand({ Url: "http://idp.example.com" }))).rejects.toThrow(
+      "Invalid Open ID Connect Provider URL",
+    );
+    const which = { OpenIDConnectProviderArn };
+    await iam.send(new AddClientIDToOpenIDConnectProviderCommand({ ...which, ClientID: "b" }));
+    await iam.send(new RemoveClientIDFromOpenIDConnectProviderCommand({ ...which, ClientID: "a" }));
+    await iam.send(new UpdateOpenIDConnectProviderThumbprintCommand({ ...which, ThumbprintList: ["AB".repeat(20)] }));
+    await iam.send(new TagOpenIDConnectProviderCommand({ ...which, Tags: [{ Key: "l", Value: "w" }] }));
+    await iam.send(new UntagOpenIDConnectProviderCommand({ ...which, TagKeys: ["k"] }));
+    expect(await iam.send(new GetOpenIDConnectProviderCommand(which))).toMatchObject({
+      Url: "idp.example.com/x",
+      ClientIDList: ["b"],
+      ThumbprintList: ["ab".repeat(20)],
+    });
+    expect((await iam.send(new ListOpenIDConnectProviderTagsCommand(which))).Tags).toEqual([{ Key: "l", Value: "w" }]);
+    expect((await iam.send(new ListOpenIDConnectProvidersCommand({}))).OpenIDConnectProviderList).toEqual([{ Arn: OpenIDConnectProviderArn }]);
+    await iam.send(new DeleteOpenIDConnectProviderCommand(which));
+    await expect(iam.send(new GetOpenIDConnectProviderCommand(which))).rejects.toMatchObject({ name: "NoSuchEntityException" });
+  });
+});
+
+describe("a web identity", () => {
+  it("is nobody's without a provider in the role's account", async () => {
+    await expect(assume(await token())).rejects.toMatchObject({
+      name: "InvalidIdentityTokenException",
+      message: `No OpenIDConnect provider found in your account for ${OWN}`,
+    });
+    await iam.send(new CreateOpenIDConnectProviderCommand({ Url: OWN, ClientIDList: ["sts.amazonaws.com"] }));
+  });
+
+  it("gets a session of the role that trusts it, by a request that nobody signs", async () => {
+    const answer = await assume(await token());
+    expect(answer).toMatchObject({
+      SubjectFromWebIdentityToken: SUBJECT,
+      Audience: "sts.amazonaws.com",
+      Provider: `arn:aws:iam::${ACCOUNT}:oidc-provider/${OWN.slice(8)}`,
+      AssumedRoleUser: { Arn: `arn:aws:sts::${ACCOUNT}:assumed-role/api/pod` },
+    });
+    const { AccessKeyId: accessKeyId = "", SecretAccessKey: secretAccessKey = "", SessionToken: sessionToken } = answer.Credentials ?? {};
+    const session = new STSClient({ endpoint, region: "us-east-1", credentials: { accessKeyId, secretAccessKey, sessionToken } });
+    expect((await session.send(new GetCallerIdentityCommand({}))).Arn).toBe(`arn:aws:sts::${ACCOUNT}:assumed-role/api/pod`);
+  });
+
+  it.each<readonly [string, Claims, string, string]>([
+    ["another key's signature", { key: other.privateKey }, "InvalidIdentityTokenException", "signature"],
+    ["a key that the issuer does not have", { keyId: "two" }, "InvalidIdentityTokenException", "Couldn't retrieve verification key"],
+    ["another audience", { audience: "https://kubernetes.default.svc" }, "InvalidIdentityTokenException", "Incorrect token audience"],
+    ["another issuer", { issuer: `${OWN}0` }, "InvalidIdentityTokenException", "No OpenIDConnect provider found"],
+    ["an end that has passed", { expires: "-1m" }, "ExpiredTokenException", "Token expired: current date/time"],
+    ["another subject", { subject: "system:serviceaccount:shop:web" }, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"],
+  ])("is refused with %s", async (_what, claims, name, words) => {
+    const refused = assume(await token(claims));
+    await expect(refused).rejects.toMatchObject({ name, message: expect.stringContaining(words) });
+  });
+
+  it("is refused when it is no token, was changed on its way, is without a signature, or is for a role that is not there", async () => {
+    const good = await token();
+    const [head = "", , signature = ""] = good.split(".");
+    const body = Buffer.from(JSON.stringify({ iss: OWN, sub: SUBJECT, aud: ["sts.amazonaws.com"], exp: 9999999999 })).toString("base64url");
+    const unsigned = `${Buffer.from(JSON.stringify({ alg: "none" })).toString("base64url")}.${body}.`;
+    for (const bad of ["nonsense", `${head}.${body}.${signature}`, unsigned]) {
+      await expect(assume(bad)).rejects.toMatchObject({ name: "InvalidIdentityTokenException" });
+    }
+    await expect(assume(good, "nobody")).rejects.toMatchObject({ name: "AccessDenied" });
+    await expect(sts.send(new GetCallerIdentityCommand({}))).rejects.toThrow("there are no credentials");
+    const asked = await fetch(endpoint, { method: "POST", body: new URLSearchParams({ Action: "GetCallerIdentity", Version: "2011-06-15" }) });
+    expect(asked.status).toBe(403);
+  });
+
+  it("of an issuer by HTTPS counts where its certificate is one that the provider names", async () => {
+    await role("ci", foreignUrl, { StringLike: { [`${foreignUrl.slice(8)}:sub`]: "repo:*" } });
+    const { OpenIDConnectProviderArn } = await iam.send(
+      new CreateOpenIDConnectProviderCommand({ Url: foreignUrl, ClientIDList: ["sts.amazonaws.com"] }),
+    );
+    const named = { issuer: foreignUrl, subject: "repo:shop" };
+    await expect(assume(await token(named), "ci")).rejects.toMatchObject({
+      name: "IDPCommunicationErrorException",
+      message: expect.stringContaining("none of it has a thumbprint of the provider"),
+    });
+    await iam.send(new UpdateOpenIDConnectProviderThumbprintCommand({ OpenIDConnectProviderArn, ThumbprintList: [authorityThumbprint] }));
+    expect((await assume(await token(named), "ci")).AssumedRoleUser?.Arn).toContain("assumed-role/ci/pod");
+    await expect(assume(await token({ ...named, key: other.privateKey }), "ci")).rejects.toMatchObject({ name: "InvalidIdentityTokenException" });
+  });
+});
