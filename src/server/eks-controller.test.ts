@@ -30,6 +30,7 @@ const ports: EksPorts = {
     securityGroups: async () => [],
     ensureGroup: async ({ name }) => `sg-${name}`,
     deleteGroup: async () => true,
+    setIngress: async () => {},
     allocate: async ({ attachmentId, subnetId }) => ({
       attachmentId,
       subnetId,

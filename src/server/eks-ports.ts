@@ -102,6 +102,13 @@ function clusterNetwork(network: VpcNetwork, ids: Ids): ClusterNetwork {
       );
       return made.groupId;
     },
+    async setIngress({ account, region, vpcId, name }, ingress) {
+      const scope = { account, region };
+      const group = admin.securityGroups(scope).find((each) => each.vpcId === vpcId && each.groupName === name);
+      if (group === undefined) throw new Problem("not-found", `there is no security group ${name} in ${vpcId}`);
+      const rules = ingress.map((rule) => groupRule(rule, group.groupId, ids));
+      await admin.updateSecurityGroup(scope, group.groupId, (now) => ({ ...now, rules: [...now.rules.filter(({ egress }) => egress), ...rules] }));
+    },
     async deleteGroup({ account, region, vpcId, name }) {
       const scope = { account, region };
       const group = admin.securityGroups(scope).find((each) => each.vpcId === vpcId && each.groupName === name);

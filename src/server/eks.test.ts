@@ -1,6 +1,7 @@
 import { createHash, createHmac } from "node:crypto";
 import {
   AssociateAccessPolicyCommand,
+  AssociateEncryptionConfigCommand,
   CreateAccessEntryCommand,
   CreateClusterCommand,
   CreatePodIdentityAssociationCommand,
@@ -18,17 +19,22 @@ import {
   ListAccessEntriesCommand,
   ListAccessPoliciesCommand,
   ListAssociatedAccessPoliciesCommand,
+  ListCapabilitiesCommand,
   ListClustersCommand,
+  ListEksAnywhereSubscriptionsCommand,
+  ListInsightsCommand,
   ListNodegroupsCommand,
   ListPodIdentityAssociationsCommand,
   ListTagsForResourceCommand,
   ListUpdatesCommand,
+  RegisterClusterCommand,
   TagResourceCommand,
   UntagResourceCommand,
   UpdateAccessEntryCommand,
   UpdateClusterConfigCommand,
   UpdatePodIdentityAssociationCommand,
   type UpdateClusterConfigCommandOutput,
+  UpdateClusterVersionCommand,
 } from "@aws-sdk/client-eks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Credential } from "../contracts/credentials.ts";
@@ -254,7 +260,50 @@ describe("EKS's clusters", () => {
     await reach(name, "ResourceNotFoundException");
   });
 
+  it("are open to whom an update says, which is in progress until the rules are in force", async () => {
+    const name = "open";
+    await create(name);
+    await reach(name, "ACTIVE");
+    const update = (resourcesVpcConfig: object): Promise<UpdateClusterConfigCommandOutput> =>
+      eks.send(new UpdateClusterConfigCommand({ name, resourcesVpcConfig }));
+    await expect(update({ endpointPublicAccess: true })).rejects.toThrow(
+      "Cluster is already at the desired configuration with endpointPrivateAccess: false , endpointPublicAccess: true, and Public Endpoint Restrictions: [0.0.0.0/0]",
+    );
+    await expect(update({ endpointPublicAccess: false })).rejects.toThrow("Private and public endpoint access cannot be false");
+    await expect(update({ publicAccessCidrs: ["10.0.0.1/8"] })).rejects.toThrow("invalid in publicAccessCidrs");
+    const { update: made } = await update({ publicAccessCidrs: ["203.0.113.0/24"], endpointPrivateAccess: true });
+    expect(made).toMatchObject({
+      status: "InProgress",
+      type: "EndpointAccessUpdate",
+      params: expect.arrayContaining([{ type: "PublicAccessCidrs", value: '["203.0.113.0/24"]' }]),
+    });
+    await reach(name, "ACTIVE");
+    expect((await eks.send(new DescribeUpdateCommand({ name, updateId: made?.id }))).update).toMatchObject({ status: "Successful" });
+    const group = (await post({ Action: "DescribeSecurityGroups", Version: "2016-11-15" }))
+      .split("<item>")
+      .filter((text) => text.includes("203.0.113.0/24"));
+    expect(group).toHaveLength(1);
+    const { cluster } = await eks.send(new DescribeClusterCommand({ name }));
+    expect(cluster?.resourcesVpcConfig).toMatchObject({ endpointPrivateAccess: true, publicAccessCidrs: ["203.0.113.0/24"] });
+    await update({ endpointPublicAccess: false });
+    await reach(name, "ACTIVE");
+    expect(await post({ Action: "DescribeSecurityGroups", Version: "2016-11-15" })).not.toContain("203.0.113.0/24");
+
+    await expect(eks.send(new UpdateClusterVersionCommand({ name, version: "1.37" }))).rejects.toThrow("unsupported Kubernetes version [1.37]");
+    for (const version of ["1.36", "1.35", "1.38"]) {
+      const words = `Unsupported Kubernetes minor version update from 1.36 to ${version}`;
+      await expect(eks.send(new UpdateClusterVersionCommand({ name, version }))).rejects.toThrow(words);
+    }
+    const encryptionConfig = [{ resources: ["secrets"], provider: { keyArn: "k" } }];
+    await expect(eks.send(new AssociateEncryptionConfigCommand({ clusterName: name, encryptionConfig }))).rejects.toThrow("There is no KMS");
+  });
+
   it("have no nodes: what is not built says so", async () => {
+    const connectorConfig = { roleArn, provider: "OTHER" as const };
+    await expect(eks.send(new RegisterClusterCommand({ name: "a", connectorConfig }))).rejects.toThrow("RegisterCluster of eks is not built");
+    await expect(eks.send(new ListInsightsCommand({ clusterName: "a" }))).rejects.toThrow("ListInsights of eks is not built");
+    await expect(eks.send(new ListCapabilitiesCommand({ clusterName: "a" }))).rejects.toThrow("ListCapabilities of eks is not built");
+    await expect(eks.send(new ListEksAnywhereSubscriptionsCommand({}))).rejects.toThrow("ListEksAnywhereSubscriptions of eks is not built");
     await expect(eks.send(new ListNodegroupsCommand({ clusterName: "a" }))).rejects.toThrow("ListNodegroups of eks is not built");
   });
 });

@@ -100,4 +100,4 @@ test(
   },
 );
 
-test("pods stand for the IAM roles of their service accounts", { timeout: 240_000 }, () => standsForRoles(cluster));
+test("pods stand for the IAM roles of their service accounts", { timeout: 480_000 }, () => standsForRoles(cluster));

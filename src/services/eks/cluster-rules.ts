@@ -3,7 +3,7 @@ import type { Scope } from "../../core/scope.ts";
 import { AwsError } from "../../core/aws-error.ts";
 import { invalidParameter } from "./errors.ts";
 import type { EksPorts, SubnetInfo } from "./ports.ts";
-import type { ClusterVpc } from "./records.ts";
+import type { ClusterRecord, ClusterVpc } from "./records.ts";
 import { CLUSTER_VERSION } from "./versions.ts";
 
 const MAXIMUM_GROUPS = 4;
@@ -16,6 +16,14 @@ const RFC_1918 = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
 export function readVersion(version: string | undefined): string {
   if (version !== undefined && version !== CLUSTER_VERSION) throw invalidParameter(`unsupported Kubernetes version [${version}]`);
   return CLUSTER_VERSION;
+}
+
+/** Why a cluster does not go on to that version, in AWS's words. */
+export function readVersionUpdate({ name, version: from }: Pick<ClusterRecord, "name" | "version">, to: string | undefined): AwsError {
+  if (to === undefined) return invalidParameter("A version must be specified", name);
+  const [minorFrom, minorTo] = [from, to].map((version) => Number(/^1\.(\d{1,3})$/.exec(version)?.[1] ?? Number.NaN));
+  if (Number.isNaN(minorTo) || minorTo === (minorFrom ?? 0) + 1) return invalidParameter(`unsupported Kubernetes version [${to}]`, name);
+  return invalidParameter(`Unsupported Kubernetes minor version update from ${from} to ${to}`, name);
 }
 
 /** @throws AccessDeniedException, InvalidParameterException */
@@ -43,19 +51,25 @@ export async function readVpc(
   const missing = groupIds.find((id) => !groups.some(({ groupId }) => groupId === id));
   if (missing !== undefined) throw invalidParameter(`The security group '${missing}' does not exist`);
   if (groups.some((group) => group.vpcId !== vpcId)) throw invalidParameter("Security group(s) are not in the same VPC as the subnets");
-  const publicAccess = request.endpointPublicAccess ?? true;
-  const privateAccess = request.endpointPrivateAccess ?? false;
-  if (!publicAccess && !privateAccess) throw invalidParameter("Private and public endpoint access cannot be false");
   const vpc: ClusterVpc = {
     vpcId,
     subnetIds: subnets.map(({ subnetId }) => subnetId),
     securityGroupIds: groupIds,
-    publicAccess,
-    privateAccess,
-    publicAccessCidrs: publicAccess ? readAccessCidrs(request.publicAccessCidrs ?? ["0.0.0.0/0"]) : [],
+    ...readAccess(request, { publicAccess: true, privateAccess: false, publicAccessCidrs: [] }),
     endpointSubnet: { subnetId: first.subnetId, availabilityZone: first.availabilityZone },
   };
   return { vpc, cidr: first.vpcCidr };
+}
+
+type Access = Pick<ClusterVpc, "publicAccess" | "privateAccess" | "publicAccessCidrs">;
+
+/** Who may reach the endpoint; what is left out is as before. Public access is open to all unless it says otherwise. @throws InvalidParameterException */
+export function readAccess(request: VpcConfigRequest, before: Access): Access {
+  const publicAccess = request.endpointPublicAccess ?? before.publicAccess;
+  const privateAccess = request.endpointPrivateAccess ?? before.privateAccess;
+  if (!publicAccess && !privateAccess) throw invalidParameter("Private and public endpoint access cannot be false");
+  const cidrs = request.publicAccessCidrs ?? (before.publicAccessCidrs.length > 0 ? before.publicAccessCidrs : ["0.0.0.0/0"]);
+  return { publicAccess, privateAccess, publicAccessCidrs: publicAccess ? readAccessCidrs(cidrs) : [] };
 }
 
 async function readSubnets(network: EksPorts["network"], scope: Scope, asked: readonly string[]): Promise<readonly SubnetInfo[]> {

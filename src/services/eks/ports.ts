@@ -70,6 +70,8 @@ export interface ClusterNetwork {
   securityGroups(scope: Scope, groupIds: readonly string[]): Promise<readonly { readonly groupId: string; readonly vpcId: string }[]>;
   /** Makes the group unless the VPC has one of that name; answers its id. Idempotent. */
   ensureGroup(request: GroupRequest): Promise<string>;
+  /** Replaces what may come in through the group of that name. @throws Problem `not-found` */
+  setIngress(group: Scope & { readonly vpcId: string; readonly name: string }, ingress: readonly IngressRule[]): Promise<void>;
   /** Answers false while something uses it. Unknown names succeed. */
   deleteGroup(group: Scope & { readonly vpcId: string; readonly name: string }): Promise<boolean>;
   allocate(request: AttachRequest): Promise<NetworkStatus>;

@@ -53,7 +53,13 @@ export interface ControlPlaneRecord {
   readonly state: "CREATING" | "ACTIVE" | "FAILED";
   /** Why it FAILED. */
   readonly issue?: string;
-  readonly network?: { readonly address: string; readonly clusterGroupId: string; readonly endpointGroupId: string };
+  readonly network?: {
+    readonly address: string;
+    readonly clusterGroupId: string;
+    readonly endpointGroupId: string;
+    /** Who may reach the endpoint now, as `endpointAccessOf` has it. */
+    readonly access?: string;
+  };
   /** Base64 of the cluster's CA certificate. */
   readonly certificateAuthority?: string;
   /** Of the system workload, stored before it is started. */
@@ -148,11 +154,25 @@ export interface PodIdentityAssociationRecord extends Scope {
   readonly token: string;
 }
 
-/** A change of a cluster, as DescribeUpdate tells it; keyed by account, region, cluster's uid and id. All there are take effect at once. */
+export interface UpdateParameter {
+  readonly type:
+    | "AuthenticationMode"
+    | "DeletionProtection"
+    | "EndpointPrivateAccess"
+    | "EndpointPublicAccess"
+    | "PublicAccessCidrs"
+    | "UpgradePolicy";
+  readonly value: string;
+}
+
+/** A change of a cluster, as DescribeUpdate tells it; keyed by account, region, cluster's uid and id. */
 export interface UpdateRecord {
   readonly id: string;
-  readonly type: "AccessConfigUpdate" | "DeletionProtectionUpdate" | "UpgradePolicyUpdate";
-  readonly parameter: { readonly type: "AuthenticationMode" | "DeletionProtection" | "UpgradePolicy"; readonly value: string };
+  /** An EndpointAccessUpdate is in progress until the controller has done it; the others take effect at once. */
+  readonly type: "AccessConfigUpdate" | "DeletionProtectionUpdate" | "EndpointAccessUpdate" | "UpgradePolicyUpdate";
+  readonly parameter: UpdateParameter;
+  /** Beside the first. */
+  readonly more?: readonly UpdateParameter[];
   readonly createdAtMs: number;
 }
 
@@ -190,6 +210,11 @@ export function recordPrefix(cluster: ClusterRecord): string {
 
 export function clusterKey(scope: Scope, name: string): string {
   return scopedKey(scope, name);
+}
+
+/** Who may reach the API server, as a text to compare. */
+export function endpointAccessOf({ vpc }: ClusterRecord): string {
+  return JSON.stringify([vpc.publicAccess, vpc.privateAccess, vpc.publicAccessCidrs]);
 }
 
 /** The persistent volume of its etcd. */

@@ -24,6 +24,7 @@ import {
   updatePodIdentityAssociation,
 } from "./operations/pod-identity-associations.ts";
 import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
+import { associateEncryptionConfig, updateClusterVersion } from "./operations/update-cluster-version.ts";
 import { describeUpdate, listUpdates, updateClusterConfig } from "./operations/updates.ts";
 import { createPodIdentityAgent, type PodIdentityAgent } from "./pod-identity/credentials.ts";
 import type { EksPorts } from "./ports.ts";
@@ -62,6 +63,7 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
     loadSchemas: () => import("@aws-sdk/client-eks"),
     operations: [
       associateAccessPolicy(room),
+      associateEncryptionConfig(room),
       createAccessEntry(room),
       createCluster(room),
       createFargateProfile(room),
@@ -89,6 +91,7 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       untagResource(room),
       updateAccessEntry(room),
       updateClusterConfig(room),
+      updateClusterVersion(room),
       updatePodIdentityAssociation(room),
     ],
     controllers: [createClusterController(room), createSnapshotController(room)],

@@ -1,10 +1,16 @@
 import type { Cluster, ClusterStatus } from "@aws-sdk/client-eks";
 import { clusterArn, issuerOf } from "./names.ts";
-import type { ClusterRecord, ControlPlaneRecord } from "./records.ts";
+import { type ClusterRecord, type ControlPlaneRecord, endpointAccessOf } from "./records.ts";
 import { PLATFORM_VERSION } from "./versions.ts";
 
+/** Whether the endpoint is not yet open to exactly those that it should be open to. */
+export function isAccessDue(cluster: ClusterRecord, plane: ControlPlaneRecord | undefined): boolean {
+  return plane?.network !== undefined && plane.network.access !== endpointAccessOf(cluster);
+}
+
 export function statusOf(cluster: ClusterRecord, plane: ControlPlaneRecord | undefined): ClusterStatus {
-  return cluster.deletingSinceMs === undefined ? (plane?.state ?? "CREATING") : "DELETING";
+  if (cluster.deletingSinceMs !== undefined) return "DELETING";
+  return plane?.state === "ACTIVE" && isAccessDue(cluster, plane) ? "UPDATING" : (plane?.state ?? "CREATING");
 }
 
 /** A cluster as the API shows it. The endpoint and its authority come with ACTIVE. */

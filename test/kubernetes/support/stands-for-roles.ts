@@ -98,6 +98,6 @@ function answerOf({ inPod }: PodsCluster, pod: string): Promise<string> {
       await inPod(pod, "ls", "/tmp/done");
       return (await inPod(pod, "cat", "/tmp/told")).trim();
     },
-    120_000,
+    240_000,
   );
 }

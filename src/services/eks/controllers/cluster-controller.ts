@@ -12,6 +12,7 @@ import {
   clusterKey,
   CLUSTERS,
   CONTROL_PLANES,
+  endpointAccessOf,
   POD_IDENTITIES,
   recordPrefix,
   snapshotVolumeIdOf,
@@ -21,7 +22,9 @@ import {
   type ClusterSecrets,
   type ControlPlaneRecord,
 } from "../records.ts";
+import type { IngressRule } from "../ports.ts";
 import type { EksRoom } from "../room.ts";
+import { isAccessDue } from "../views.ts";
 import { hasData, listSnapshots, setAside } from "../snapshots/etcd-folder.ts";
 import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cluster.ts";
 
@@ -77,6 +80,7 @@ async function observe(room: EksRoom, { cluster, plane, secrets }: Unit): Promis
     state: plane.state,
     hasNetwork: plane.network !== undefined,
     hasSecrets: secrets !== undefined,
+    isAccessDue: isAccessDue(cluster, plane),
     // What an earlier version did not issue is due.
     leavesEndMs: secrets?.frontProxy === undefined ? 0 : secrets.leavesEndMs,
     failures: plane.failures,
@@ -111,6 +115,8 @@ async function carryOut(room: EksRoom, unit: Unit, action: ClusterAction): Promi
   switch (action.do) {
     case "allocate-network":
       return savePlane(room, unit, { ...plane, network: await allocateNetwork(room, unit.cluster) });
+    case "open-endpoint":
+      return openEndpoint(room, unit);
     case "make-secrets":
     case "renew-leaves":
       return makeSecrets(room, unit);
@@ -163,18 +169,34 @@ async function allocateNetwork(room: EksRoom, cluster: ClusterRecord): Promise<N
     assignPublicIp: false,
     description: `Amazon EKS ${name}`,
   };
-  // Tidegate comes from the host, whatever addresses the user lets in.
-  const { hostAddress } = await network.endpointOf(vpc.vpcId);
   const endpointGroupId = await network.ensureGroup({
     ...group,
     name: names.endpoint,
     description: `Lets clients reach the API server of EKS cluster ${name}`,
     tags: { Name: names.endpoint, "aws:eks:cluster-name": name },
-    ingress: [`${hostAddress}/32`, ...vpc.publicAccessCidrs].map((cidr) => ({ protocol: "tcp", port: 443, from: { cidr } })),
+    ingress: await endpointRules(room, cluster),
   });
   const securityGroupIds = groupIdsOf(cluster, { clusterGroupId, endpointGroupId });
   const { privateIpv4 } = await network.allocate({ ...request, securityGroupIds });
-  return { address: privateIpv4, clusterGroupId, endpointGroupId };
+  return { address: privateIpv4, clusterGroupId, endpointGroupId, access: endpointAccessOf(cluster) };
+}
+
+/** Tidegate comes from the host, whatever addresses the user lets in; the VPC's own come in by private access. */
+async function endpointRules({ ports }: EksRoom, { vpc }: ClusterRecord): Promise<readonly IngressRule[]> {
+  const { hostAddress } = await ports.network.endpointOf(vpc.vpcId);
+  return [`${hostAddress}/32`, ...vpc.publicAccessCidrs].map((cidr) => ({ protocol: "tcp", port: 443, from: { cidr } }));
+}
+
+async function openEndpoint(room: EksRoom, unit: Unit): Promise<void> {
+  const { cluster, plane } = unit;
+  const { account, region, vpc } = cluster;
+  if (plane.network === undefined) return;
+  const group = { account, region, vpcId: vpc.vpcId, name: groupNamesOf(cluster).endpoint };
+  await room.ports.network.setIngress(group, await endpointRules(room, cluster));
+  room.logger.info(`the endpoint of EKS cluster ${cluster.name} is open to ${vpc.publicAccessCidrs.join(", ") || "its VPC"}`, {
+    clusterArn: clusterArn(cluster),
+  });
+  await savePlane(room, unit, { ...plane, network: { ...plane.network, access: endpointAccessOf(cluster) } });
 }
 
 /** The certificate library is loaded with the first cluster. */

@@ -19,6 +19,7 @@ function observed(more: Partial<ObservedCluster> = {}): ObservedCluster {
     state: "CREATING",
     hasNetwork: true,
     hasSecrets: true,
+    isAccessDue: false,
     leavesEndMs: NOW_MS + 300 * DAY_MS,
     failures: 0,
     isDataLost: false,

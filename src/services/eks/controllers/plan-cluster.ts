@@ -7,6 +7,8 @@ export interface ObservedCluster {
   readonly state: ControlPlaneRecord["state"];
   readonly hasNetwork: boolean;
   readonly hasSecrets: boolean;
+  /** Who may reach its endpoint was changed. */
+  readonly isAccessDue: boolean;
   /** Of the certificates that its programs use. */
   readonly leavesEndMs: number;
   readonly failures: number;
@@ -33,7 +35,7 @@ export interface ObservedWorkload {
 
 /** One step, after which all is looked at again; or nothing to do, for so long. */
 export type ClusterAction =
-  | { readonly do: "allocate-network" | "make-secrets" | "choose-workload" | "start-workload" | "renew-leaves" | "remove-all" }
+  | { readonly do: "allocate-network" | "open-endpoint" | "make-secrets" | "choose-workload" | "start-workload" | "renew-leaves" | "remove-all" }
   /** `removed`: nothing takes its place. */
   | { readonly do: "forget-workload"; readonly removed: boolean; readonly failures: number }
   | { readonly do: "stop-workload" }
@@ -61,6 +63,7 @@ export function planCluster(observed: ObservedCluster): ClusterAction {
   if (observed.deleting) return planEnd(workload) ?? { do: "remove-all" };
   if (observed.state === "FAILED") return planEnd(workload) ?? { do: "wait" };
   if (!observed.hasNetwork) return { do: "allocate-network" };
+  if (observed.isAccessDue) return { do: "open-endpoint" };
   if (!observed.hasSecrets) return { do: "make-secrets" };
   if (observed.isToRecover) return planEnd(workload) ?? { do: "begin-recovery", why: "asked" };
   const ageing = observed.leavesEndMs - observed.nowMs < RENEW_BEFORE_MS;

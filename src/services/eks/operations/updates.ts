@@ -6,13 +6,24 @@ import type {
   Update,
   UpdateClusterConfigRequest,
   UpdateClusterConfigResponse,
+  VpcConfigRequest,
 } from "@aws-sdk/client-eks";
 import { accessEntryKey, creatorsEntry } from "../access/entries.ts";
+import { readAccess } from "../cluster-rules.ts";
 import { invalidParameter, invalidRequest, resourceNotFound } from "../errors.ts";
 import { pageOf } from "../paging.ts";
-import { ACCESS_ENTRIES, CLUSTERS, type ClusterRecord, CONTROL_PLANES, recordPrefix, type UpdateRecord, UPDATES } from "../records.ts";
+import {
+  ACCESS_ENTRIES,
+  CLUSTERS,
+  type ClusterRecord,
+  CONTROL_PLANES,
+  endpointAccessOf,
+  recordPrefix,
+  type UpdateRecord,
+  UPDATES,
+} from "../records.ts";
 import { changeRecord, type EksRoom, operation, requireCluster } from "../room.ts";
-import { statusOf } from "../views.ts";
+import { isAccessDue, statusOf } from "../views.ts";
 
 const NOT_YET = "it cannot be changed yet; create another cluster";
 const NO_SUCH = "only clusters themselves are updated so far";
@@ -20,14 +31,17 @@ const NO_SUCH = "only clusters themselves are updated so far";
 /** One way: who goes by entries does not go back. */
 const MODES = ["CONFIG_MAP", "API_AND_CONFIG_MAP", "API"] as const;
 
-type Change = Pick<UpdateRecord, "type" | "parameter"> & { readonly to: Partial<ClusterRecord> };
+type Change = Pick<UpdateRecord, "type" | "parameter" | "more"> & { readonly to: Partial<ClusterRecord> };
 
-/** Changes access by entries, deletion protection or upgrade policy, one in a call, at once. @throws InvalidParameterException, InvalidRequestException */
+/** Changes access by entries, who may reach the endpoint, deletion protection or upgrade policy, one in a call. @throws InvalidParameterException, InvalidRequestException */
 export function updateClusterConfig(room: EksRoom) {
   return operation<UpdateClusterConfigRequest, UpdateClusterConfigResponse>({
     name: "UpdateClusterConfig",
     members: {
       name: "used",
+      "resourcesVpcConfig.endpointPublicAccess": "used",
+      "resourcesVpcConfig.endpointPrivateAccess": "used",
+      "resourcesVpcConfig.publicAccessCidrs": "used",
       resourcesVpcConfig: { refused: NOT_YET },
       logging: { refused: "the control plane's logs are not written to CloudWatch Logs yet" },
       clientRequestToken: { ignored: "an update that changes nothing is refused, so that it cannot be done twice" },
@@ -45,8 +59,8 @@ export function updateClusterConfig(room: EksRoom) {
       const { key, value: cluster } = await requireCluster(room, context, name);
       const plane = await room.store.get(CONTROL_PLANES, key);
       if (statusOf(cluster, plane?.value) !== "ACTIVE") throw invalidRequest(`Cluster '${name}' is not in ACTIVE status`, name);
-      const { to, type, parameter } = readChange(cluster, input);
-      const update: UpdateRecord = { id: room.ids.uuid(), type, parameter, createdAtMs: context.nowMs };
+      const { to, ...change } = readChange(cluster, input);
+      const update: UpdateRecord = { id: room.ids.uuid(), ...change, createdAtMs: context.nowMs };
       const first = cluster.authenticationMode === "CONFIG_MAP" ? creatorsEntry(room.ids, { ...cluster, ...to }) : [];
       const isThere = (await room.store.get(ACCESS_ENTRIES, accessEntryKey(cluster, cluster.creatorArn))) !== undefined;
       await changeRecord(room, CLUSTERS, {
@@ -54,17 +68,21 @@ export function updateClusterConfig(room: EksRoom) {
         change: (before) => ({ ...before, ...to }),
         also: [{ op: "create", collection: UPDATES, key: `${recordPrefix(cluster)}${update.id}`, value: update }, ...(isThere ? [] : first)],
       });
-      return { update: updateView(update) };
+      return { update: updateView(update, false) };
     },
   });
 }
 
-function readChange(cluster: ClusterRecord, { accessConfig, upgradePolicy, deletionProtection }: Omit<UpdateClusterConfigRequest, "name">): Change {
+function readChange(
+  cluster: ClusterRecord,
+  { accessConfig, upgradePolicy, deletionProtection, resourcesVpcConfig }: Omit<UpdateClusterConfigRequest, "name">,
+): Change {
   const mode = accessConfig?.authenticationMode;
   const supportType = upgradePolicy?.supportType;
-  const [asked, ...more] = [mode, supportType, deletionProtection].filter((each) => each !== undefined);
+  const [asked, ...more] = [mode, supportType, deletionProtection, resourcesVpcConfig].filter((each) => each !== undefined);
   if (asked === undefined) throw invalidParameter("No changes needed for the cluster config provided", cluster.name);
   if (more.length > 0) throw invalidParameter("Only one type of update can be allowed.", cluster.name);
+  if (resourcesVpcConfig !== undefined) return readAccessChange(cluster, resourcesVpcConfig);
   if (mode !== undefined) {
     const { authenticationMode: from } = cluster;
     if (MODES.indexOf(mode) <= MODES.indexOf(from))
@@ -86,6 +104,25 @@ function readChange(cluster: ClusterRecord, { accessConfig, upgradePolicy, delet
   };
 }
 
+/** Differs: subnets and security groups stay as they were. */
+function readAccessChange(cluster: ClusterRecord, request: VpcConfigRequest): Change {
+  const vpc = { ...cluster.vpc, ...readAccess(request, cluster.vpc) };
+  const { publicAccess, privateAccess, publicAccessCidrs: cidrs } = vpc;
+  if (endpointAccessOf({ ...cluster, vpc }) === endpointAccessOf(cluster)) {
+    const words = `endpointPrivateAccess: ${privateAccess} , endpointPublicAccess: ${publicAccess}, and Public Endpoint Restrictions: [${cidrs.join(", ")}]`;
+    throw invalidParameter(`Cluster is already at the desired configuration with ${words}`, cluster.name);
+  }
+  return {
+    to: { vpc },
+    type: "EndpointAccessUpdate",
+    parameter: { type: "EndpointPublicAccess", value: String(publicAccess) },
+    more: [
+      { type: "EndpointPrivateAccess", value: String(privateAccess) },
+      { type: "PublicAccessCidrs", value: JSON.stringify(cidrs) },
+    ],
+  };
+}
+
 export function describeUpdate(room: EksRoom) {
   return operation<DescribeUpdateRequest, DescribeUpdateResponse>({
     name: "DescribeUpdate",
@@ -97,10 +134,11 @@ export function describeUpdate(room: EksRoom) {
       capabilityName: { refused: NO_SUCH },
     },
     async handle({ name = "", updateId = "" }, context) {
-      const { value: cluster } = await requireCluster(room, context, name);
+      const { key, value: cluster } = await requireCluster(room, context, name);
       const found = await room.store.get(UPDATES, `${recordPrefix(cluster)}${updateId}`);
       if (found === undefined) throw resourceNotFound(`No update found for ID: ${updateId}`, name);
-      return { update: updateView(found.value) };
+      const plane = await room.store.get(CONTROL_PLANES, key);
+      return { update: updateView(found.value, !isAccessDue(cluster, plane?.value)) };
     },
   });
 }
@@ -125,6 +163,7 @@ export function listUpdates(room: EksRoom) {
   });
 }
 
-function updateView({ id, type, parameter, createdAtMs }: UpdateRecord): Update {
-  return { id, status: "Successful", type, params: [{ ...parameter }], createdAt: new Date(createdAtMs), errors: [] };
+function updateView({ id, type, parameter, more = [], createdAtMs }: UpdateRecord, isAccessDone: boolean): Update {
+  const status = type === "EndpointAccessUpdate" && !isAccessDone ? "InProgress" : "Successful";
+  return { id, status, type, params: [parameter, ...more].map((each) => ({ ...each })), createdAt: new Date(createdAtMs), errors: [] };
 }
