@@ -1,12 +1,16 @@
 /** A whole instance on a small disk that others fill. What is read: statfs, processes with their start times, the words that users get. */
 import { randomBytes } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { CreateClusterCommand, DeleteClusterCommand, DescribeServicesCommand, UpdateServiceCommand, CreateServiceCommand } from "@aws-sdk/client-ecs";
+import { AuthorizeSecurityGroupIngressCommand } from "@aws-sdk/client-ec2";
+import { CreateClusterCommand, DeleteClusterCommand, DescribeServicesCommand, UpdateServiceCommand } from "@aws-sdk/client-ecs";
+import { CreateListenerCommand, DescribeLoadBalancersCommand, DescribeTargetGroupsCommand } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { CreateRepositoryCommand } from "@aws-sdk/client-ecr";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { startInstance, until, type TestInstance } from "../support/instance.ts";
 import { theProcess } from "../support/kernel.ts";
+import { startWebService } from "../support/web-service.ts";
 import { smallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { createStack, ecrLogin, pushTiny, type Stack } from "../support/stack.ts";
 
@@ -94,10 +98,33 @@ test("below the reserve pushes and pulls are refused and status says so, but wha
   expect((await instance.cli(["status"])).stdout).toMatch(/ok +disk +\d/);
 });
 
+async function killHaproxy(): Promise<void> {
+  const folder = join(instance.runDir, "daemons");
+  const [file = ""] = (await readdir(folder)).filter((name) => name.startsWith("haproxy-"));
+  const { pid } = JSON.parse(await readFile(join(folder, file), "utf8")) as { readonly pid: number };
+  process.kill(pid, "SIGKILL");
+}
+
+async function addListener(port: number): Promise<void> {
+  const { LoadBalancers } = await stack.elb.send(new DescribeLoadBalancersCommand({ Names: ["web"] }));
+  const { TargetGroups } = await stack.elb.send(new DescribeTargetGroupsCommand({ Names: ["web"] }));
+  const group = LoadBalancers?.[0]?.SecurityGroups?.[0];
+  await stack.ec2.send(
+    new AuthorizeSecurityGroupIngressCommand({ GroupId: group, IpProtocol: "tcp", FromPort: port, ToPort: port, CidrIp: "0.0.0.0/0" }),
+  );
+  await stack.elb.send(
+    new CreateListenerCommand({
+      LoadBalancerArn: LoadBalancers?.[0]?.LoadBalancerArn,
+      Protocol: "HTTP",
+      Port: port,
+      DefaultActions: [{ Type: "forward", TargetGroupArn: TargetGroups?.[0]?.TargetGroupArn }],
+    }),
+  );
+}
+
 test("a disk without a free block: writes say so and reads go on, through a kill of the control plane too; then all goes on by itself", async () => {
-  const web = await defineBig("web", stack.image);
-  const service = { serviceName: "web", taskDefinition: web, desiredCount: 1, networkConfiguration: stack.network() };
-  await stack.ecs.send(new CreateServiceCommand({ ...service, launchType: "FARGATE" }));
+  const { url, dnsName } = await startWebService(stack, { desiredCount: 1 });
+  const answers = async (at = url): Promise<boolean> => (await fetch(at, { headers: { connection: "close" } })).status === 200;
   const settled = (count: number) =>
     until(`${count} run`, async () => {
       const { services } = await stack.ecs.send(new DescribeServicesCommand({ services: ["web"] }));
@@ -121,8 +148,11 @@ test("a disk without a free block: writes say so and reads go on, through a kill
   });
   expect(refused).toMatchObject(full);
   await bystanderRunsOn();
+  await killHaproxy();
+  await until("HAProxy is back, on what its files say", () => answers());
   await instance.kill();
   const started = await instance.cli(["up", "--detach"], { okCodes: [0, 1] });
+  expect(await answers()).toBe(true);
   if (started.code === 0) {
     await bystanderRunsOn();
     await expect(createCluster("again")).rejects.toMatchObject(full);
@@ -136,6 +166,8 @@ test("a disk without a free block: writes say so and reads go on, through a kill
   await stack.ecs.send(new DeleteClusterCommand({ cluster: "again" }));
   await stack.ecs.send(new UpdateServiceCommand({ service: "web", desiredCount: 2 }));
   await settled(2);
+  await addListener(81);
+  await until("another listener answers", () => answers(`http://${dnsName}:81/`));
   await bystanderRunsOn();
   // The disk may have taken the beginning of a line; then the next one follows right behind it.
   const numbersOf = async (): Promise<readonly number[]> =>
