@@ -1,5 +1,6 @@
 /** Who listens on the host's TCP ports. */
 import { readdirSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
 import { readProc } from "./process.ts";
 
 export interface HostListener {
@@ -55,20 +56,13 @@ export function holderOfPort(address: string, port: number): string | undefined 
   return found === undefined ? undefined : describeHolder(found.inode);
 }
 
-const SHOWN_LENGTH = 80;
-
-/** The process that has a socket, in words: `nginx -g daemon off; (pid 123)`. */
+/** The process that has a socket, in words: `nginx (pid 123)`. Not with its arguments, which may hold secrets. */
 export function describeHolder(inode: string): string {
   const pid = readdirSync("/proc").find((name) => /^\d+$/.test(name) && hasSocket(name, inode));
   if (pid === undefined) return "another program";
   if (Number(pid) === process.pid) return "Tidegate itself, with its API";
-  const command =
-    readProc(`/proc/${pid}/cmdline`)
-      ?.replaceAll(/[\s\0]+/g, " ")
-      .trim() ||
-    readProc(`/proc/${pid}/comm`)?.trim() ||
-    "a program";
-  return `${command.slice(0, SHOWN_LENGTH)} (pid ${pid})`;
+  const program = basename(linkOf(`/proc/${pid}/exe`)?.replace(/ \(deleted\)$/, "") ?? "") || readProc(`/proc/${pid}/comm`)?.trim() || "a program";
+  return `${program} (pid ${pid})`;
 }
 
 function hasSocket(pid: string, inode: string): boolean {
