@@ -198,6 +198,8 @@ export interface RuntimeContainer {
   readonly exitCode?: number;
   /** True only when this container itself was killed for memory (its own cgroup's `oom_kill` counter), not an innocent sibling. */
   readonly oomKilled: boolean;
+  /** Set when what watched over it on the host was ended first, and it with that. */
+  readonly watcherLost?: true;
   readonly reason?: string;
   readonly createdAtMs: number;
   readonly startedAtMs?: number;

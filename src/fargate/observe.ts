@@ -3,7 +3,7 @@ import type { Complaint, ContainerStatus, StartFailure, WorkloadStatus } from ".
 import type { ContainerSpec } from "../contracts/workload.ts";
 import { absentContainer, type ObservedContainer } from "./observed.ts";
 import type { ProbeVerdict } from "./probe-state.ts";
-import { OUT_OF_MEMORY, vanished } from "./reasons.ts";
+import { OUT_OF_MEMORY, vanished, WATCHER_LOST } from "./reasons.ts";
 import type { PlacementRecord } from "./records.ts";
 import type { FailedHook, FailedStart } from "./session.ts";
 
@@ -116,7 +116,8 @@ function present(
         finishedAtMs: newest.finishedAtMs,
         health: sameAttempt ? (known.before?.health ?? "UNKNOWN") : "UNKNOWN",
       };
-      if (newest.startedAtMs !== undefined) return { ...ended, exitCode: newest.exitCode, reason: newest.oomKilled ? OUT_OF_MEMORY : undefined };
+      if (newest.startedAtMs !== undefined)
+        return { ...ended, exitCode: newest.exitCode, reason: endReason(newest, sameAttempt ? known.before : undefined) };
       const words = newest.reason ?? "the runtime could not start it";
       const startFailure = `CannotStartContainerError: ${words}`;
       return { ...ended, startFailure, failure: { step: "start", words }, reason: startFailure };
@@ -124,4 +125,11 @@ function present(
     default:
       return facts;
   }
+}
+
+/** One that is stored as ended was seen before its sandbox, and what watched over it, were taken away in order. */
+function endReason({ oomKilled, watcherLost }: RuntimeContainer, before: ContainerStatus | undefined): string | undefined {
+  if (oomKilled) return OUT_OF_MEMORY;
+  if (watcherLost !== true) return undefined;
+  return before?.state === "STOPPED" ? before.reason : WATCHER_LOST;
 }

@@ -14,6 +14,10 @@ export const TAKEN_DOWN: StopReason = { code: "TerminationNotice", reason: "Tide
 
 export const OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage";
 
+/** ECS's word for what goes wrong between its agent and containerd. */
+export const WATCHER_LOST =
+  "ContainerRuntimeError: the process that watches over the container on its host (containerd-shim) was ended from outside Tidegate, and the container with it; its exit code is not known";
+
 export function failedToStart(reason: string): StopReason {
   return { code: "TaskFailedToStart", reason };
 }

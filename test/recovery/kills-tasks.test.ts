@@ -129,7 +129,11 @@ describe.each(["serving", "dead"] as const)("while the control plane is %s", (pl
         "Essential container in task exited",
         "The host that ran the task was restarted, or the task's sandbox was ended from outside Tidegate.",
       ]).toContain(task.stoppedReason);
-      expect(task.containers?.[0]).toMatchObject({ lastStatus: "STOPPED", exitCode: 255 });
+      expect(task.containers?.[0]).toMatchObject({
+        lastStatus: "STOPPED",
+        exitCode: 255,
+        reason: expect.stringContaining("ContainerRuntimeError: the process that watches over the container on its host (containerd-shim) was ended"),
+      });
       await until("no process of it is left", async () => (await firstProcesses(bench.instance.instanceId, marker)).length === 0);
       await bench.stateAgrees();
     }

@@ -12,6 +12,7 @@ import type { ContainerdClient } from "./grpc.ts";
 import { removingHalfMadeSnapshots } from "./half-made-snapshots.ts";
 import type { ContainerStateName, ContainerStatsMessage, ContainerStatusMessage } from "./messages.ts";
 import type { OomVerdicts } from "./oom.ts";
+import { shimsOf } from "./orphans.ts";
 import { ignoringNotFound, nanosToMs } from "./sandboxes.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 import { endingStrayTasks } from "./stray-tasks.ts";
@@ -21,6 +22,8 @@ import { patchRlimits } from "./ulimits.ts";
 /** Of a start after a containerd that was killed in the middle of one: its task or its shim's folder is there, or its pipes or its snapshot are not. */
 const CUT_OFF =
   /task \w+: already exists|failed to start shim: mkdir \S+: file exists|failed to start io pipe copy|failed to mount rootfs component .*: no such file/;
+/** What containerd says of a container whose shim is gone; a program may end with it too. */
+const UNKNOWN_EXIT_CODE = 255;
 const NAME_RESERVED = /is reserved for/;
 const RESERVED_WAIT_MS = 15_000;
 const STARTING_WAIT_MS = 30_000;
@@ -39,6 +42,8 @@ export interface ContainersOptions {
   readonly apparmor: boolean;
   /** containerd's root folder. */
   readonly root: string;
+  /** containerd's. */
+  readonly socket: string;
 }
 
 /** The containers of one containerd. */
@@ -51,6 +56,8 @@ export class Containers {
   readonly #placement = new Map<string, { readonly sandboxId: string; readonly cgroup: string }>();
   /** Those that somebody asked us to end: an exit code of 137 may be our own SIGKILL. */
   readonly #stopping = new Set<string>();
+  /** Of those that ended with a code that nobody may know: whether their sandbox's shim was gone when that was seen. */
+  readonly #watcherLost = new Map<string, boolean>();
 
   constructor(options: ContainersOptions) {
     this.#options = options;
@@ -128,13 +135,12 @@ export class Containers {
     for (const item of containers) this.#place(item.id, item.podSandboxId, item.annotations[CGROUP_ANNOTATION] ?? "");
     const listed = new Set(containers.map((item) => item.id));
     for (const id of this.#placement.keys()) if (!listed.has(id)) this.#forget(id);
-    const found = await Promise.all(containers.map((item) => this.#statusOf(item.id, item.state)));
-    return found.flatMap((status) => (status === undefined || wasCutOff(status) ? [] : [this.#view(status)]));
+    const found = await Promise.all(containers.map(async (item) => this.#shown(await this.#statusOf(item.id, item.state))));
+    return found.flatMap((container) => container ?? []);
   }
 
   async inspect(id: string): Promise<RuntimeContainer | undefined> {
-    const status = await this.#freshStatus(id);
-    return status === undefined || wasCutOff(status) ? undefined : this.#view(status);
+    return await this.#shown(await this.#freshStatus(id));
   }
 
   /** The ids of the images that containers are made of. */
@@ -266,7 +272,18 @@ export class Containers {
     this.#placement.delete(id);
     this.#settled.delete(id);
     this.#stopping.delete(id);
+    this.#watcherLost.delete(id);
     this.#options.oom.forget(id);
+  }
+
+  async #shown(status: ContainerStatusMessage | undefined): Promise<RuntimeContainer | undefined> {
+    if (status === undefined || wasCutOff(status)) return undefined;
+    const sandboxId = status.annotations[SANDBOX_ANNOTATION] ?? "";
+    if (status.state === "CONTAINER_EXITED" && status.exitCode === UNKNOWN_EXIT_CODE && !this.#watcherLost.has(status.id)) {
+      const shims = await shimsOf(this.#options.socket);
+      this.#watcherLost.set(status.id, !shims.some(({ id }) => id === sandboxId));
+    }
+    return this.#view(status);
   }
 
   #view(status: ContainerStatusMessage): RuntimeContainer {
@@ -281,6 +298,7 @@ export class Containers {
       state: STATES[status.state],
       labels: status.labels,
       oomKilled: exited && this.#wasOomKilled(status),
+      ...(exited && this.#watcherLost.get(status.id) === true && { watcherLost: true as const }),
       createdAtMs: nanosToMs(status.createdAt),
       ...(exited ? { exitCode: status.exitCode, finishedAtMs: nanosToMs(status.finishedAt) } : {}),
       ...(exited && reason !== "" ? { reason } : {}),

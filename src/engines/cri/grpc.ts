@@ -8,6 +8,7 @@ import type { Clock } from "../../core/clock.ts";
 import { isDiskFull } from "../../core/disk-full.ts";
 import { Problem } from "../../core/problem.ts";
 import { DISK_ADVICE } from "../../host/disk-guard.ts";
+import { CallsUnderWay } from "./calls-under-way.ts";
 import type {
   ContainerConfig,
   ContainerItem,
@@ -112,15 +113,17 @@ export class ContainerdClient {
   }
 
   readonly version = this.#cri<{ version: string }, VersionResponse>("Version");
-  readonly runPodSandbox = this.#cri<{ config: PodSandboxConfig; runtimeHandler: string }, { podSandboxId: string }>("RunPodSandbox");
+  /** Those that make what CRI knows only afterwards. */
+  readonly making = new CallsUnderWay();
+  readonly runPodSandbox = this.#maker(this.#cri<{ config: PodSandboxConfig; runtimeHandler: string }, { podSandboxId: string }>("RunPodSandbox"));
   readonly stopPodSandbox = this.#cri<{ podSandboxId: string }, Nothing>("StopPodSandbox");
   readonly removePodSandbox = this.#cri<{ podSandboxId: string }, Nothing>("RemovePodSandbox");
   readonly podSandboxStatus = this.#cri<{ podSandboxId: string; verbose: boolean }, PodSandboxStatusResponse>("PodSandboxStatus");
   readonly listPodSandbox = this.#cri<{ filter?: { id: string } }, { items: readonly PodSandboxItem[] }>("ListPodSandbox");
-  readonly createContainer = this.#cri<{ podSandboxId: string; config: ContainerConfig; sandboxConfig: PodSandboxConfig }, { containerId: string }>(
-    "CreateContainer",
+  readonly createContainer = this.#maker(
+    this.#cri<{ podSandboxId: string; config: ContainerConfig; sandboxConfig: PodSandboxConfig }, { containerId: string }>("CreateContainer"),
   );
-  readonly startContainer = this.#cri<{ containerId: string }, Nothing>("StartContainer");
+  readonly startContainer = this.#maker(this.#cri<{ containerId: string }, Nothing>("StartContainer"));
   readonly stopContainer = this.#cri<{ containerId: string; timeout: number }, Nothing>("StopContainer");
   readonly removeContainer = this.#cri<{ containerId: string }, Nothing>("RemoveContainer");
   readonly listContainers = this.#cri<{ filter?: { id?: string; podSandboxId?: string } }, { containers: readonly ContainerItem[] }>(
@@ -141,7 +144,9 @@ export class ContainerdClient {
   readonly imageStatus = this.#image<{ image: { image: string }; verbose: boolean }, { image: CriImage | null; info: Record<string, string> }>(
     "ImageStatus",
   );
-  readonly pullImage = this.#image<{ image: { image: string }; auth?: { username: string; password: string } }, { imageRef: string }>("PullImage");
+  readonly pullImage = this.#maker(
+    this.#image<{ image: { image: string }; auth?: { username: string; password: string } }, { imageRef: string }>("PullImage"),
+  );
   readonly removeImage = this.#image<{ image: { image: string } }, Nothing>("RemoveImage");
 
   readonly getImage = this.#unary<{ name: string }, { image: NamedImage }>("containerd.services.images.v1.Images", "Get");
@@ -183,6 +188,10 @@ export class ContainerdClient {
 
   #image<Request extends object, Response>(method: string): Call<Request, Response> {
     return this.#unary("runtime.v1.ImageService", method);
+  }
+
+  #maker<Request, Response>(call: Call<Request, Response>): Call<Request, Response> {
+    return (request, options) => this.making.run(() => call(request, options));
   }
 
   #unary<Request extends object, Response>(service: string, name: string): Call<Request, Response> {

@@ -93,9 +93,8 @@ export class Images {
   /** Puts the images of an OCI archive into containerd. Idempotent. */
   async import(tarPath: string, reference: string): Promise<ImageInfo> {
     const { program, socket, snapshotter } = this.#options.ctr;
-    await run([program, "-a", socket, "-n", NAMESPACE, "images", "import", "--snapshotter", snapshotter, "--digests=false", tarPath], {
-      timeoutMs: 10 * 60_000,
-    });
+    const command = [program, "-a", socket, "-n", NAMESPACE, "images", "import", "--snapshotter", snapshotter, "--digests=false", tarPath];
+    await this.#client.making.run(() => run(command, { timeoutMs: 10 * 60_000 }));
     this.forget();
     return await this.#indexed(formatImageReference(parseImageReference(reference)));
   }

@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { until } from "../../../test/support/instance.ts";
-import { systemClock } from "../../core/clock.ts";
+import { FakeClock } from "../../core/clock.ts";
 import { readProc, startTimeOf } from "../../host/process.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
 import type { ContainerdClient } from "./grpc.ts";
-import { endOrphans, type OrphanOptions } from "./orphans.ts";
+import { CallsUnderWay } from "./calls-under-way.ts";
+import { endOrphans, type OrphanLook } from "./orphans.ts";
+import { Strangers } from "./strangers.ts";
 
 /** Shims of a containerd whose CRI knows some of them. They are programs under a shim's name: what is read of one is its command line. */
 
@@ -16,7 +18,8 @@ const KNOWN = "a".repeat(64);
 const LEFT = "b".repeat(64);
 
 let folder: string;
-let options: Omit<OrphanOptions, "strangers">;
+let look: OrphanLook;
+let clock: FakeClock;
 let shims: ReadonlyMap<string, ChildProcess>;
 
 beforeEach(async () => {
@@ -26,10 +29,14 @@ beforeEach(async () => {
     listPodSandbox: async () => ({ items: [{ id: KNOWN, state: "SANDBOX_READY" }] }),
     listContainers: async () => ({ containers: [] }),
     podSandboxStatus: async () => ({ info: {} }),
+    listLeases: async () => ({ leases: [] }),
+    making: new CallsUnderWay(),
   } as unknown as ContainerdClient;
   const paths = { socket, state: folder, runcRoot: folder } as ContainerdPaths;
   // Older than the shims, as the containerd is that made them.
-  options = { client, clock: systemClock, paths, pid: process.pid };
+  const startTicks = startTimeOf(process.pid) ?? "";
+  clock = new FakeClock();
+  look = { client, paths, startTicks, strangers: new Strangers(clock), quietMs: 1_000, namespaceOf: new Map() };
   shims = new Map([KNOWN, LEFT].map((id) => [id, shim(id, socket)]));
   for (const child of shims.values())
     await until("the shim has its name", async () => readProc(`/proc/${child.pid}/cmdline`)?.startsWith("containerd-shim"));
@@ -47,10 +54,10 @@ function shim(id: string, socket: string): ChildProcess {
 
 const runs = (id: string): boolean => shims.get(id)?.signalCode === null;
 
-test("a shim that CRI does not know is ended at the second look: at the first it may be one that is being made", async () => {
-  const first = await endOrphans({ ...options, strangers: new Set() });
-  expect(first).toEqual({ ended: 0, strangers: new Set([LEFT]) });
-  expect(await endOrphans({ ...options, strangers: first.strangers })).toEqual({ ended: 1, strangers: new Set() });
+test("a shim that CRI does not know is ended at a later look: at the first it may be one that is being made", async () => {
+  expect(await endOrphans(look)).toBe(0);
+  await clock.advance(look.quietMs);
+  expect(await endOrphans(look)).toBe(1);
   await until("it has ended", async () => !runs(LEFT));
   expect(runs(KNOWN)).toBe(true);
 });
@@ -64,7 +71,7 @@ test("one that is older than the containerd that runs is ended at once", async (
     return undefined;
   });
   try {
-    expect(await endOrphans({ ...options, pid: containerd.pid, strangers: new Set() })).toEqual({ ended: 1, strangers: new Set() });
+    expect(await endOrphans({ ...look, startTicks: startTimeOf(containerd.pid ?? 0) ?? "" })).toBe(1);
     await until("it has ended", async () => !runs(LEFT));
     expect(runs(KNOWN)).toBe(true);
   } finally {

@@ -1,71 +1,112 @@
-import { readdir, readFile, readlink, rm, stat } from "node:fs/promises";
+import { readdir, readFile, readlink, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock } from "../../core/clock.ts";
 import { readProc, startTimeOf } from "../../host/process.ts";
 import { run } from "../../host/run.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
 import type { ContainerdClient } from "./grpc.ts";
-import { NAMESPACE } from "./grpc.ts";
-import { beganBefore } from "./started-at.ts";
+import { isNotFound, NAMESPACE } from "./grpc.ts";
+import type { Strangers } from "./strangers.ts";
 
 const SHIM_SOCKETS = "/run/containerd/s/";
 
-export interface OrphanOptions {
+export interface OrphanLook {
   readonly client: ContainerdClient;
   readonly paths: ContainerdPaths;
-  readonly clock: Clock;
-  /** Of the containerd that runs. */
-  readonly pid: number | undefined;
-  /** What the look before could not tell: still unknown to CRI, it is nobody's. */
-  readonly strangers: ReadonlySet<string>;
+  /** Of the containerd that runs: clock ticks since the boot. */
+  readonly startTicks: string;
+  /** What earlier looks found and could not judge. */
+  readonly strangers: Strangers;
+  /** How long something has to stay unknown to be nobody's. */
+  readonly quietMs: number;
+  /** The network namespaces of sandboxes by their ids, as far as earlier looks learnt them. */
+  readonly namespaceOf: Map<string, string>;
 }
 
-export interface Orphans {
-  readonly ended: number;
-  /** Ids of shims and of the OCI runtime's containers that CRI does not know and that are young: it may be making them, or nobody ends them. */
-  readonly strangers: ReadonlySet<string>;
+/** What there is that CRI does not know. */
+interface Unknown {
+  readonly shims: readonly Shim[];
+  /** Ids of the OCI runtime. */
+  readonly containers: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly leases: readonly string[];
 }
 
 /**
- * Ends what a containerd that was killed in the middle of its work left beneath CRI, which knows nothing of it: shims, the containers of the
- * OCI runtime with their processes and cgroups, network namespaces. What is older than the containerd that runs is such, and what two looks
- * in a row find; what it makes at this moment is younger. One that was not killed leaves such too: on a busy host it gives up on the shim of
- * a start that its caller broke off. To be called once CRI answers.
+ * Ends what was cut off beneath CRI, which knows nothing of it: shims, containers of the OCI runtime with their processes and cgroups, network
+ * namespaces, and leases, which would hold snapshots and layers for a day. A containerd that was killed leaves such, and one whose own
+ * clearing up took too long. Shims and containers that are older than the containerd that runs are nobody's at once; the rest once
+ * `Strangers` says so. To be called when CRI answers. Answers how many things were ended.
  */
-export async function endOrphans({ client, paths, clock, pid, strangers }: OrphanOptions): Promise<Orphans> {
-  const startTicks = pid === undefined ? undefined : startTimeOf(pid);
-  if (startTicks === undefined) return { ended: 0, strangers: new Set() };
-  const known = await knownToCri(client);
-  const beganMs = beganBefore({ startTicks, socket: paths.socket }, clock);
-  const unknownShims = (await shimsOf(paths.socket)).filter(({ id }) => !known.ids.has(id));
-  const shims = unknownShims.filter((shim) => Number(shim.startTicks) < Number(startTicks) || strangers.has(shim.id));
-  for (const shim of shims) await endShim(shim.pid);
-  const containers = join(paths.runcRoot, NAMESPACE);
-  const unknown = (await readdir(containers).catch(() => [])).filter((id) => !known.ids.has(id));
-  const old = new Set(await olderThan(containers, beganMs));
-  const lost = unknown.filter((id) => old.has(id) || strangers.has(id));
-  for (const id of lost) await run(["runc", "--root", containers, "delete", "--force", id], { okCodes: [0, 1] });
-  const folder = join(paths.state, "io.containerd.grpc.v1.cri/netns");
-  const namespaces = (await olderThan(folder, beganMs)).filter((name) => !known.namespaces.has(join(folder, name)));
-  for (const name of namespaces) {
-    await run(["umount", "-l", join(folder, name)], { okCodes: [0, 1, 32] });
-    await rm(join(folder, name), { force: true });
+export async function endOrphans(look: OrphanLook): Promise<number> {
+  const { client, paths, strangers, quietMs } = look;
+  const { oldest } = client.making;
+  const known = await knownToCri(look);
+  const unknown = await unknownTo(known, look);
+  const { begun } = client.making;
+  const isOld = (startTicks: string): boolean => Number(startTicks) < Number(look.startTicks);
+  const ticks = new Map(await Promise.all(unknown.containers.map(async (id) => [id, await initStartTicks(paths, id)] as const)));
+  const old = new Set([
+    ...unknown.shims.filter((shim) => isOld(shim.startTicks)).map(nameOfShim),
+    ...unknown.containers.filter((id) => isOld(ticks.get(id) ?? look.startTicks)),
+  ]);
+  const young = [...unknown.shims.map(nameOfShim), ...unknown.containers, ...unknown.namespaces, ...unknown.leases].filter((name) => !old.has(name));
+  const nobodys = strangers.judge(young, { oldest, begun, quietMs }).union(old);
+  for (const lease of unknown.leases.filter((id) => nobodys.has(id))) await client.deleteLease({ id: lease, sync: true }).catch(ifGone);
+  for (const shim of unknown.shims.filter((each) => nobodys.has(nameOfShim(each)))) await endShim(shim);
+  for (const id of unknown.containers.filter((each) => nobodys.has(each))) {
+    await run(["runc", "--root", join(paths.runcRoot, NAMESPACE), "delete", "--force", id], { okCodes: [0, 1] });
   }
-  const young = [...unknown.filter((id) => !lost.includes(id)), ...unknownShims.filter((shim) => !shims.includes(shim)).map(({ id }) => id)];
-  return { ended: shims.length + lost.length + namespaces.length, strangers: new Set(young) };
+  for (const path of unknown.namespaces.filter((each) => nobodys.has(each))) {
+    await run(["umount", "-l", path], { okCodes: [0, 1, 32] });
+    await rm(path, { force: true });
+  }
+  return nobodys.size;
 }
 
-async function knownToCri(client: ContainerdClient): Promise<{ readonly ids: ReadonlySet<string>; readonly namespaces: ReadonlySet<string> }> {
+function ifGone(error: unknown): void {
+  if (!isNotFound(error)) throw error;
+}
+
+interface Known {
+  readonly ids: ReadonlySet<string>;
+  readonly namespaces: ReadonlySet<string>;
+}
+
+async function unknownTo(known: Known, { client, paths }: OrphanLook): Promise<Unknown> {
+  const folder = join(paths.state, "io.containerd.grpc.v1.cri/netns");
+  const [containers, namespaces, { leases }, shims] = await Promise.all([
+    readdir(join(paths.runcRoot, NAMESPACE)).catch(() => []),
+    readdir(folder).catch(() => []),
+    client.listLeases({}),
+    shimsOf(paths.socket),
+  ]);
+  return {
+    shims: shims.filter(({ id }) => !known.ids.has(id)),
+    containers: containers.filter((id) => !known.ids.has(id)),
+    namespaces: namespaces.map((name) => join(folder, name)).filter((path) => !known.namespaces.has(path)),
+    leases: leases.map(({ id }) => id),
+  };
+}
+
+/** When the first process of a container of the OCI runtime was started; `undefined` while it is being made. */
+async function initStartTicks(paths: ContainerdPaths, id: string): Promise<string | undefined> {
+  const text = await readFile(join(paths.runcRoot, NAMESPACE, id, "state.json"), "utf8").catch(() => "");
+  return /"init_process_start":(\d+)/.exec(text)?.[1];
+}
+
+async function knownToCri({ client, namespaceOf }: OrphanLook): Promise<Known> {
   const [{ items }, { containers }] = await Promise.all([client.listPodSandbox({}), client.listContainers({})]);
-  const namespaces = await Promise.all(items.map(({ id }) => namespaceOf(client, id)));
+  const listed = new Set(items.map(({ id }) => id));
+  for (const id of namespaceOf.keys()) if (!listed.has(id)) namespaceOf.delete(id);
+  await Promise.all(items.map(async ({ id }) => namespaceOf.has(id) || namespaceOf.set(id, await namespaceOfSandbox(client, id))));
   const inhabited = new Set(containers.map(({ podSandboxId }) => podSandboxId));
   // One whose making was cut off is listed, dead and empty; CRI removes it later without its shim.
   const sandboxes = items.filter(({ id, state }) => state === "SANDBOX_READY" || inhabited.has(id));
-  return { ids: new Set([...sandboxes, ...containers].map(({ id }) => id)), namespaces: new Set(namespaces) };
+  return { ids: new Set([...sandboxes, ...containers].map(({ id }) => id)), namespaces: new Set(namespaceOf.values()) };
 }
 
 /** Empty for a sandbox that went meanwhile. */
-async function namespaceOf(client: ContainerdClient, podSandboxId: string): Promise<string> {
+async function namespaceOfSandbox(client: ContainerdClient, podSandboxId: string): Promise<string> {
   const answer = await client.podSandboxStatus({ podSandboxId, verbose: true }).catch(() => undefined);
   const info = JSON.parse(answer?.info["info"] ?? "{}") as {
     readonly runtimeSpec?: { readonly linux?: { readonly namespaces?: readonly { readonly type: string; readonly path?: string }[] } };
@@ -80,8 +121,10 @@ interface Shim {
   readonly startTicks: string;
 }
 
+const nameOfShim = ({ pid, startTicks }: Shim): string => `shim ${pid} of ${startTicks}`;
+
 /** Our shims are those that report to our containerd's socket. */
-async function shimsOf(socket: string): Promise<readonly Shim[]> {
+export async function shimsOf(socket: string): Promise<readonly Shim[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   return pids.flatMap((pid) => {
     const command = (readProc(`/proc/${pid}/cmdline`) ?? "").split("\0");
@@ -92,7 +135,8 @@ async function shimsOf(socket: string): Promise<readonly Shim[]> {
 }
 
 /** With its socket, which lies in a folder that all containerds of the host share. */
-async function endShim(pid: number): Promise<void> {
+async function endShim({ pid, startTicks }: Shim): Promise<void> {
+  if (startTimeOf(pid) !== startTicks) return;
   const sockets = await socketsOf(pid);
   try {
     process.kill(pid, "SIGKILL");
@@ -111,10 +155,4 @@ async function socketsOf(pid: number): Promise<readonly string[]> {
     const [, , , , , , inode = "", path = ""] = line.trim().split(/\s+/);
     return inodes.has(inode) && path.startsWith(SHIM_SOCKETS) ? [path] : [];
   });
-}
-
-async function olderThan(folder: string, timeMs: number): Promise<readonly string[]> {
-  const names = await readdir(folder).catch(() => []);
-  const ages = await Promise.all(names.map(async (name) => ({ name, mtimeMs: (await stat(join(folder, name)).catch(() => undefined))?.mtimeMs })));
-  return ages.flatMap(({ name, mtimeMs }) => (mtimeMs !== undefined && mtimeMs < timeMs ? [name] : []));
 }

@@ -32,21 +32,18 @@ import { EventStream } from "./events.ts";
 import type { TaskEvent } from "./events.ts";
 import { ContainerdClient, problemOf } from "./grpc.ts";
 import { Images } from "./images.ts";
+import { LeftoverWatch } from "./leftover-watch.ts";
 import { hasOpen } from "./open-files.ts";
 import { writeOciArchive } from "./oci-archive.ts";
 import { OomVerdicts } from "./oom.ts";
 import { pauseImage } from "./pause-image.ts";
 import { Sandboxes } from "./sandboxes.ts";
-import { endOrphans } from "./orphans.ts";
 import { prepareStream } from "./streams.ts";
-import { endStaleLeases } from "./stale-leases.ts";
 import { FARGATE_NOFILE, Ulimits } from "./ulimits.ts";
 import type { Ulimit } from "../../contracts/workload.ts";
 
 /** How long CRI may take to show what containerd's events told, before the event is passed on all the same. */
 const SETTLE_MS = 5_000;
-/** Longer than CRI takes to make a sandbox, which it knows only then. */
-const LOOK_AGAIN_MS = 20_000;
 
 export interface CriRuntimeOptions {
   readonly config: Pick<InstanceConfig, "instanceId" | "dataDir" | "runDir">;
@@ -93,7 +90,8 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
     if (!(await images.has(pause.reference))) await importPause(images, importFolder, pause);
     const sandboxes = new Sandboxes(client, clock, containerd.paths);
     const oom = new OomVerdicts(join(config.runDir, "oom"));
-    const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor: apparmorAvailable(), root: containerd.paths.root });
+    const { root, socket } = containerd.paths;
+    const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor: apparmorAvailable(), root, socket });
     const runtime = new Runtime({ ...options, logger, client, containerd, images, sandboxes, containers, oom, ulimits });
     for (const words of ulimits.shortfalls([FARGATE_NOFILE])) logger.warn(`containers get less than on Fargate: ${words}`);
     if (!countsProcesses()) logger.warn("this kernel does not count processes by cgroup: a task that forks without end is bound by nothing");
@@ -130,10 +128,16 @@ class Runtime implements CriRuntime {
   readonly #parts: Parts;
   readonly #events: EventStream;
   readonly #listeners = new Set<(event: RuntimeEvent) => void>();
-  readonly #closing = new AbortController();
+  readonly #leftovers: LeftoverWatch;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#leftovers = new LeftoverWatch({
+      ...parts,
+      paths: parts.containerd.paths,
+      pid: () => parts.containerd.daemon.pid(),
+      onEnded: () => this.#emit({ type: "resync" }),
+    });
     this.#events = new EventStream({
       client: parts.client,
       clock: parts.clock,
@@ -142,41 +146,9 @@ class Runtime implements CriRuntime {
       onSubscribed: () => {
         parts.images.forget();
         this.#emit({ type: "resync" });
-        void this.#clearUp();
+        this.#leftovers.containerdIsBack();
       },
     });
-  }
-
-  /** What a containerd had under way when it died is nobody's. */
-  async #clearUp(): Promise<void> {
-    const { client, containerd, clock, logger } = this.#parts;
-    try {
-      // It answers other calls a while before CRI's.
-      await this.#until(() =>
-        client.listPodSandbox({}).then(
-          () => true,
-          () => false,
-        ),
-      );
-      const options = { client, clock, paths: containerd.paths, pid: containerd.daemon.pid() };
-      let strangers: ReadonlySet<string> = new Set();
-      for (let looks = 1; ; looks++) {
-        const leases = await endStaleLeases(client, options);
-        const orphans = await endOrphans({ ...options, strangers });
-        if (leases + orphans.ended > 0) {
-          logger.info("a start was cut off in the middle of containerd's work; what that left is removed", { leases, orphans: orphans.ended });
-          // What waited for a cgroup to be empty may go on.
-          this.#emit({ type: "resync" });
-        }
-        ({ strangers } = orphans);
-        // A shim that outlived its containerd may still be making what that had asked it for, and containerd what a caller before us had.
-        if (looks > 1 && strangers.size === 0) return;
-        await clock.sleep(LOOK_AGAIN_MS, this.#closing.signal);
-      }
-    } catch (error) {
-      if (this.#closing.signal.aborted) return;
-      logger.warn("what an ended containerd had under way could not be removed; its next start tries again", { err: messageOf(error) });
-    }
   }
 
   /** Events first, then the lists that tell which id is what, so that nothing falls between them. */
@@ -205,14 +177,20 @@ class Runtime implements CriRuntime {
     return this.#parts.images.remove(id, () => this.#parts.containers.imagesInUse());
   }
 
-  createSandbox(spec: SandboxSpec): Promise<Sandbox> {
-    return this.#parts.sandboxes.create(spec);
+  async createSandbox(spec: SandboxSpec): Promise<Sandbox> {
+    try {
+      return await this.#parts.sandboxes.create(spec);
+    } catch (error) {
+      this.#leftovers.sandboxWent();
+      throw error;
+    }
   }
   stopSandbox(id: string): Promise<void> {
     return this.#parts.sandboxes.stop(id);
   }
-  removeSandbox(id: string): Promise<void> {
-    return this.#parts.sandboxes.remove(id);
+  async removeSandbox(id: string): Promise<void> {
+    await this.#parts.sandboxes.remove(id);
+    this.#leftovers.sandboxWent();
   }
   listSandboxes(): Promise<readonly Sandbox[]> {
     return this.#parts.sandboxes.list();
@@ -287,7 +265,7 @@ class Runtime implements CriRuntime {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#leftovers.close();
     this.#listeners.clear();
     this.#events.close();
     this.#parts.client.close();
