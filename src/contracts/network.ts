@@ -89,3 +89,32 @@ export interface OwnedNames {
   readonly records: readonly { readonly name: string; readonly addresses: readonly string[] }[];
   readonly host: boolean;
 }
+
+/** A port of a virtual address: connections to it go to one of its backends, any as likely as another. */
+export interface VirtualPort {
+  readonly address: string;
+  readonly protocol: "tcp" | "udp" | "sctp";
+  readonly port: number;
+  /** Without any, connections are refused. */
+  readonly backends: readonly { readonly address: string; readonly port: number }[];
+  /** A client comes to the same backend again until it has stayed away for so long. */
+  readonly affinitySeconds?: number;
+  /** Leads a client to itself where it is a backend; anybody else is refused. */
+  readonly onlyItself?: boolean;
+}
+
+/** Addresses that nobody has, e.g. of Kubernetes services. */
+export interface VirtualAddresses {
+  /** What is in this block and has no port here is refused. */
+  readonly cidr: string;
+  readonly ports: readonly VirtualPort[];
+}
+
+/** Makes virtual addresses work for the programs behind an interface. The kernel carries it: they work while Tidegate is away. */
+export interface VirtualAddressing {
+  /**
+   * From now on these are the virtual addresses of the interface, in one step; connections that are established go on. Only while it is plugged:
+   * else nothing happens. Cheap where nothing has changed; hand in the same object for many interfaces.
+   */
+  translate(attachmentId: string, addresses: VirtualAddresses): Promise<void>;
+}

@@ -7,7 +7,13 @@ import { sourceNames, type PodSources } from "./pod-files.ts";
 import { CLUSTER, PLACEMENT, testContainer, testPod } from "./testing.ts";
 
 const NO_SOURCES: PodSources = { configMaps: new Map(), secrets: new Map(), tokens: new Map() };
-const compile = (pod: V1Pod, sources = NO_SOURCES): Workload => compilePod({ cluster: CLUSTER, placement: PLACEMENT, pod, sources });
+const PARTS = {
+  cluster: CLUSTER,
+  placement: PLACEMENT,
+  services: { KUBERNETES_SERVICE_HOST: "10.100.0.1" },
+  vpc: { servers: ["10.0.0.2"], searches: ["ec2.internal"] },
+};
+const compile = (pod: V1Pod, sources = NO_SOURCES): Workload => compilePod({ ...PARTS, pod, sources });
 const compileOne = (container: Partial<V1Container>, sources = NO_SOURCES): ContainerSpec | undefined =>
   compile(testPod({ containers: [testContainer(container)] }), sources).containers[0];
 const variables = (spec: ContainerSpec | undefined): Readonly<Record<string, unknown>> =>
@@ -22,8 +28,10 @@ it("compiles a pod to one workload at the address that it holds", () => {
     memoryMiB: 512,
     hostname: "web",
     system: false,
+    dns: { servers: ["10.100.0.10"] },
+    hooks: ["eks-services"],
   });
-  expect(compilePod({ cluster: CLUSTER, placement: { ...PLACEMENT, attempt: 2 }, pod: testPod(), sources: NO_SOURCES }).id).toMatch(/-2$/);
+  expect(compilePod({ ...PARTS, placement: { ...PLACEMENT, attempt: 2 }, pod: testPod(), sources: NO_SOURCES }).id).toMatch(/-2$/);
 });
 
 it("keeps init containers and sidecars before the rest, and restarts each by the pod's policy", () => {
@@ -76,7 +84,7 @@ describe("a container's environment", () => {
       sources,
     );
     expect(variables(spec)).toMatchObject({
-      KUBERNETES_SERVICE_HOST: "10.0.0.9",
+      KUBERNETES_SERVICE_HOST: "10.100.0.1",
       A: "own",
       B: "map",
       X_S: "secret",

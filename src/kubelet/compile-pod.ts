@@ -15,15 +15,18 @@ import { isOfFiles, volumeFiles } from "./pod-files.ts";
 import { ephemeralGiB, parseQuantity } from "./pod-size.ts";
 import type { KubeCluster } from "./ports.ts";
 import { type PodPlacement, workloadIdOf } from "./records.ts";
+import { type DnsParts, podDns } from "./services/pod-dns.ts";
 import { securityFaults } from "./supported.ts";
 
+/** The hook that gives a pod's namespace the services' addresses. */
+export const SERVICES_HOOK = "eks-services";
 /** The label under which the engine lists pods. */
 export const OWNER = "eks-pod";
 /** Of the kubelet: CrashLoopBackOff, and ImagePullBackOff. */
 const BACKOFF = { initialSeconds: 10, maximumSeconds: 300, resetAfterSeconds: 600 };
 const DEFAULT_GRACE_SECONDS = 30;
 
-export interface PodParts extends Pick<EnvironmentParts, "sources"> {
+export interface PodParts extends EnvironmentParts, Pick<DnsParts, "vpc"> {
   readonly cluster: KubeCluster;
   readonly placement: PodPlacement;
   readonly pod: V1Pod;
@@ -58,13 +61,7 @@ export function compilePod(parts: PodParts): Workload {
     sharePidNamespace: spec.shareProcessNamespace ?? false,
     ...namesOf(spec, placement),
     hosts: (spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => ({ ip, names: hostnames })),
-    ...(spec.dnsPolicy === "None" && {
-      dns: {
-        servers: spec.dnsConfig?.nameservers ?? [],
-        searches: spec.dnsConfig?.searches ?? [],
-        options: (spec.dnsConfig?.options ?? []).map(({ name = "", value }) => (value === undefined ? name : `${name}:${value}`)),
-      },
-    }),
+    dns: podDns(pod, { clusterDns: cluster.dnsAddress, vpc: parts.vpc }),
     sysctls: spec.securityContext?.sysctls ?? [],
     fsGroup: spec.securityContext?.fsGroup,
     containers: [
@@ -76,13 +73,13 @@ export function compilePod(parts: PodParts): Workload {
     volumes: volumesOf(parts),
     spot: false,
     system: false,
-    hooks: [],
+    hooks: [SERVICES_HOOK],
     activeDeadlineSeconds: spec.activeDeadlineSeconds,
   };
 }
 
 /** A debugger that is added to a pod. Pure. @throws Problem `not-found`, `invalid`, as `compilePod`; `unsupported` for what Fargate forbids. */
-export function compileDebugger(debug: V1EphemeralContainer, parts: PodParts): ContainerSpec {
+export function compileDebugger(debug: V1EphemeralContainer, parts: Omit<PodParts, "vpc">): ContainerSpec {
   const faults = securityFaults(debug.securityContext);
   if (faults.length > 0) throw new Problem("unsupported", `Pod not supported: invalid SecurityContext fields: ${faults.join(",")}`);
   return {
@@ -106,11 +103,11 @@ function sizeLimitOf(quantity: string | undefined): SizeLimit | undefined {
   return quantity === undefined || bytes === 0 ? undefined : { bytes, words: quantity };
 }
 
-function compileContainer(container: V1Container, parts: PodParts, kind: ContainerSpec["kind"]): ContainerSpec {
-  const { cluster, pod, placement } = parts;
+function compileContainer(container: V1Container, parts: Omit<PodParts, "vpc">, kind: ContainerSpec["kind"]): ContainerSpec {
+  const { pod, placement } = parts;
   const context = container.securityContext;
   const podContext = pod.spec?.securityContext;
-  const environment = environmentOf(container, { ...parts, apiServer: cluster.address });
+  const environment = environmentOf(container, parts);
   const known = literals(environment);
   const user = context?.runAsUser ?? podContext?.runAsUser;
   const group = context?.runAsGroup ?? podContext?.runAsGroup;

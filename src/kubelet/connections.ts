@@ -22,6 +22,7 @@ export class Connections implements Disposable {
   readonly #open = new Map<string, { readonly uid: string; readonly client: Promise<KubernetesClient> }>();
   readonly #podListeners = new Set<(key: string) => void>();
   readonly #sourceListeners = new Set<(change: SourceChange) => void>();
+  readonly #serviceListeners = new Set<(clusterKey: string) => void>();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
@@ -37,6 +38,12 @@ export class Connections implements Disposable {
   onSource(listener: (change: SourceChange) => void): Disposable {
     this.#sourceListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#sourceListeners.delete(listener) };
+  }
+
+  /** Calls with the key of a cluster whose services or endpoints have changed. */
+  onService(listener: (clusterKey: string) => void): Disposable {
+    this.#serviceListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#serviceListeners.delete(listener) };
   }
 
   /** @throws Problem `unavailable` while its API server does not answer. */
@@ -69,12 +76,13 @@ export class Connections implements Disposable {
     const { clusters, clock, logger } = this.#options;
     const certificate = await clusters.adminCertificate(cluster.key);
     const onPod = (uid: string): void => this.#podListeners.forEach((listener) => listener(placementKey(cluster.key, uid)));
+    const onService = (): void => this.#serviceListeners.forEach((listener) => listener(cluster.key));
     let client: KubernetesClient | undefined;
     const onSource = (source: SourceName): void => {
       if (client === undefined) return;
       for (const listener of this.#sourceListeners) listener({ ...source, clusterKey: cluster.key, client });
     };
-    client = await connectKubernetes({ cluster, certificate, clock, logger, onPod, onSource });
+    client = await connectKubernetes({ cluster, certificate, clock, logger, onPod, onSource, onService });
     return client;
   }
 }

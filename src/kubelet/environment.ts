@@ -5,18 +5,18 @@ import { fieldOf, resourceOf, type PlacedPod } from "./fields.ts";
 import type { Content, KeyedContent, PodSources } from "./pod-files.ts";
 
 /**
- * A container's environment, in Kubernetes' order: what leads to the API server, `envFrom`, then `env`, where `$(NAME)` stands for an earlier one.
+ * A container's environment, in Kubernetes' order: where services are, `envFrom`, then `env`, where `$(NAME)` stands for an earlier one.
  * @throws Problem `not-found` for a ConfigMap, Secret or key that is not there, in the kubelet's words. Pure.
  */
 export function environmentOf(container: V1Container, parts: EnvironmentParts): readonly EnvironmentVariable[] {
-  const { sources, apiServer } = parts;
+  const { sources, services } = parts;
   const variables = new Map<string, EnvironmentVariable>();
   const put = (variable: EnvironmentVariable): void => {
     // The last of a name wins, and its place is where it was set last.
     variables.delete(variable.name);
     variables.set(variable.name, variable);
   };
-  for (const [name, value] of Object.entries(apiServerVariables(apiServer))) put({ name, value });
+  for (const [name, value] of Object.entries(services)) put({ name, value });
   // Where AWS's APIs are for the SDKs in it, as ECS's tasks are told.
   put({ name: "AWS_ENDPOINT_URL", producer: "endpoint-url" });
   for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {
@@ -35,26 +35,8 @@ export function environmentOf(container: V1Container, parts: EnvironmentParts): 
 
 export interface EnvironmentParts extends PlacedPod {
   readonly sources: PodSources;
-  /** Its address. */
-  readonly apiServer: string;
-}
-
-/**
- * Differs: the API server by its own address, where the kubelet gives the address of the service `kubernetes`: services have no rules in
- * pods' namespaces yet.
- */
-function apiServerVariables(address: string): Readonly<Record<string, string>> {
-  const port = `tcp://${address}:443`;
-  return {
-    KUBERNETES_SERVICE_HOST: address,
-    KUBERNETES_SERVICE_PORT: "443",
-    KUBERNETES_SERVICE_PORT_HTTPS: "443",
-    KUBERNETES_PORT: port,
-    KUBERNETES_PORT_443_TCP: port,
-    KUBERNETES_PORT_443_TCP_PROTO: "tcp",
-    KUBERNETES_PORT_443_TCP_PORT: "443",
-    KUBERNETES_PORT_443_TCP_ADDR: address,
-  };
+  /** Variables that say where services are. */
+  readonly services: Readonly<Record<string, string>>;
 }
 
 /** `$(NAME)` by the literal of that name, `$$(` by `$(`; what is not known stays as it is. Pure. */

@@ -1,16 +1,19 @@
 import type { Controller } from "../contracts/controller.ts";
+import type { TaskHook } from "../contracts/task-hook.ts";
 import type { Engine } from "../contracts/engine.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import type { Store } from "../contracts/store.ts";
 import { createKubeletServer, type KubeletServer } from "./api/server.ts";
 import { createAdmissionController } from "./admission-controller.ts";
 import { createAwsAuthController } from "./aws-auth-controller.ts";
+import { type ClusterObjects, clusterObjects } from "./cluster-objects.ts";
 import { Connections } from "./connections.ts";
 import { createLeaseController } from "./lease-controller.ts";
 import { createPodController } from "./pod-controller.ts";
 import { PodSourceReader } from "./pod-sources.ts";
 import type { KubeletPorts } from "./ports.ts";
 import type { KubeletRoom } from "./room.ts";
+import { createServiceRules } from "./services/service-rules.ts";
 import { createVolumeController } from "./volume-controller.ts";
 
 export interface KubeletOptions {
@@ -22,15 +25,19 @@ export interface KubeletOptions {
 
 export interface Kubelet {
   readonly controllers: readonly Controller[];
+  /** To be registered with the compute layer. */
+  readonly hooks: readonly TaskHook[];
+  readonly objects: ClusterObjects;
   /** What the nodes' kubelets are asked. */
   readonly server: KubeletServer;
 }
 
-/** The node side of EKS: pods of Fargate profiles get a place, a node, and a workload that runs them. */
+/** The node side of EKS: pods of Fargate profiles get a place, a node, and a workload that runs them, and services their addresses. */
 export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions): Kubelet {
   const logger = toolbox.logger.child({ room: "kubelet" });
   const connections = new Connections({ clusters: ports.clusters, clock: toolbox.clock, logger });
-  const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections, sources: new PodSourceReader(toolbox) };
+  const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections, sources: new PodSourceReader(toolbox), confirmed: new Set() };
+  const { controller, hook } = createServiceRules(room);
   return {
     controllers: [
       createAdmissionController(room),
@@ -38,7 +45,10 @@ export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions)
       createVolumeController(room),
       createLeaseController(room),
       createAwsAuthController(room),
+      controller,
     ],
+    hooks: [hook],
+    objects: clusterObjects({ clusters: ports.clusters, connections }),
     server: createKubeletServer(room),
   };
 }

@@ -1,26 +1,33 @@
 import type {
-  ApiException,
   CoreV1Event,
+  KubernetesObject,
+  V1EndpointSlice,
   V1ConfigMap,
   V1MutatingAdmissionPolicy,
   V1MutatingAdmissionPolicyBinding,
   V1Node,
   V1Pod,
+  V1Service,
 } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
-import { messageOf, Problem, type ProblemKind } from "../core/problem.ts";
+import { ask, problemOf, unless } from "./api-errors.ts";
+import { type ObjectsClient, objectsClient } from "./cluster-objects.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
 import type { KeyedContent, TokenRequest } from "./pod-files.ts";
 import type { WrittenStatus } from "./pod-status.ts";
 import type { KubeCluster } from "./ports.ts";
 import { watchSources, type SourceName } from "./source-watch.ts";
+import { watchObjects, type WatchOptions } from "./watch-objects.ts";
 
 /** What the node side asks of one cluster's API server. Its refusals are Problems: `not-found`, `already-exists`, `conflict`, `invalid`, else `unavailable`. */
 export interface KubernetesClient extends Disposable {
   /** Of the Fargate scheduler's pods, as the watch last told. */
   pod(uid: string): V1Pod | undefined;
   pods(): readonly V1Pod[];
+  /** Of all namespaces, as the watch last told; so are the slices. */
+  services(): readonly V1Service[];
+  endpointSlices(): readonly V1EndpointSlice[];
   /** Merges annotations and labels of the binding into the pod. */
   bind(pod: V1Pod, nodeName: string, annotations: Readonly<Record<string, string>>): Promise<void>;
   /** Leaves conditions that others wrote. */
@@ -48,6 +55,7 @@ export interface KubernetesClient extends Disposable {
   userOf(token: string): Promise<ReviewedUser | undefined>;
   /** Whether somebody may `get` a subresource of a node. */
   mayGetNode(user: ReviewedUser, of: { readonly name: string; readonly subresource: string }): Promise<boolean>;
+  readonly objects: ObjectsClient;
   /** Makes the policy and its binding, or makes them so again. */
   admit(policy: V1MutatingAdmissionPolicy, binding: V1MutatingAdmissionPolicyBinding): Promise<void>;
 }
@@ -80,16 +88,17 @@ export interface ClientOptions {
   readonly onPod: (uid: string) => void;
   /** Called for each ConfigMap and Secret that is there, and each time one changes. */
   readonly onSource: (source: SourceName) => void;
+  /** Called when a service or its endpoints have changed. */
+  readonly onService: () => void;
 }
 
-const RECONNECT_MS = 1000;
 /** Whom a cluster lets in, beside its access entries. */
 export const AWS_AUTH = { namespace: "kube-system", name: "aws-auth" };
 const LEASE_NAMESPACE = "kube-node-lease";
 const LEASE_SECONDS = 40;
 const PODS = `/api/v1/pods`;
 
-/** Resolves once the pods are known. The library is loaded with the first cluster. */
+/** Resolves once pods, services and their endpoints are known. The library is loaded with the first cluster. */
 export async function connectKubernetes(options: ClientOptions): Promise<KubernetesClient> {
   const { cluster, certificate, clock, logger } = options;
   const kubernetes = await import("@kubernetes/client-node");
@@ -107,57 +116,37 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
   const merge = kubernetes.setHeaderOptions("Content-Type", kubernetes.PatchStrategy.MergePatch);
 
   const fieldSelector = `spec.schedulerName=${SCHEDULER_NAME}`;
-  const known = new Map<string, V1Pod>();
-  const informer = new kubernetes.ListWatch<V1Pod>(
-    PODS,
-    new kubernetes.Watch(config),
-    () => core.listPodForAllNamespaces({ fieldSelector }),
-    false,
-    undefined,
-    fieldSelector,
-  );
-  const put = (pod: V1Pod): void => {
-    known.set(uidOf(pod), pod);
-    options.onPod(uidOf(pod));
-  };
-  informer.on("add", put);
-  informer.on("update", put);
-  informer.on("delete", (pod) => {
-    known.delete(uidOf(pod));
-    options.onPod(uidOf(pod));
-  });
-  const ended = new AbortController();
-  let first: ((error: Error) => void) | undefined;
-  const restart = async (): Promise<void> => {
-    try {
-      if (!ended.signal.aborted) await informer.start();
-    } catch (error) {
-      logger.error("the watch of a cluster's pods does not begin anew; restart Tidegate", { clusterArn: cluster.arn, err: error });
-    }
-  };
-  informer.on("error", (error: unknown) => {
-    if (ended.signal.aborted) return;
-    if (first !== undefined) return first(problemOf(error));
-    logger.warn("the watch of a cluster's pods broke off; it begins anew", { clusterArn: cluster.arn, err: error });
-    clock.setTimer(RECONNECT_MS, () => void restart());
-  });
-  await new Promise<void>((resolve, reject) => {
-    first = reject;
-    informer.start().then(resolve, reject);
-  });
-  first = undefined;
+  const discovery = config.makeApiClient(kubernetes.DiscoveryV1Api);
+  using opened = new DisposableStack();
+  const watched = async <T extends KubernetesObject>(watch: Pick<WatchOptions<T>, "path" | "list" | "fieldSelector" | "onChange">) =>
+    opened.use(
+      await watchObjects({ ...watch, config, clock, logger: logger.child({ clusterArn: cluster.arn }) }).catch((error: unknown) => {
+        throw problemOf(error);
+      }),
+    );
+  const [pods, services, slices] = [
+    await watched({ path: PODS, list: () => core.listPodForAllNamespaces({ fieldSelector }), fieldSelector, onChange: options.onPod }),
+    await watched({ path: "/api/v1/services", list: () => core.listServiceForAllNamespaces(), onChange: options.onService }),
+    await watched({
+      path: "/apis/discovery.k8s.io/v1/endpointslices",
+      list: () => discovery.listEndpointSliceForAllNamespaces(),
+      onChange: options.onService,
+    }),
+  ];
   const read = new Map<string, Promise<SourceObject | undefined>>();
   const sourceKey = ({ kind, namespace, name }: SourceName): string => `${kind}/${namespace}/${name}`;
-  const sources = watchSources({
-    kubernetes,
-    config,
-    clock,
-    logger,
-    onSource(source) {
-      read.delete(sourceKey(source));
-      options.onSource(source);
-    },
-  });
+  opened.use(
+    watchSources({
+      kubernetes,
+      config,
+      clock,
+      logger,
+      onSource(source) {
+        read.delete(sourceKey(source));
+        options.onSource(source);
+      },
+    }),
+  );
   /** What is not there is asked for each time: the watch may be about to tell of it. */
   const source = (name: SourceName, ask: () => Promise<SourceObject | undefined>): Promise<SourceObject | undefined> => {
     const key = sourceKey(name);
@@ -169,15 +158,16 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
     asked.then((found) => (found === undefined ? forget() : undefined), forget);
     return asked;
   };
+  const objects = await objectsClient(config);
+  const open = opened.move();
 
   return {
-    [Symbol.dispose]() {
-      ended.abort();
-      sources[Symbol.dispose]();
-      void informer.stop();
-    },
-    pod: (uid) => known.get(uid),
-    pods: () => [...known.values()],
+    [Symbol.dispose]: () => open.dispose(),
+    pod: (uid) => pods.get(uid),
+    pods: () => pods.list(),
+    services: () => services.list(),
+    endpointSlices: () => slices.list(),
+    objects,
     async bind(pod, nodeName, annotations) {
       const { name = "", namespace = "", uid } = pod.metadata ?? {};
       const body = { metadata: { name, namespace, uid, annotations }, target: { apiVersion: "v1", kind: "Node", name: nodeName } };
@@ -266,10 +256,6 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
   };
 }
 
-export function uidOf({ metadata }: V1Pod): string {
-  return metadata?.uid ?? "";
-}
-
 /** Whether an object has all that another has; it may have more, as the API server fills in what is left out. */
 function holds(object: unknown, wanted: unknown): boolean {
   if (typeof wanted !== "object" || wanted === null) return object === wanted || wanted === undefined;
@@ -289,39 +275,3 @@ function decoded(data: Readonly<Record<string, string>> = {}): KeyedContent {
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
-
-async function ask<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw problemOf(error);
-  }
-}
-
-async function unless<T>(kind: ProblemKind, call: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await ask(call);
-  } catch (error) {
-    if (error instanceof Problem && error.kind === kind) return undefined;
-    throw error;
-  }
-}
-
-const KINDS: Readonly<Record<number, ProblemKind>> = { 400: "invalid", 403: "invalid", 404: "not-found", 409: "conflict", 422: "invalid" };
-
-function problemOf(error: unknown): Problem {
-  const { code, body } = error as Partial<ApiException<unknown>>;
-  const { message, reason } = statusOf(body);
-  const kind = reason === "AlreadyExists" ? "already-exists" : (KINDS[code ?? 0] ?? "unavailable");
-  return new Problem(kind, message ?? messageOf(error), { cause: error });
-}
-
-/** Kubernetes says what is wrong in a `Status`, which comes as text or read. */
-function statusOf(body: unknown): { readonly message?: string; readonly reason?: string } {
-  try {
-    const read: unknown = typeof body === "string" ? JSON.parse(body) : body;
-    return typeof read === "object" && read !== null ? read : {};
-  } catch {
-    return {};
-  }
-}

@@ -17,7 +17,8 @@ export function matchProfile(profiles: readonly FargateProfile[], pod: PodIdenti
 }
 
 export function inOrder(profiles: readonly FargateProfile[]): readonly FargateProfile[] {
-  return [...profiles].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rank = ({ isSystem = false }: FargateProfile): number => Number(isSystem);
+  return [...profiles].sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
 }
 
 function matches({ namespace, labels }: PodSelector, pod: PodIdentity): boolean {

@@ -15,6 +15,7 @@ import type { KubeCluster } from "./ports.ts";
 import { parsePlacementKey, placementKey, PLACEMENTS, type PodPlacement, workloadIdOf } from "./records.ts";
 import type { KubeletRoom } from "./room.ts";
 import { refuse, schedulePod } from "./schedule-pod.ts";
+import { serviceVariables } from "./services/service-variables.ts";
 
 const STOPPED: StopReason = { code: "UserInitiated", reason: "The pod was deleted" };
 const LOOK_AGAIN_MS = 2000;
@@ -68,9 +69,12 @@ export function createPodController(room: KubeletRoom): Controller {
       const pod = client?.pod(uid);
       if (placement !== undefined) {
         const workload = (await room.engine.get(workloadIdOf(placement)))?.status;
-        return step(room, written, { key, placement, cluster, client, pod, workload });
+        const result = await step(room, written, { key, placement, cluster, client, pod, workload });
+        room.confirmed.add(key);
+        return result;
       }
       written.delete(key);
+      room.confirmed.delete(key);
       if (cluster === undefined || client === undefined || pod === undefined) return;
       if (pod.spec?.schedulerName !== SCHEDULER_NAME || pod.spec.nodeName || isDeleting(pod)) return;
       await schedulePod(room, { cluster, client, pod });
@@ -189,7 +193,9 @@ async function start(room: KubeletRoom, written: Map<string, string>, unit: Live
   const { cluster, placement, pod, client } = unit;
   await tellMissingLogins(room, unit);
   try {
-    await room.engine.start(compilePod({ cluster, placement, pod, sources: await room.sources.read(unit.key, client, pod) }));
+    const [sources, vpc] = [await room.sources.read(unit.key, client, pod), await room.ports.network.dnsFor(placement.subnetId)];
+    const services = serviceVariables(pod, client.services());
+    await room.engine.start(compilePod({ cluster, placement, pod, sources, services, vpc }));
     if (placement.waiting !== undefined) await save(room, unit, { waiting: undefined });
   } catch (error) {
     if (!isProblem(error, "not-found", "invalid", "unsupported", "exhausted")) throw error;
@@ -239,7 +245,8 @@ async function addDebuggers(room: KubeletRoom, unit: Live): Promise<void> {
     try {
       // What it refers to, and nothing else of the pod.
       const sources = await room.sources.read(unit.key, client, { metadata: pod.metadata, spec: { containers: [debug] } });
-      await room.engine.addContainer(workload.id, compileDebugger(debug, { cluster, placement, pod, sources }));
+      const services = serviceVariables(pod, client.services());
+      await room.engine.addContainer(workload.id, compileDebugger(debug, { cluster, placement, pod, sources, services }));
     } catch (error) {
       if (!isProblem(error, "not-found", "invalid", "unsupported", "conflict")) throw error;
       if (placement.told[topic] === error.message) continue;

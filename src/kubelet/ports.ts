@@ -1,5 +1,5 @@
 import type { NetworkStatus } from "../contracts/engine.ts";
-import type { AttachRequest } from "../contracts/network.ts";
+import type { AttachRequest, VirtualAddresses } from "../contracts/network.ts";
 import type { Scope } from "../core/scope.ts";
 
 /** What the node side of EKS needs of other rooms. `server` ties each to the room that owns the records. */
@@ -22,6 +22,9 @@ export interface KubeCluster extends Scope {
   readonly vpcId: string;
   /** Of the API server, which speaks HTTPS there. */
   readonly address: string;
+  /** The block of services' addresses, e.g. `10.100.0.0/16`, and in it that of the cluster's DNS. */
+  readonly serviceCidr: string;
+  readonly dnsAddress: string;
   /** PEM. */
   readonly authority: string;
   /** The common name of the certificate by which its API server calls nodes. */
@@ -54,6 +57,8 @@ export interface PodSelector {
 
 export interface FargateProfile {
   readonly name: string;
+  /** Tidegate's own, for add-ons: any other that matches comes first. */
+  readonly isSystem?: boolean;
   readonly selectors: readonly PodSelector[];
   /** Where its pods get their addresses; with their zones, e.g. `us-east-1a`. */
   readonly subnets: readonly { readonly subnetId: string; readonly availabilityZone: string }[];
@@ -90,4 +95,8 @@ export interface PodNetwork {
   /** Idempotent by `attachmentId`. @throws Problem `exhausted` when the subnet is full, `not-found`. */
   allocate(request: AttachRequest): Promise<NetworkStatus>;
   detach(attachmentId: string): Promise<void>;
+  /** As the contract's: whom the VPC's own workloads ask for names. */
+  dnsFor(subnetId: string): Promise<{ readonly servers: readonly string[]; readonly searches: readonly string[] }>;
+  /** As the contract's. */
+  translate(attachmentId: string, addresses: VirtualAddresses): Promise<void>;
 }

@@ -12,4 +12,6 @@ export interface KubeletRoom extends Toolbox {
   readonly ports: KubeletPorts;
   readonly connections: Connections;
   readonly sources: PodSourceReader;
+  /** Keys of the placements that the pod controller has looked at since Tidegate started: what Kubernetes knows of their pods is true. */
+  readonly confirmed: Set<string>;
 }

@@ -39,8 +39,6 @@ export function notBuiltYet(spec: V1PodSpec): readonly string[] {
     ["securityContext.seccompProfile", isOther(spec.securityContext?.seccompProfile?.type)],
     ["securityContext.appArmorProfile", isOther(spec.securityContext?.appArmorProfile?.type)],
     ["os.name", spec.os !== undefined && spec.os.name !== "linux"],
-    ["dnsPolicy", spec.dnsPolicy === "None" && (spec.dnsConfig?.nameservers ?? []).length === 0],
-    ["dnsConfig", spec.dnsPolicy !== "None" && spec.dnsConfig],
   ];
   return [
     ...pod.flatMap(([field, isSet]) => (isSet ? [`spec.${field}`] : [])),

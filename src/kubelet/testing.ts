@@ -16,6 +16,8 @@ export const CLUSTER: KubeCluster = {
   uid: "0123",
   vpcId: "vpc-1",
   address: "10.0.0.9",
+  serviceCidr: "10.100.0.0/16",
+  dnsAddress: "10.100.0.10",
   authority: "PEM",
   apiServerName: "kube-apiserver-kubelet-client",
   clusterGroupId: "sg-cluster",

@@ -2,7 +2,17 @@
 import { join } from "node:path";
 import type { DaemonSupervisor } from "../contracts/daemon.ts";
 import type { NetworkStatus } from "../contracts/engine.ts";
-import type { AttachRequest, Network, OwnedNames, PortPublisher, PublishOutcome, PublishedPort, VpcEndpoint } from "../contracts/network.ts";
+import type {
+  AttachRequest,
+  Network,
+  OwnedNames,
+  PortPublisher,
+  PublishOutcome,
+  PublishedPort,
+  VirtualAddresses,
+  VirtualAddressing,
+  VpcEndpoint,
+} from "../contracts/network.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
 import type { InstanceConfig } from "../core/config.ts";
@@ -20,6 +30,7 @@ import { NetworkModel } from "./model.ts";
 import { ENDPOINT_ADDRESS, KUBELET_PORT, METADATA_PORT, privateDomain } from "./object-names.ts";
 import { namesOf, privateDnsName } from "./plan-dns.ts";
 import type { EniRecord, SubnetRecord, VpcRecord } from "./records.ts";
+import { ServiceTables } from "./service-tables.ts";
 import { Serial } from "./shell.ts";
 import { watchHost } from "./watch-host.ts";
 import type { RetryingKernel } from "./retrying-kernel.ts";
@@ -46,7 +57,7 @@ export interface NetworkOptions {
 }
 
 /** The Network contract, the EC2 API's records, and the life of both. */
-export interface VpcNetwork extends Network, PortPublisher {
+export interface VpcNetwork extends Network, PortPublisher, VirtualAddressing {
   /** VPCs, subnets, groups, routes: what the EC2 API shows and changes. */
   readonly admin: VpcAdmin;
   /**
@@ -90,6 +101,7 @@ class LinuxVpcNetwork implements VpcNetwork {
   readonly #lastAddress = new Map<string, string>();
   readonly #endpointListeners = new Set<(endpoints: readonly VpcEndpoint[]) => void>();
   readonly #linkTurn = new Serial();
+  readonly #services: ServiceTables;
   #hostResolvers: HostResolvers;
   readonly #watches = new DisposableStack();
 
@@ -98,6 +110,7 @@ class LinuxVpcNetwork implements VpcNetwork {
     this.#options = options;
     this.#model = model;
     this.#logger = options.logger.child({ room: "network" });
+    this.#services = new ServiceTables(this.#logger);
     this.#ports = { apiPort: config.port, metadataPort: METADATA_PORT, kubeletPort: KUBELET_PORT, hostPorts: config.hostPorts };
     this.#hosts = new HostsFile(options.hostsPath ?? "/etc/hosts", config.instanceId);
     this.#hostResolvers = readHostResolvers(this.#resolvConfPaths);
@@ -360,7 +373,13 @@ class LinuxVpcNetwork implements VpcNetwork {
     await this.#kernel.plug(plugged);
   }
 
+  async translate(attachmentId: string, addresses: VirtualAddresses): Promise<void> {
+    const { netnsPath } = this.#model.enis.get(attachmentId) ?? {};
+    if (netnsPath !== undefined && !this.#isSimulated) await this.#services.apply(attachmentId, netnsPath, addresses);
+  }
+
   async unplug(attachmentId: string): Promise<void> {
+    this.#services.forget(attachmentId);
     const eni = this.#model.enis.get(attachmentId);
     if (eni === undefined || eni.netnsPath === undefined) return;
     await this.#activate(eni.vpcId);
@@ -370,6 +389,7 @@ class LinuxVpcNetwork implements VpcNetwork {
   }
 
   async detach(attachmentId: string): Promise<void> {
+    this.#services.forget(attachmentId);
     await this.#allocations.get(attachmentId)?.catch(() => {});
     const eni = this.#model.enis.get(attachmentId);
     if (eni === undefined) return;

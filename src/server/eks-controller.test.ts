@@ -55,6 +55,11 @@ const ports: EksPorts = {
   volumes: { remove: async () => {}, folder: () => undefined, ensureRoom: async () => {} },
   apiServer: { isReady: async () => true },
   callers: { verify: async () => undefined },
+  objects: {
+    of: () => Promise.reject(new Problem("unavailable", "there is no API server")),
+    readYaml: async (text) => JSON.parse(text) as unknown,
+  },
+  pods: { left: async () => false },
 };
 
 beforeEach(async () => {

@@ -1,18 +1,22 @@
 import { request } from "node:https";
 import type { CredentialSource } from "../contracts/credentials.ts";
+import type { Store } from "../contracts/store.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import type { InstanceConfig } from "../core/config.ts";
 import type { Ids } from "../core/ids.ts";
 import { isProblem, Problem } from "../core/problem.ts";
 import type { Fargate } from "../fargate/fargate.ts";
 import type { DiskGuard } from "../host/disk-guard.ts";
+import { readYaml } from "../kubelet/cluster-objects.ts";
+import type { Kubelet } from "../kubelet/kubelet.ts";
+import { PLACEMENTS } from "../kubelet/records.ts";
 import { ruleId } from "../network/default-vpc.ts";
 import type { GroupRule } from "../network/records.ts";
 import type { VpcNetwork } from "../network/vpc-network.ts";
 import { SignatureError } from "../protocol/sigv4/errors.ts";
 import { SignatureVerifier } from "../protocol/sigv4/verify.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule, Roles } from "../services/eks/ports.ts";
+import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule, ObjectsClient, Roles } from "../services/eks/ports.ts";
 import type { IamCredentials } from "../services/iam/credentials.ts";
 import { controlPlaneImages } from "./control-plane-images.ts";
 import { subnetLookup } from "./ports.ts";
@@ -29,9 +33,12 @@ interface EksParts {
   readonly disk: DiskGuard;
   readonly credentials: IamCredentials;
   readonly toolbox: Toolbox;
+  readonly store: Store;
+  /** Made after it. */
+  readonly kubelet: () => Kubelet | undefined;
 }
 
-export function eksPorts({ config, registry, network, fargate, disk, credentials, toolbox }: EksParts): EksPorts {
+export function eksPorts({ config, registry, network, fargate, disk, credentials, toolbox, store, kubelet }: EksParts): EksPorts {
   return {
     network: clusterNetwork(network, toolbox.ids),
     roles: clusterRoles(credentials),
@@ -44,6 +51,15 @@ export function eksPorts({ config, registry, network, fargate, disk, credentials
     // With no compute nothing answers.
     apiServer: config.engine === "simulated" ? { isReady: async () => true } : apiServerProbe,
     callers: callerVerifier(credentials, toolbox),
+    objects: {
+      async of(clusterKey) {
+        const objects = config.engine === "simulated" ? simulatedObjects : await kubelet()?.objects.of(clusterKey);
+        if (objects === undefined) throw new Problem("unavailable", "Tidegate is starting");
+        return objects;
+      },
+      readYaml,
+    },
+    pods: { left: async (clusterUid) => (await store.list(PLACEMENTS)).some(({ value }) => value.clusterUid === clusterUid) },
   };
 }
 
@@ -134,6 +150,19 @@ function clusterNetwork(network: VpcNetwork, ids: Ids): ClusterNetwork {
     },
   };
 }
+
+/** With no compute there is no API server: what is applied is there, and well. */
+const simulatedObjects: ObjectsClient = {
+  apply: async () => [],
+  read: async (reference) => ({
+    ...reference,
+    metadata: { ...reference.metadata, generation: 1 },
+    spec: { replicas: 0 },
+    status: { observedGeneration: 1 },
+  }),
+  remove: async () => {},
+  isOnFargate: async () => true,
+};
 
 function groupRule({ protocol, port, from }: IngressRule, groupId: string, ids: Ids): GroupRule {
   const peer = from === "itself" ? { referencedGroupId: groupId } : { cidrIpv4: from.cidr };

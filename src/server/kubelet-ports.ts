@@ -2,10 +2,13 @@ import type { Controller } from "../contracts/controller.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import { isProblem } from "../core/problem.ts";
-import type { FargateProfiles, ClusterDirectory, KubeCluster, KubeletPorts } from "../kubelet/ports.ts";
+import type { FargateProfile, FargateProfiles, ClusterDirectory, KubeCluster, KubeletPorts } from "../kubelet/ports.ts";
+import { addressAt } from "../network/cidr.ts";
 import type { VpcNetwork } from "../network/vpc-network.ts";
+import { ADDONS as ADDON_CATALOGUE } from "../services/eks/addons/catalogue.ts";
 import { API_SERVER_AT_NODES, clusterArn } from "../services/eks/names.ts";
 import type { LeafSubject } from "../services/eks/control-plane/pki.ts";
+import { subnetLookup } from "./ports.ts";
 import {
   CLUSTER_SECRETS,
   CLUSTERS,
@@ -18,6 +21,13 @@ import {
 
 /** Ties the node side of EKS to the rooms that own clusters, profiles and addresses. */
 
+/** Which of the services' addresses is the cluster's DNS, as on AWS. */
+const CLUSTER_DNS = 10;
+/**
+ * Differs: add-ons' pods run without a profile of the user's, so that names work in a cluster whose profiles are for the user's own
+ * namespaces alone. ADR 23.
+ */
+const SYSTEM_PROFILE = "tidegate-system";
 const ADMIN = { commonName: "tidegate:fargate", organization: "system:masters", usage: "client" } as const;
 
 interface KubeletParts {
@@ -30,10 +40,15 @@ interface KubeletParts {
 export function kubeletPorts({ store, network, identities, toolbox }: KubeletParts): KubeletPorts {
   return {
     clusters: clusterDirectory(store, toolbox),
-    profiles: fargateProfiles(store),
+    profiles: fargateProfiles(store, network),
     identities,
     podIdentities: podIdentities(store),
-    network: { allocate: (request) => network.allocate(request), detach: (attachmentId) => network.detach(attachmentId) },
+    network: {
+      allocate: (request) => network.allocate(request),
+      detach: (attachmentId) => network.detach(attachmentId),
+      dnsFor: (subnetId) => network.dnsFor(subnetId),
+      translate: (attachmentId, addresses) => network.translate(attachmentId, addresses),
+    },
   };
 }
 
@@ -66,6 +81,8 @@ function clusterDirectory(store: Store, { clock, ids }: Toolbox): ClusterDirecto
       arn: clusterArn(cluster),
       vpcId: cluster.vpc.vpcId,
       address: network.address,
+      serviceCidr: cluster.serviceCidr,
+      dnsAddress: addressAt(cluster.serviceCidr, CLUSTER_DNS),
       authority: Buffer.from(authority, "base64").toString(),
       clusterGroupId: network.clusterGroupId,
       apiServerName: API_SERVER_AT_NODES,
@@ -118,14 +135,23 @@ function podIdentities(store: Store): KubeletPorts["podIdentities"] {
   };
 }
 
-function fargateProfiles(store: Store): FargateProfiles {
+function fargateProfiles(store: Store, network: VpcNetwork): FargateProfiles {
+  const lookup = subnetLookup(network);
+  const systemProfile = async (cluster: ClusterRecord): Promise<FargateProfile> => ({
+    name: SYSTEM_PROFILE,
+    isSystem: true,
+    selectors: ADDON_CATALOGUE.flatMap(({ namespace, podLabels: labels }) => (labels === undefined ? [] : [{ namespace, labels }])),
+    subnets: (await lookup.subnets(cluster, cluster.vpc.subnetIds)).map(({ subnetId, availabilityZone }) => ({ subnetId, availabilityZone })),
+  });
   const listOf = async (clusterKey: string) => {
     const cluster = (await store.get(CLUSTERS, clusterKey))?.value;
     return cluster === undefined ? [] : store.list(FARGATE_PROFILES, { prefix: recordPrefix(cluster) });
   };
   return {
     async list(clusterKey) {
-      return (await listOf(clusterKey)).flatMap(({ value }) => (value.state === "DELETING" ? [] : [value]));
+      const cluster = (await store.get(CLUSTERS, clusterKey))?.value;
+      const users = (await listOf(clusterKey)).flatMap(({ value }) => (value.state === "DELETING" ? [] : [value]));
+      return cluster === undefined ? users : [...users, await systemProfile(cluster)];
     },
     watch: (listener) =>
       store.watch(FARGATE_PROFILES, ({ value, previous }) => {

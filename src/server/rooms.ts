@@ -86,7 +86,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   });
   const credentials = createCredentialSource({ store, clock, ids, config });
   const runtime = await runtimeOpening;
-  const late: { ecs?: EcsService; eks?: EksService; fargate?: Fargate } = {};
+  const late: { ecs?: EcsService; eks?: EksService; fargate?: Fargate; kubelet?: Kubelet } = {};
   const collector =
     runtime.cri === undefined
       ? createSimulatedLogCollector()
@@ -113,13 +113,15 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const eks = createEksService({
     store,
     engine: fargate.engine,
-    ports: eksPorts({ config, registry, network, fargate, disk, credentials, toolbox }),
+    ports: eksPorts({ config, registry, network, fargate, disk, credentials, toolbox, store, kubelet: () => late.kubelet }),
     toolbox,
     ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
   });
   late.eks = eks;
   const podPorts = kubeletPorts({ store, network, identities: eks.identityMap, toolbox });
   const kubelet = createKubelet({ store, engine: fargate.engine, ports: podPorts, toolbox });
+  late.kubelet = kubelet;
+  for (const hook of kubelet.hooks) fargate.registerHook(hook);
   const services: readonly Service[] = [
     ecs,
     eks,

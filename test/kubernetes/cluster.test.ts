@@ -51,7 +51,17 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   const role = await instance.aws<{ readonly Role: { readonly Arn: string } }>(...makeRole);
   const begunMs = systemClock.steadyMs();
   const network = `subnetIds=${subnetIds}`;
-  const make = ["eks", "create-cluster", "--name", "shop", "--role-arn", role.Role.Arn, "--resources-vpc-config", network];
+  const make = [
+    "eks",
+    "create-cluster",
+    "--name",
+    "shop",
+    "--role-arn",
+    role.Role.Arn,
+    "--resources-vpc-config",
+    network,
+    "--no-bootstrap-self-managed-addons",
+  ];
   const made = await instance.aws<{ readonly cluster: Cluster }>(...make);
   expect(made.cluster).toMatchObject({ status: "CREATING" });
   expect(made.cluster.endpoint).toBeUndefined();

@@ -105,11 +105,13 @@ export function readServiceCidr(asked: string | undefined, vpcCidr: string): str
   return asked;
 }
 
-/** The first address of the services' block: that of the service `kubernetes`. */
-export function firstServiceAddress(cidr: string): string {
+/** Of the services' block: the first address is that of the service `kubernetes`, the tenth that of the cluster's DNS. */
+export function serviceAddress(cidr: string, index: number): string {
   const { base } = blockOf(cidr)!;
-  return [24, 16, 8, 0].map((shift) => ((base + 1) >>> shift) & 255).join(".");
+  return [24, 16, 8, 0].map((shift) => ((base + index) >>> shift) & 255).join(".");
 }
+
+export const CLUSTER_DNS = 10;
 
 interface Block {
   readonly base: number;

@@ -53,6 +53,16 @@ export function podIdentityAssociationArn({
   return formatArn({ service: "eks", region, account, resource: `podidentityassociation/${clusterName}/${id}` });
 }
 
+export function addonArn({
+  account,
+  region,
+  clusterName,
+  name,
+  id,
+}: Scope & { readonly clusterName: string; readonly name: string; readonly id: string }): string {
+  return formatArn({ service: "eks", region, account, resource: `addon/${clusterName}/${name}/${id}` });
+}
+
 /** A role's ARN without its path; anything else as it is. */
 export function withoutPath(arn: string): string {
   return arn.replace(/^(arn:[^:]+:iam::\d+:role)\/(?:.*\/)?([^/]+)$/, "$1/$2");

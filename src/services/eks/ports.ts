@@ -11,6 +11,39 @@ export interface EksPorts {
   readonly volumes: ClusterVolumes;
   readonly apiServer: ApiServerProbe;
   readonly callers: CallerVerifier;
+  readonly objects: ClusterObjects;
+  /** Whether pods of the cluster are left: their addresses are in its groups. */
+  readonly pods: { left(clusterUid: string): Promise<boolean> };
+}
+
+/** An object of Kubernetes, as its YAML says it. */
+export type ClusterObject = Readonly<Record<string, unknown>> & ObjectReference;
+
+export interface ObjectReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string } & Readonly<Record<string, unknown>>;
+}
+
+/** Objects in one cluster. Refusals are Problems, in Kubernetes' words: `invalid`, else `unavailable`. */
+export interface ObjectsClient {
+  /** By server-side apply, as `fieldManager`; answers the conflicts for which nothing was changed. `force` has none. */
+  apply(
+    object: ClusterObject,
+    options: { readonly fieldManager: string; readonly force: boolean },
+  ): Promise<readonly { readonly field: string; readonly message: string }[]>;
+  read(reference: ObjectReference): Promise<ClusterObject | undefined>;
+  /** What belongs to it goes too, later. Idempotent. */
+  remove(reference: ObjectReference): Promise<void>;
+  /** Whether a pod of these labels would be one of Fargate's, as the API server sees it now. */
+  isOnFargate(pod: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }): Promise<boolean>;
+}
+
+export interface ClusterObjects {
+  /** @throws Problem `unavailable` while its API server does not answer. */
+  of(clusterKey: string): Promise<ObjectsClient>;
+  /** JSON is YAML too. @throws Error for what is neither. */
+  readYaml(text: string): Promise<unknown>;
 }
 
 /** Who takes a role on: a service of AWS for something of its own, or another role. */

@@ -192,6 +192,55 @@ export interface FargateProfileRecord extends Scope {
   readonly token: string;
 }
 
+/** An add-on as it is wanted. Written by the API's operations; removed by the add-on controller. Keyed by account, region, cluster's uid and name. */
+export interface AddonRecord extends Scope {
+  readonly clusterName: string;
+  readonly name: string;
+  /** Installed by CreateCluster: no add-on to the API, and the user's own from then on. */
+  readonly selfManaged: boolean;
+  /** The last part of its ARN. */
+  readonly id: string;
+  readonly version: string;
+  readonly createdAtMs: number;
+  readonly modifiedAtMs: number;
+  /** As the user wrote it: JSON or YAML. */
+  readonly configurationValues?: string;
+  /** The same, read. */
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly serviceAccountRoleArn?: string;
+  readonly resolveConflicts: "NONE" | "OVERWRITE" | "PRESERVE";
+  readonly tags: Readonly<Record<string, string>>;
+  /** Grows by one with each change of what is wanted, from 1. */
+  readonly generation: number;
+  /** Its updates, the latest last. */
+  readonly updates: readonly AddonUpdate[];
+  /** It was asked to go; `preserve`: without what it has in the cluster. */
+  readonly deleting?: { readonly preserve: boolean };
+  /** Makes CreateAddon idempotent. */
+  readonly token: string;
+}
+
+export interface AddonUpdate {
+  readonly id: string;
+  readonly generation: number;
+  readonly createdAtMs: number;
+  readonly params: readonly { readonly type: "AddonVersion" | "ResolveConflicts" | "ConfigurationValues"; readonly value: string }[];
+}
+
+export type AddonState = "CREATING" | "ACTIVE" | "DEGRADED" | "CREATE_FAILED" | "UPDATING" | "UPDATE_FAILED";
+
+/** What became of it. Written by the add-on controller alone; same key. */
+export interface AddonStatusRecord {
+  readonly state: AddonState;
+  /** Of the record, when it was last applied, or tried. */
+  readonly generation: number;
+  readonly sinceMs: number;
+  readonly issues: readonly {
+    readonly code: "InsufficientNumberOfReplicas" | "K8sResourceNotFound" | "ConfigurationConflict" | "AdmissionRequestDenied";
+    readonly message: string;
+  }[];
+}
+
 export const CLUSTERS = collection<ClusterRecord>("eks.cluster");
 export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane");
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
@@ -202,6 +251,9 @@ export const UPDATES = collection<UpdateRecord>("eks.update");
 export const ACCESS_ENTRIES = collection<AccessEntryRecord>("eks.access-entry");
 
 export const FARGATE_PROFILES = collection<FargateProfileRecord>("eks.fargate-profile");
+
+export const ADDONS = collection<AddonRecord>("eks.addon");
+export const ADDON_STATUSES = collection<AddonStatusRecord>("eks.addon-status");
 
 /** What belongs to a cluster, beside its own three records, has keys that begin with it. */
 export function recordPrefix(cluster: ClusterRecord): string {

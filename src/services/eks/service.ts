@@ -7,11 +7,14 @@ import type { ClusterSnapshots } from "../../core/status-report.ts";
 import { createIdentityMap, type IdentityMap } from "./access/identity-map.ts";
 import { type ClusterIssuers, createClusterIssuers, issuerPlugin } from "./access/issuer.ts";
 import { accessPlugin } from "./access/plugin.ts";
+import { createAddonController } from "./controllers/addon-controller.ts";
 import { createClusterController } from "./controllers/cluster-controller.ts";
 import { createSnapshotController } from "./controllers/snapshot-controller.ts";
 import { recoverCluster, snapshotsOf } from "./snapshots/recover-cluster.ts";
 import { describeClusterVersions } from "./operations/cluster-versions.ts";
 import { deleteCluster, describeCluster, listClusters } from "./operations/clusters.ts";
+import { describeAddonConfiguration, describeAddonVersions } from "./operations/addon-versions.ts";
+import { createAddon, deleteAddon, describeAddon, listAddons, updateAddon } from "./operations/addons.ts";
 import { createAccessEntry, deleteAccessEntry, describeAccessEntry, listAccessEntries, updateAccessEntry } from "./operations/access-entries.ts";
 import { associateAccessPolicy, disassociateAccessPolicy, listAccessPolicies, listAssociatedAccessPolicies } from "./operations/access-policies.ts";
 import { createFargateProfile, deleteFargateProfile, describeFargateProfile, listFargateProfiles } from "./operations/fargate-profiles.ts";
@@ -65,14 +68,19 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       associateAccessPolicy(room),
       associateEncryptionConfig(room),
       createAccessEntry(room),
+      createAddon(room),
       createCluster(room),
       createFargateProfile(room),
       createPodIdentityAssociation(room),
       deleteAccessEntry(room),
+      deleteAddon(room),
       deleteCluster(room),
       deleteFargateProfile(room),
       deletePodIdentityAssociation(room),
       describeAccessEntry(room),
+      describeAddon(room),
+      describeAddonConfiguration,
+      describeAddonVersions,
       describeCluster(room),
       describeClusterVersions,
       describeFargateProfile(room),
@@ -81,6 +89,7 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       disassociateAccessPolicy(room),
       listAccessEntries(room),
       listAccessPolicies,
+      listAddons(room),
       listAssociatedAccessPolicies(room),
       listClusters(room),
       listFargateProfiles(room),
@@ -90,11 +99,12 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       tagResource(room),
       untagResource(room),
       updateAccessEntry(room),
+      updateAddon(room),
       updateClusterConfig(room),
       updateClusterVersion(room),
       updatePodIdentityAssociation(room),
     ],
-    controllers: [createClusterController(room), createSnapshotController(room)],
+    controllers: [createClusterController(room), createAddonController(room), createSnapshotController(room)],
     plugin: async (app) => {
       await app.register(accessPlugin(room));
       await app.register(issuerPlugin(store));

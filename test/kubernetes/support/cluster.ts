@@ -32,7 +32,17 @@ export async function createCluster(instance: TestInstance): Promise<TestCluster
   };
   const kubectl: TestCluster["kubectl"] = async (...args) => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
   const vpc = `subnetIds=${stack.subnets.join(",")}`;
-  await instance.aws("eks", "create-cluster", "--name", "shop", "--role-arn", stack.roleArn, "--resources-vpc-config", vpc);
+  await instance.aws(
+    "eks",
+    "create-cluster",
+    "--name",
+    "shop",
+    "--role-arn",
+    stack.roleArn,
+    "--resources-vpc-config",
+    vpc,
+    "--no-bootstrap-self-managed-addons",
+  );
   await until("the cluster is ACTIVE", async () => (await statusOf("describe-cluster", "--name", "shop")) === "ACTIVE", 240_000);
   await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment.KUBECONFIG]);
   return {

@@ -20,8 +20,8 @@ export interface PodsCluster {
   readonly inPod: (name: string, ...command: readonly string[]) => Promise<string>;
 }
 
-/** Makes an instance, the cluster `shop`, and a Fargate profile for the namespace `default`. To be removed by `removeWithoutTrace`. */
-export async function startPodsCluster(): Promise<PodsCluster> {
+/** Makes an instance, the cluster `shop`, without CoreDNS unless asked for, and a Fargate profile for the namespace `default`. To be removed by `removeWithoutTrace`. */
+export async function startPodsCluster({ coredns = false }: { readonly coredns?: boolean } = {}): Promise<PodsCluster> {
   await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
     throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
   });
@@ -31,7 +31,16 @@ export async function startPodsCluster(): Promise<PodsCluster> {
   await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
   const stack = await createStack(instance);
   const network = ["--resources-vpc-config", `subnetIds=${stack.subnets.join(",")}`];
-  await instance.aws("eks", "create-cluster", "--name", "shop", "--role-arn", stack.roleArn, ...network);
+  await instance.aws(
+    "eks",
+    "create-cluster",
+    "--name",
+    "shop",
+    "--role-arn",
+    stack.roleArn,
+    ...network,
+    ...(coredns ? [] : ["--no-bootstrap-self-managed-addons"]),
+  );
   const statusOf = async (operation: string, ...args: readonly string[]): Promise<string | undefined> =>
     Object.values(await instance.aws<Readonly<Record<string, { readonly status?: string }>>>("eks", operation, ...args))[0]?.status;
   await until("the cluster is ACTIVE", async () => (await statusOf("describe-cluster", "--name", "shop")) === "ACTIVE", 240_000);

@@ -1,4 +1,4 @@
-import { firstServiceAddress } from "../cluster-rules.ts";
+import { serviceAddress } from "../cluster-rules.ts";
 import { API_SERVER_AT_NODES, FRONT_PROXY_CLIENT } from "../names.ts";
 import { type ClusterRecord, type ClusterSecrets, type Leaf, LEAVES } from "../records.ts";
 import { createAuthority, createServiceAccountKey, issueLeaf, leafEndMs, type LeafSubject, type Tools } from "./pki.ts";
@@ -38,7 +38,7 @@ function subjectsOf(cluster: ClusterRecord, address: string): Readonly<Record<Le
     "api-server": {
       commonName: "kube-apiserver",
       usage: "server",
-      addresses: [address, firstServiceAddress(cluster.serviceCidr), "127.0.0.1"],
+      addresses: [address, serviceAddress(cluster.serviceCidr, 1), "127.0.0.1"],
       names: [...service, "localhost"],
     },
     "kubelet-client": { commonName: API_SERVER_AT_NODES, usage: "client" },

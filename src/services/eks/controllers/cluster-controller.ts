@@ -6,6 +6,8 @@ import { compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile
 import { clusterArn, groupNamesOf, parseClusterArn } from "../names.ts";
 import {
   ACCESS_ENTRIES,
+  ADDON_STATUSES,
+  ADDONS,
   attachmentOwnerOf,
   AWS_AUTH,
   CLUSTER_SECRETS,
@@ -30,9 +32,10 @@ import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cl
 
 const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was deleted, or its control plane is replaced" };
 /** Of what goes with a cluster. */
-const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, AWS_AUTH, POD_IDENTITIES, UPDATES];
+const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, ADDONS, ADDON_STATUSES, AWS_AUTH, POD_IDENTITIES, UPDATES];
 const NEW_PLANE: ControlPlaneRecord = { state: "CREATING", failures: 0 };
 const LOOK_FOR_IMAGE_MS = 1000;
+const LOOK_FOR_PODS_MS = 500;
 const LOOK_WHETHER_READY_MS = 250;
 
 /** What a step works on. */
@@ -153,12 +156,17 @@ async function allocateNetwork(room: EksRoom, cluster: ClusterRecord): Promise<N
   const { account, region, name, vpc } = cluster;
   const names = groupNamesOf(cluster);
   const group = { account, region, vpcId: vpc.vpcId };
+  // Tidegate comes from the host, whatever addresses the user lets in: to the API server, and with probes to pods, whose nodes' kubelet it is.
+  const { hostAddress } = await network.endpointOf(vpc.vpcId);
   const clusterGroupId = await network.ensureGroup({
     ...group,
     name: names.cluster,
     description: "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.",
     tags: { Name: names.cluster, [`kubernetes.io/cluster/${name}`]: "owned", "aws:eks:cluster-name": name },
-    ingress: [{ protocol: "-1", port: -1, from: "itself" }],
+    ingress: [
+      { protocol: "-1", port: -1, from: "itself" },
+      { protocol: "-1", port: -1, from: { cidr: `${hostAddress}/32` } },
+    ],
   });
   const request = {
     attachmentId: cluster.attachmentId,
@@ -287,7 +295,9 @@ async function lookWhetherReady(room: EksRoom, unit: Unit): Promise<ReconcileRes
 }
 
 /** The records go last: as long as they are there, this is done again. */
-async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promise<void> {
+async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promise<ReconcileResult | void> {
+  // Those that run without a profile end with the cluster; they are in its groups.
+  if (await room.ports.pods.left(cluster.uid)) return { requeueAfterMs: LOOK_FOR_PODS_MS };
   const { network, volumes } = room.ports;
   const { account, region, vpc } = cluster;
   await network.detach(cluster.attachmentId);

@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import type { CreateClusterRequest, CreateClusterResponse } from "@aws-sdk/client-eks";
 import type { RequestContext } from "../../../contracts/service.ts";
 import { isProblem } from "../../../core/problem.ts";
+import type { Write } from "../../../contracts/store.ts";
+import { SELF_MANAGED } from "../addons/catalogue.ts";
 import { creatorsEntry } from "../access/entries.ts";
 import { checkRole, readServiceCidr, readVersion, readVpc } from "../cluster-rules.ts";
 import { clusterExists, invalidParameter } from "../errors.ts";
 import { canonicalArn } from "../names.ts";
-import { clusterKey, CLUSTERS, CONTROL_PLANES, type ClusterRecord } from "../records.ts";
+import { type AddonRecord, ADDONS, clusterKey, CLUSTERS, CONTROL_PLANES, type ClusterRecord, recordPrefix } from "../records.ts";
 import { type EksRoom, operation } from "../room.ts";
 import { faultOfTags } from "../tags.ts";
 import { clusterView } from "../views.ts";
@@ -35,7 +37,7 @@ export function createCluster(room: EksRoom) {
       encryptionConfig: { refused: "there is no KMS; Secrets are encrypted in etcd with a key of the cluster's own" },
       outpostConfig: { refused: "there are no Outposts" },
       accessConfig: "used",
-      bootstrapSelfManagedAddons: { ignored: "there is no node that aws-node and kube-proxy would run on; CoreDNS is not built yet" },
+      bootstrapSelfManagedAddons: "used",
       upgradePolicy: { ignored: "kept and shown; there is one version, and nobody is upgraded by force" },
       "zonalShiftConfig.enabled": { refused: "there is one host, and no zone to shift away from", unless: [false] },
       remoteNetworkConfig: { refused: "hybrid nodes are not built" },
@@ -51,13 +53,42 @@ export function createCluster(room: EksRoom) {
       if (known !== undefined) return repeated(room, known.value, { input, digest });
       const record = await readCluster(room, context, { input, digest });
       try {
-        await room.store.transact([{ op: "create", collection: CLUSTERS, key, value: record }, ...creatorsEntry(room.ids, record)]);
+        await room.store.transact([
+          { op: "create", collection: CLUSTERS, key, value: record },
+          ...creatorsEntry(room.ids, record),
+          ...selfManaged(record, input),
+        ]);
       } catch (error) {
         if (isProblem(error, "already-exists")) throw clusterExists(record.name);
         throw error;
       }
       return { cluster: clusterView(record, undefined) };
     },
+  });
+}
+
+/** CoreDNS, which the add-on controller installs. There is no node that aws-node and kube-proxy would run on. */
+function selfManaged(cluster: ClusterRecord, { bootstrapSelfManagedAddons = true }: CreateClusterRequest): readonly Write[] {
+  if (!bootstrapSelfManagedAddons) return [];
+  return SELF_MANAGED.map(({ name, version }) => {
+    const value: AddonRecord = {
+      account: cluster.account,
+      region: cluster.region,
+      clusterName: cluster.name,
+      name,
+      selfManaged: true,
+      id: "",
+      version,
+      createdAtMs: cluster.createdAtMs,
+      modifiedAtMs: cluster.createdAtMs,
+      configuration: {},
+      resolveConflicts: "NONE",
+      tags: {},
+      generation: 1,
+      updates: [],
+      token: "",
+    };
+    return { op: "create", collection: ADDONS, key: `${recordPrefix(cluster)}${name}`, value };
   });
 }
 

@@ -14,6 +14,7 @@ import { invalidParameter, invalidRequest, resourceNotFound } from "../errors.ts
 import { pageOf } from "../paging.ts";
 import {
   ACCESS_ENTRIES,
+  ADDON_STATUSES,
   CLUSTERS,
   type ClusterRecord,
   CONTROL_PLANES,
@@ -24,9 +25,10 @@ import {
 } from "../records.ts";
 import { changeRecord, type EksRoom, operation, requireCluster } from "../room.ts";
 import { isAccessDue, statusOf } from "../views.ts";
+import { addonUpdateView, requireAddon } from "./addons.ts";
 
 const NOT_YET = "it cannot be changed yet; create another cluster";
-const NO_SUCH = "only clusters themselves are updated so far";
+const NO_SUCH = "there are updates of clusters and add-ons";
 
 /** One way: who goes by entries does not go back. */
 const MODES = ["CONFIG_MAP", "API_AND_CONFIG_MAP", "API"] as const;
@@ -130,11 +132,15 @@ export function describeUpdate(room: EksRoom) {
       name: "used",
       updateId: "used",
       nodegroupName: { refused: NO_SUCH },
-      addonName: { refused: NO_SUCH },
+      addonName: "used",
       capabilityName: { refused: NO_SUCH },
     },
-    async handle({ name = "", updateId = "" }, context) {
+    async handle({ name = "", updateId = "", addonName }, context) {
       const { key, value: cluster } = await requireCluster(room, context, name);
+      if (addonName !== undefined) {
+        const addon = await requireAddon(room, cluster, addonName);
+        return { update: addonUpdateView(addon.value, updateId, (await room.store.get(ADDON_STATUSES, addon.key))?.value) };
+      }
       const found = await room.store.get(UPDATES, `${recordPrefix(cluster)}${updateId}`);
       if (found === undefined) throw resourceNotFound(`No update found for ID: ${updateId}`, name);
       const plane = await room.store.get(CONTROL_PLANES, key);
@@ -149,14 +155,15 @@ export function listUpdates(room: EksRoom) {
     members: {
       name: "used",
       nodegroupName: { refused: NO_SUCH },
-      addonName: { refused: NO_SUCH },
+      addonName: "used",
       capabilityName: { refused: NO_SUCH },
       nextToken: "used",
       maxResults: "used",
     },
-    async handle({ name = "", ...page }, context) {
+    async handle({ name = "", addonName, ...page }, context) {
       const { value: cluster } = await requireCluster(room, context, name);
-      const updates = (await room.store.list(UPDATES, { prefix: recordPrefix(cluster) })).map(({ value }) => value.id);
+      const ofAddon = addonName === undefined ? undefined : (await requireAddon(room, cluster, addonName)).value.updates.map(({ id }) => id);
+      const updates = ofAddon ?? (await room.store.list(UPDATES, { prefix: recordPrefix(cluster) })).map(({ value }) => value.id);
       const { items, nextToken } = pageOf(updates, (id) => id, page);
       return { updateIds: [...items], ...(nextToken !== undefined && { nextToken }) };
     },

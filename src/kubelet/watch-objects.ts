@@ -1,0 +1,73 @@
+import type { KubeConfig, KubernetesListObject, KubernetesObject } from "@kubernetes/client-node";
+import type { Clock } from "../core/clock.ts";
+import type { Logger } from "../core/logger.ts";
+
+const RECONNECT_MS = 1000;
+
+/** The objects of one kind in a cluster, as the watch last told. */
+export interface ObjectWatch<T> extends Disposable {
+  get(uid: string): T | undefined;
+  list(): readonly T[];
+}
+
+export interface WatchOptions<T extends KubernetesObject> {
+  readonly config: KubeConfig;
+  /** e.g. `/api/v1/pods`. */
+  readonly path: string;
+  readonly list: () => Promise<KubernetesListObject<T>>;
+  readonly fieldSelector?: string;
+  /** Called with the UID of each object that is new, changed or gone. */
+  readonly onChange: (uid: string) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Resolves once the objects are known; from then on a watch that breaks off begins anew by itself. Rejects with what the API server says. */
+export async function watchObjects<T extends KubernetesObject>(options: WatchOptions<T>): Promise<ObjectWatch<T>> {
+  const { config, path, list, fieldSelector, onChange, clock, logger } = options;
+  const { ListWatch, Watch } = await import("@kubernetes/client-node");
+  const known = new Map<string, T>();
+  const informer = new ListWatch<T>(path, new Watch(config), list, false, undefined, fieldSelector);
+  const put = (object: T): void => {
+    known.set(uidOf(object), object);
+    onChange(uidOf(object));
+  };
+  informer.on("add", put);
+  informer.on("update", put);
+  informer.on("delete", (object) => {
+    known.delete(uidOf(object));
+    onChange(uidOf(object));
+  });
+  const ended = new AbortController();
+  let first: ((error: unknown) => void) | undefined;
+  const restart = async (): Promise<void> => {
+    try {
+      if (!ended.signal.aborted) await informer.start();
+    } catch (error) {
+      logger.error("a watch of a cluster does not begin anew; restart Tidegate", { path, err: error });
+    }
+  };
+  informer.on("error", (error: unknown) => {
+    if (ended.signal.aborted) return;
+    if (first !== undefined) return first(error);
+    logger.warn("a watch of a cluster broke off; it begins anew", { path, err: error });
+    clock.setTimer(RECONNECT_MS, () => void restart());
+  });
+  await new Promise<void>((resolve, reject) => {
+    first = reject;
+    informer.start().then(resolve, reject);
+  });
+  first = undefined;
+  return {
+    [Symbol.dispose]() {
+      ended.abort();
+      void informer.stop();
+    },
+    get: (uid) => known.get(uid),
+    list: () => [...known.values()],
+  };
+}
+
+function uidOf({ metadata }: KubernetesObject): string {
+  return metadata?.uid ?? "";
+}
