@@ -83,7 +83,10 @@ test("logs: of what runs, of what ran before, of what has ended, and while they 
   expect(await kubectl("logs", "later")).toBe("first\nlast\n");
 
   // Restarted: each instance has a log of its own.
-  await runPod("again", "date +%s; echo instance; sleep 2; exit 1");
+  await runPod("again", "trap 'exit 1' TERM; date +%s; echo instance; sleep 600 & wait");
+  await until("its first instance has said all", async () => (await outcome("logs", "again")).said.endsWith("instance\n"));
+  // Its end may cut the command off.
+  await outcome("exec", "again", "--", "kill", "-TERM", "1");
   await until("it runs for the second time", async () => (await pod("again")).status.containerStatuses[0]?.restartCount === 1);
   const [before, now] = await until("both have a log", async () => {
     const logs = await Promise.all([kubectl("logs", "again", "--previous"), kubectl("logs", "again")]);
