@@ -60,6 +60,7 @@ const ports: EksPorts = {
     readYaml: async (text) => JSON.parse(text) as unknown,
   },
   pods: { left: async () => false },
+  trustedAuthorities: () => "PEM",
 };
 
 beforeEach(async () => {

@@ -1,4 +1,5 @@
 import { request } from "node:https";
+import { getCACertificates } from "node:tls";
 import type { CredentialSource } from "../contracts/credentials.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Toolbox } from "../contracts/service.ts";
@@ -60,6 +61,7 @@ export function eksPorts({ config, registry, network, fargate, disk, credentials
       readYaml,
     },
     pods: { left: async (clusterUid) => (await store.list(PLACEMENTS)).some(({ value }) => value.clusterUid === clusterUid) },
+    trustedAuthorities: () => [...new Set([...getCACertificates("default"), ...getCACertificates("system")])].join("\n"),
   };
 }
 

@@ -2,6 +2,8 @@ import { createHash, createHmac } from "node:crypto";
 import {
   AssociateAccessPolicyCommand,
   AssociateEncryptionConfigCommand,
+  AssociateIdentityProviderConfigCommand,
+  type AssociateIdentityProviderConfigCommandOutput,
   CreateAccessEntryCommand,
   CreateClusterCommand,
   CreatePodIdentityAssociationCommand,
@@ -12,9 +14,11 @@ import {
   DescribeAccessEntryCommand,
   DescribeClusterCommand,
   DescribeClusterVersionsCommand,
+  DescribeIdentityProviderConfigCommand,
   DescribePodIdentityAssociationCommand,
   DescribeUpdateCommand,
   DisassociateAccessPolicyCommand,
+  DisassociateIdentityProviderConfigCommand,
   EKSClient,
   ListAccessEntriesCommand,
   ListAccessPoliciesCommand,
@@ -22,6 +26,7 @@ import {
   ListCapabilitiesCommand,
   ListClustersCommand,
   ListEksAnywhereSubscriptionsCommand,
+  ListIdentityProviderConfigsCommand,
   ListInsightsCommand,
   ListNodegroupsCommand,
   ListPodIdentityAssociationsCommand,
@@ -258,6 +263,53 @@ describe("EKS's clusters", () => {
     expect((await eks.send(new ListUpdatesCommand({ name }))).updateIds).toHaveLength(2);
     await eks.send(new DeleteClusterCommand({ name }));
     await reach(name, "ResourceNotFoundException");
+  });
+
+  it("let in users of one OIDC provider", async () => {
+    const clusterName = "oidc";
+    await create(clusterName);
+    const oidc = { identityProviderConfigName: "idp", issuerUrl: "https://idp.example.com", clientId: "kubectl", groupsClaim: "groups" };
+    const associate = (more: object = {}): Promise<AssociateIdentityProviderConfigCommandOutput> =>
+      eks.send(new AssociateIdentityProviderConfigCommand({ clusterName, oidc: { ...oidc, ...more }, tags: { team: "a" } }));
+    await expect(associate()).rejects.toThrow("is not in ACTIVE status");
+    await reach(clusterName, "ACTIVE");
+    await expect(associate({ issuerUrl: "http://idp.example.com" })).rejects.toThrow("IssuerURL must use https:// scheme.");
+    const { update } = await associate();
+    const name = clusterName;
+    const params = [{ type: "IdentityProviderConfig", value: '{"type":"oidc","name":"idp"}' }];
+    expect(update).toMatchObject({ status: "InProgress", type: "AssociateIdentityProviderConfig", params });
+    await expect(associate()).rejects.toMatchObject({ name: "ResourceInUseException" });
+    await expect(associate({ identityProviderConfigName: "other" })).rejects.toMatchObject({ name: "ResourceLimitExceededException" });
+
+    const which = { clusterName, identityProviderConfig: { type: "oidc", name: "idp" } };
+    const shown = async (): Promise<unknown> =>
+      (
+        await eks
+          .send(new DescribeIdentityProviderConfigCommand(which))
+          .catch(({ name: error }: Error) => ({ identityProviderConfig: { oidc: { status: error } } }))
+      ).identityProviderConfig?.oidc;
+    const status = async (wanted: string): Promise<void> => {
+      for (let second = 0; second < 60; second++) {
+        if (((await shown()) as { readonly status?: string }).status === wanted) return;
+        await clock.advance(1000);
+      }
+      throw new Error(`the provider did not become ${wanted}`);
+    };
+    await status("ACTIVE");
+    expect(await shown()).toMatchObject({
+      identityProviderConfigArn: expect.stringMatching(/^arn:aws:eks:us-east-1:100000000000:identityproviderconfig\/oidc\/oidc\/idp\/[0-9a-f-]{36}$/),
+      usernameClaim: "sub",
+      groupsClaim: "groups",
+      tags: { team: "a" },
+    });
+    expect((await eks.send(new DescribeUpdateCommand({ name, updateId: update?.id }))).update).toMatchObject({ status: "Successful" });
+    expect((await eks.send(new ListIdentityProviderConfigsCommand({ clusterName }))).identityProviderConfigs).toEqual([
+      { type: "oidc", name: "idp" },
+    ]);
+    const gone = await eks.send(new DisassociateIdentityProviderConfigCommand(which));
+    expect(gone.update).toMatchObject({ type: "DisassociateIdentityProviderConfig" });
+    await status("ResourceNotFoundException");
+    expect((await eks.send(new DescribeUpdateCommand({ name, updateId: gone.update?.id }))).update).toMatchObject({ status: "Successful" });
   });
 
   it("are open to whom an update says, which is in progress until the rules are in force", async () => {

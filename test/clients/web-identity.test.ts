@@ -1,6 +1,3 @@
-import { generateKeyPairSync, X509Certificate } from "node:crypto";
-import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
 import {
   AddClientIDToOpenIDConnectProviderCommand,
   CreateOpenIDConnectProviderCommand,
@@ -21,27 +18,25 @@ import {
   GetCallerIdentityCommand,
   STSClient,
 } from "@aws-sdk/client-sts";
-import { exportJWK, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { randomIds } from "../../src/core/ids.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { createGateway, type Gateway } from "../../src/gateway/gateway.ts";
-import { createAuthority, issueLeaf } from "../../src/services/eks/control-plane/pki.ts";
 import { createCredentialSource } from "../../src/services/iam/credentials.ts";
 import { createIamService } from "../../src/services/iam/service.ts";
 import { createIssuerKeys } from "../../src/services/sts/issuer-keys.ts";
 import { createStsService } from "../../src/services/sts/service.ts";
 import { createMemoryStore } from "../../src/store/memory/memory-store.ts";
+import { type OidcIssuer, signingKey, signToken, startIssuer, type TokenClaims } from "../support/oidc-issuer.ts";
 
 /** Roles for whom a token of an identity provider names, by the official SDK: of an issuer of Tidegate's own, and of one by HTTPS. */
 
 const ACCOUNT = "100000000000";
 const OWN = "https://oidc.eks.us-east-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
 const SUBJECT = "system:serviceaccount:shop:api";
-const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
-const other = generateKeyPairSync("rsa", { modulusLength: 2048 });
-const jwks = async () => ({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: "one", alg: "RS256", use: "sig" }] });
+const pair = await signingKey();
+const other = await signingKey();
 
 const store = createMemoryStore();
 const credentials = createCredentialSource({ store, clock: systemClock, ids: randomIds, config: { account: ACCOUNT } });
@@ -49,14 +44,10 @@ let gateway: Gateway;
 let iam: IAMClient;
 let sts: STSClient;
 let endpoint: string;
-let foreign: Server;
-let foreignUrl: string;
-let authorityThumbprint: string;
-
-const thumbprintOf = (pem: string): string => new X509Certificate(pem).fingerprint.replaceAll(":", "").toLowerCase();
+let foreign: OidcIssuer;
 
 beforeAll(async () => {
-  const own = async (issuer: string) => (issuer === OWN ? jwks() : undefined);
+  const own = async (issuer: string) => (issuer === OWN ? pair.keys : undefined);
   gateway = createGateway({
     config: { instanceId: "0a1b2c", account: ACCOUNT, region: "us-east-1", auth: "iam" },
     services: [
@@ -74,24 +65,10 @@ beforeAll(async () => {
   const nobody = async (): Promise<never> => Promise.reject(new Error("there are no credentials"));
   sts = new STSClient({ endpoint, region: "us-east-1", credentials: nobody, maxAttempts: 1 });
   await role("api", OWN, { StringEquals: { [`${OWN.slice(8)}:sub`]: SUBJECT, [`${OWN.slice(8)}:aud`]: "sts.amazonaws.com" } });
-
-  const tools = { nowMs: systemClock.nowMs(), ids: randomIds };
-  const authority = await createAuthority("issuer", tools);
-  const leaf = await issueLeaf(authority, { commonName: "issuer", usage: "server", names: ["localhost"] }, tools);
-  authorityThumbprint = thumbprintOf(authority.certificate);
-  foreign = createServer({ key: leaf.key, cert: `${leaf.certificate}\n${authority.certificate}` }, (request, response) => {
-    response.setHeader("content-type", "application/json");
-    const answers: Readonly<Record<string, () => Promise<unknown>>> = {
-      "/.well-known/openid-configuration": async () => ({ issuer: foreignUrl, jwks_uri: `${foreignUrl}/jwks` }),
-      "/jwks": jwks,
-    };
-    void answers[request.url ?? ""]?.().then((answer) => response.end(JSON.stringify(answer)));
-  });
-  await new Promise<void>((resolve) => foreign.listen(0, "127.0.0.1", resolve));
-  foreignUrl = `https://localhost:${(foreign.address() as AddressInfo).port}`;
+  foreign = await startIssuer("localhost");
 });
 afterAll(async () => {
-  foreign.close();
+  foreign[Symbol.dispose]();
   await gateway.close();
   credentials[Symbol.dispose]();
 });
@@ -103,25 +80,10 @@ async function role(RoleName: string, issuer: string, Condition: object): Promis
   await iam.send(new CreateRoleCommand({ RoleName, AssumeRolePolicyDocument }));
 }
 
-interface Claims {
-  readonly issuer?: string;
-  readonly subject?: string;
-  readonly audience?: string;
-  readonly expires?: string;
-  readonly key?: typeof pair.privateKey;
-  readonly keyId?: string;
-}
+type Claims = Partial<TokenClaims>;
 
-function token({
-  issuer = OWN,
-  subject = SUBJECT,
-  audience = "sts.amazonaws.com",
-  expires = "1h",
-  key = pair.privateKey,
-  keyId = "one",
-}: Claims = {}): Promise<string> {
-  const claims = new SignJWT({}).setProtectedHeader({ alg: "RS256", kid: keyId });
-  return claims.setIssuer(issuer).setSubject(subject).setAudience([audience]).setIssuedAt("-2h").setExpirationTime(expires).sign(key);
+function token(claims: Claims = {}): Promise<string> {
+  return signToken({ key: pair.key, issuer: OWN, subject: SUBJECT, audience: "sts.amazonaws.com", ...claims });
 }
 
 function assume(WebIdentityToken: string, name = "api"): Promise<AssumeRoleWithWebIdentityCommandOutput> {
@@ -182,7 +144,7 @@ describe("a web identity", () => {
   });
 
   it.each<readonly [string, Claims, string, string]>([
-    ["another key's signature", { key: other.privateKey }, "InvalidIdentityTokenException", "signature"],
+    ["another key's signature", { key: other.key }, "InvalidIdentityTokenException", "signature"],
     ["a key that the issuer does not have", { keyId: "two" }, "InvalidIdentityTokenException", "Couldn't retrieve verification key"],
     ["another audience", { audience: "https://kubernetes.default.svc" }, "InvalidIdentityTokenException", "Incorrect token audience"],
     ["another issuer", { issuer: `${OWN}0` }, "InvalidIdentityTokenException", "No OpenIDConnect provider found"],
@@ -208,17 +170,16 @@ describe("a web identity", () => {
   });
 
   it("of an issuer by HTTPS counts where its certificate is one that the provider names", async () => {
-    await role("ci", foreignUrl, { StringLike: { [`${foreignUrl.slice(8)}:sub`]: "repo:*" } });
-    const { OpenIDConnectProviderArn } = await iam.send(
-      new CreateOpenIDConnectProviderCommand({ Url: foreignUrl, ClientIDList: ["sts.amazonaws.com"] }),
-    );
-    const named = { issuer: foreignUrl, subject: "repo:shop" };
-    await expect(assume(await token(named), "ci")).rejects.toMatchObject({
+    await role("ci", foreign.url, { StringLike: { [`${foreign.url.slice(8)}:sub`]: "repo:*" } });
+    const made = await iam.send(new CreateOpenIDConnectProviderCommand({ Url: foreign.url, ClientIDList: ["sts.amazonaws.com"] }));
+    const named = { subject: "repo:shop", audience: "sts.amazonaws.com" };
+    await expect(assume(await foreign.token(named), "ci")).rejects.toMatchObject({
       name: "IDPCommunicationErrorException",
       message: expect.stringContaining("none of it has a thumbprint of the provider"),
     });
-    await iam.send(new UpdateOpenIDConnectProviderThumbprintCommand({ OpenIDConnectProviderArn, ThumbprintList: [authorityThumbprint] }));
-    expect((await assume(await token(named), "ci")).AssumedRoleUser?.Arn).toContain("assumed-role/ci/pod");
-    await expect(assume(await token({ ...named, key: other.privateKey }), "ci")).rejects.toMatchObject({ name: "InvalidIdentityTokenException" });
+    const which = { OpenIDConnectProviderArn: made.OpenIDConnectProviderArn, ThumbprintList: [foreign.thumbprint] };
+    await iam.send(new UpdateOpenIDConnectProviderThumbprintCommand(which));
+    expect((await assume(await foreign.token(named), "ci")).AssumedRoleUser?.Arn).toContain("assumed-role/ci/pod");
+    await expect(assume(await foreign.token({ ...named, key: other.key }), "ci")).rejects.toMatchObject({ name: "InvalidIdentityTokenException" });
   });
 });

@@ -6,7 +6,8 @@ import { systemClock } from "../../src/core/clock.ts";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, type TestInstance, until } from "../support/instance.ts";
-import { letsInByMapAndEntries, refusesBadTokens, type Within } from "./support/lets-in.ts";
+import { type OidcIssuer, startIssuer } from "../support/oidc-issuer.ts";
+import { letsInByMapAndEntries, letsInByProvider, refusesBadTokens, type Within } from "./support/lets-in.ts";
 import { type Program, programsOf } from "./support/programs.ts";
 
 /** A cluster, by the real aws and kubectl: made, used, without Tidegate, with its API server killed, and deleted. */
@@ -20,6 +21,7 @@ interface Cluster {
 let instance: TestInstance;
 let environment: Record<string, string>;
 let folder: string;
+let issuer: OidcIssuer;
 
 beforeAll(async () => {
   await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
@@ -28,10 +30,16 @@ beforeAll(async () => {
   instance = await startInstance();
   folder = await mkdtemp(join(tmpdir(), "tidegate-cluster-"));
   environment = { ...instance.environment, KUBECONFIG: join(folder, "kubeconfig") };
+  // Of an authority that the Tidegate of the second start trusts, and so the API server.
+  issuer = await startIssuer("host.tidegate.internal");
+  process.env["NODE_EXTRA_CA_CERTS"] = join(folder, "authority.pem");
+  await writeFile(join(folder, "authority.pem"), issuer.authority);
   // Where the control plane has to be built first, that is no part of what is measured.
   await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
 }, 45 * 60_000);
 afterAll(async () => {
+  delete process.env["NODE_EXTRA_CA_CERTS"];
+  issuer[Symbol.dispose]();
   await removeWithoutTrace(instance);
   await rm(folder, { recursive: true, force: true });
 });
@@ -97,9 +105,11 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect((await run([...ready, "--header", "Authorization: Bearer k8s-aws-v1.x", `${endpoint}/api`], { timeoutMs: 60_000 })).stdout).toBe("401");
   const before = await programs();
   const atMs = systemClock.nowMs() - 1000;
-  await instance.up();
+  await instance.up(["--host-port", String(issuer.port)]);
   expect(await kubectl("get", "configmap", "kept", "--output", "jsonpath={.data.key}")).toBe("value");
   expect((await programs()).map(({ pid }) => pid)).toEqual(before.map(({ pid }) => pid));
+
+  await letsInByProvider(within, issuer);
 
   const taken = await until("a snapshot is taken", async () => (await snapshots()).find((each) => each.takenAtMs >= atMs));
 

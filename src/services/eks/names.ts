@@ -63,6 +63,16 @@ export function addonArn({
   return formatArn({ service: "eks", region, account, resource: `addon/${clusterName}/${name}/${id}` });
 }
 
+export function identityProviderArn({
+  account,
+  region,
+  clusterName,
+  name,
+  id,
+}: Scope & { readonly clusterName: string; readonly name: string; readonly id: string }): string {
+  return formatArn({ service: "eks", region, account, resource: `identityproviderconfig/${clusterName}/oidc/${name}/${id}` });
+}
+
 /** A role's ARN without its path; anything else as it is. */
 export function withoutPath(arn: string): string {
   return arn.replace(/^(arn:[^:]+:iam::\d+:role)\/(?:.*\/)?([^/]+)$/, "$1/$2");

@@ -14,6 +14,8 @@ export interface EksPorts {
   readonly objects: ClusterObjects;
   /** Whether pods of the cluster are left: their addresses are in its groups. */
   readonly pods: { left(clusterUid: string): Promise<boolean> };
+  /** The certificates, PEM, of the authorities that this host trusts. */
+  trustedAuthorities(this: void): string;
 }
 
 /** An object of Kubernetes, as its YAML says it. */

@@ -70,6 +70,8 @@ export interface ControlPlaneRecord {
   readonly recovery?: Recovery;
   /** Of the last recovery that was asked for and done, or begun. */
   readonly recoveryId?: string;
+  /** The id of the identity provider that its API server was told to go by; "": none. */
+  readonly identityProvider?: string;
 }
 
 export interface Recovery {
@@ -154,12 +156,34 @@ export interface PodIdentityAssociationRecord extends Scope {
   readonly token: string;
 }
 
+/** An OIDC provider whose users the cluster lets in; one a cluster. Written by the API's operations; taken away by the cluster controller. Keyed by account, region, cluster's uid and name. */
+export interface IdentityProviderRecord extends Scope {
+  readonly clusterName: string;
+  readonly name: string;
+  /** The last part of its ARN. */
+  readonly id: string;
+  readonly issuerUrl: string;
+  /** Which audience tokens must have. */
+  readonly clientId: string;
+  readonly usernameClaim: string;
+  /** `-`: none. */
+  readonly usernamePrefix?: string;
+  readonly groupsClaim?: string;
+  readonly groupsPrefix?: string;
+  readonly requiredClaims: Readonly<Record<string, string>>;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly createdAtMs: number;
+  readonly token: string;
+  readonly deletingSinceMs?: number;
+}
+
 export interface UpdateParameter {
   readonly type:
     | "AuthenticationMode"
     | "DeletionProtection"
     | "EndpointPrivateAccess"
     | "EndpointPublicAccess"
+    | "IdentityProviderConfig"
     | "PublicAccessCidrs"
     | "UpgradePolicy";
   readonly value: string;
@@ -168,8 +192,14 @@ export interface UpdateParameter {
 /** A change of a cluster, as DescribeUpdate tells it; keyed by account, region, cluster's uid and id. */
 export interface UpdateRecord {
   readonly id: string;
-  /** An EndpointAccessUpdate is in progress until the controller has done it; the others take effect at once. */
-  readonly type: "AccessConfigUpdate" | "DeletionProtectionUpdate" | "EndpointAccessUpdate" | "UpgradePolicyUpdate";
+  /** Those of the endpoint and of identity providers are in progress until the controller has done them; the others take effect at once. */
+  readonly type:
+    | "AccessConfigUpdate"
+    | "AssociateIdentityProviderConfig"
+    | "DeletionProtectionUpdate"
+    | "DisassociateIdentityProviderConfig"
+    | "EndpointAccessUpdate"
+    | "UpgradePolicyUpdate";
   readonly parameter: UpdateParameter;
   /** Beside the first. */
   readonly more?: readonly UpdateParameter[];
@@ -246,6 +276,7 @@ export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane"
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");
 
 export const AWS_AUTH = collection<AwsAuthRecord>("eks.aws-auth");
+export const IDENTITY_PROVIDERS = collection<IdentityProviderRecord>("eks.identity-provider");
 export const POD_IDENTITIES = collection<PodIdentityAssociationRecord>("eks.pod-identity-association");
 export const UPDATES = collection<UpdateRecord>("eks.update");
 export const ACCESS_ENTRIES = collection<AccessEntryRecord>("eks.access-entry");

@@ -26,6 +26,12 @@ import {
   listPodIdentityAssociations,
   updatePodIdentityAssociation,
 } from "./operations/pod-identity-associations.ts";
+import {
+  associateIdentityProviderConfig,
+  describeIdentityProviderConfig,
+  disassociateIdentityProviderConfig,
+  listIdentityProviderConfigs,
+} from "./operations/identity-provider-configs.ts";
 import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
 import { associateEncryptionConfig, updateClusterVersion } from "./operations/update-cluster-version.ts";
 import { describeUpdate, listUpdates, updateClusterConfig } from "./operations/updates.ts";
@@ -67,6 +73,7 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
     operations: [
       associateAccessPolicy(room),
       associateEncryptionConfig(room),
+      associateIdentityProviderConfig(room),
       createAccessEntry(room),
       createAddon(room),
       createCluster(room),
@@ -84,15 +91,18 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
       describeCluster(room),
       describeClusterVersions,
       describeFargateProfile(room),
+      describeIdentityProviderConfig(room),
       describePodIdentityAssociation(room),
       describeUpdate(room),
       disassociateAccessPolicy(room),
+      disassociateIdentityProviderConfig(room),
       listAccessEntries(room),
       listAccessPolicies,
       listAddons(room),
       listAssociatedAccessPolicies(room),
       listClusters(room),
       listFargateProfiles(room),
+      listIdentityProviderConfigs(room),
       listPodIdentityAssociations(room),
       listTagsForResource(room),
       listUpdates(room),

@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 import { run } from "../../../src/host/run.ts";
 import { type TestInstance, until } from "../../support/instance.ts";
+import type { OidcIssuer } from "../../support/oidc-issuer.ts";
 
 /** Whom a cluster lets in, and to what, by the real aws and kubectl. The cluster begins with its ConfigMap alone, and ends with access entries alone. */
 
@@ -115,27 +116,73 @@ async function letsInByEntry({ instance, cluster }: Within, asUser: Kubectl, use
   await until("the entry is gone", async () => (await asUser(...WHO)) === "reader");
 }
 
+/** Of an answer to who has this token. */
+async function statusOf(endpoint: string, token: string): Promise<string> {
+  const curl = ["curl", "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"];
+  return (await run([...curl, "--header", `Authorization: Bearer ${token}`, `${endpoint}/api`], { timeoutMs: 60_000 })).stdout;
+}
+
+/** Users of an OIDC provider, while the cluster has it. The API server reaches it at the host, by the name that pods have for it. */
+export async function letsInByProvider({ instance, cluster, endpoint }: Within, issuer: OidcIssuer): Promise<void> {
+  const who = async (token: string): Promise<string> => {
+    const review = JSON.stringify({ apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" });
+    const post = ["--request", "POST", "--header", "Content-Type: application/json", "--data", review];
+    const curl = ["curl", "--silent", "--show-error", "--insecure", "--header", `Authorization: Bearer ${token}`, ...post];
+    return (await run([...curl, `${endpoint}/apis/authentication.k8s.io/v1/selfsubjectreviews`], { timeoutMs: 60_000 })).stdout;
+  };
+  const good = await issuer.token({ subject: "me", audience: "kubectl", more: { groups: ["devs"] } });
+  expect(await statusOf(endpoint, good)).toBe("401");
+  const config = ["identityProviderConfigName=idp", `issuerUrl=${issuer.url}`, "clientId=kubectl", "usernamePrefix=oidc:", "groupsClaim=groups"];
+  await instance.aws("eks", "associate-identity-provider-config", "--cluster-name", cluster, "--oidc", config.join(","));
+  const which = ["--cluster-name", cluster, "--identity-provider-config", "type=oidc,name=idp"];
+  await until("the provider is ACTIVE", async () => {
+    const shown = await instance.aws<{ readonly identityProviderConfig: { readonly oidc: { readonly status: string } } }>(
+      "eks",
+      "describe-identity-provider-config",
+      ...which,
+    );
+    return shown.identityProviderConfig.oidc.status === "ACTIVE";
+  });
+  await until("the API server goes by it", async () => (await statusOf(endpoint, good)) === "200", 120_000);
+  expect(await who(good)).toMatch(/"oidc:me"[^]*"devs"/);
+  expect(await statusOf(endpoint, await issuer.token({ subject: "me", audience: "other" }))).toBe("401");
+  expect(await statusOf(endpoint, await issuer.token({ subject: "me", audience: "kubectl", expires: "-1m" }))).toBe("401");
+  await instance.aws("eks", "disassociate-identity-provider-config", ...which);
+  await until("its users are nobody", async () => (await statusOf(endpoint, good)) === "401", 120_000);
+  const left = await instance.aws<{ readonly identityProviderConfigs: readonly unknown[] }>(
+    "eks",
+    "list-identity-provider-configs",
+    "--cluster-name",
+    cluster,
+  );
+  expect(left.identityProviderConfigs).toEqual([]);
+}
+
 /** Tokens as `aws eks get-token` makes them: a good one, and what is made of it. */
 export async function refusesBadTokens({ instance, cluster, endpoint, environment }: Within): Promise<void> {
   const tokenOf = async (name: string): Promise<string> => {
     const { stdout } = await run(["aws", "eks", "get-token", "--cluster-name", name, "--output", "json"], { environment });
     return (JSON.parse(stdout) as { readonly status: { readonly token: string } }).status.token;
   };
-  const statusOf = async (token: string): Promise<string> => {
-    const curl = ["curl", "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"];
-    return (await run([...curl, "--header", `Authorization: Bearer ${token}`, `${endpoint}/api`], { timeoutMs: 60_000 })).stdout;
-  };
   const changed = (token: string, change: (url: string) => string): string =>
     `k8s-aws-v1.${Buffer.from(change(Buffer.from(token.slice(11), "base64url").toString())).toString("base64url")}`;
   const good = await tokenOf(cluster);
-  expect(await statusOf(good)).toBe("200");
-  expect(await statusOf(await tokenOf("another"))).toBe("401");
+  expect(await statusOf(endpoint, good)).toBe("200");
+  expect(await statusOf(endpoint, await tokenOf("another"))).toBe("401");
   expect(
-    await statusOf(changed(good, (url) => url.replace(/Signature=./, (start) => `${start.slice(0, -1)}${start.endsWith("0") ? "1" : "0"}`))),
+    await statusOf(
+      endpoint,
+      changed(good, (url) => url.replace(/Signature=./, (start) => `${start.slice(0, -1)}${start.endsWith("0") ? "1" : "0"}`)),
+    ),
   ).toBe("401");
-  expect(await statusOf(changed(good, (url) => url.replace(/^https?:\/\/[^/]+/, "https://sts.example.com")))).toBe("401");
-  expect(await statusOf(await signedAt(instance, { environment, cluster, ageMinutes: 1 }))).toBe("200");
-  expect(await statusOf(await signedAt(instance, { environment, cluster, ageMinutes: 16 }))).toBe("401");
+  expect(
+    await statusOf(
+      endpoint,
+      changed(good, (url) => url.replace(/^https?:\/\/[^/]+/, "https://sts.example.com")),
+    ),
+  ).toBe("401");
+  expect(await statusOf(endpoint, await signedAt(instance, { environment, cluster, ageMinutes: 1 }))).toBe("200");
+  expect(await statusOf(endpoint, await signedAt(instance, { environment, cluster, ageMinutes: 16 }))).toBe("401");
 }
 
 /** A token whose signature holds, made some time ago. */

@@ -10,6 +10,8 @@ export const OWNER = "eks";
 export const RESTORE_CONTAINER = "etcd-restore";
 const ETCD_FOLDER = "/var/lib/etcd";
 const SNAPSHOT_FOLDER = "/var/lib/etcd-snapshots";
+/** The volume that may change while the API server runs. */
+export const API_SERVER_FILES = "kube-apiserver";
 const ETCD_URL = "http://127.0.0.1:2379";
 const ETCD_PEER_URL = "http://127.0.0.1:2380";
 /** etcd's own greatest, as on AWS. */
@@ -25,6 +27,8 @@ export interface ControlPlaneParts {
   readonly workloadId: string;
   /** How the VPC's workloads reach this Tidegate. */
   readonly apiUrl: string;
+  /** Of an identity provider whose users are let in, as an AuthenticationConfiguration has it. */
+  readonly authenticator?: unknown;
   /** The file that etcd's data are made of first; they must not be there. */
   readonly snapshot?: string;
 }
@@ -67,7 +71,7 @@ export function compileControlPlane(parts: ControlPlaneParts): Workload {
     volumes: [
       { name: "etcd", type: "persistent", id: volumeIdOf(cluster) },
       { name: "etcd-snapshots", type: "persistent", id: snapshotVolumeIdOf(cluster) },
-      files("kube-apiserver", apiServerFiles(cluster, secrets, parts)),
+      files(API_SERVER_FILES, apiServerFiles(cluster, secrets, parts)),
       files("kube-controller-manager", controllerManagerFiles(secrets)),
       files("kube-scheduler", schedulerFiles(secrets)),
     ],

@@ -13,7 +13,11 @@ export interface SecretFile {
 }
 
 /** The API server's files: certificates, keys, and what its flags cannot say. JSON, which is YAML. Pure. */
-export function apiServerFiles(cluster: ClusterRecord, secrets: ClusterSecrets, { apiUrl }: { readonly apiUrl: string }): readonly SecretFile[] {
+export function apiServerFiles(
+  cluster: ClusterRecord,
+  secrets: ClusterSecrets,
+  { apiUrl, authenticator }: { readonly apiUrl: string; readonly authenticator?: unknown },
+): readonly SecretFile[] {
   // By HTTP, on a link that is within this host; a client of an HTTP server sends no token, so that the secret is in the path.
   const question = (name: Question): unknown => kubeconfig({ server: `${apiUrl}${questionPath(cluster.uid, secrets.reviewSecret, name)}` });
   return [
@@ -28,10 +32,11 @@ export function apiServerFiles(cluster: ClusterRecord, secrets: ClusterSecrets, 
       kind: "EncryptionConfiguration",
       resources: [{ resources: ["secrets"], providers: [{ secretbox: { keys: [{ name: "1", secret: secrets.encryptionKey }] } }, { identity: {} }] }],
     }),
-    // Nobody unnamed but to ask how it is.
+    // The API server takes it over as it changes. Nobody unnamed but to ask how it is.
     json("authentication.json", {
       apiVersion: "apiserver.config.k8s.io/v1",
       kind: "AuthenticationConfiguration",
+      ...(authenticator !== undefined && { jwt: [authenticator] }),
       anonymous: { enabled: true, conditions: ["/livez", "/readyz", "/healthz"].map((path) => ({ path })) },
     }),
     json("authorization.json", {

@@ -2,7 +2,10 @@ import type { Controller, ReconcileResult } from "../../../contracts/controller.
 import type { StopReason } from "../../../contracts/engine.ts";
 import type { Collection, Stored, Write } from "../../../contracts/store.ts";
 import { isProblem, messageOf } from "../../../core/problem.ts";
-import { compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile.ts";
+import { API_SERVER_FILES, compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile.ts";
+import { apiServerFiles } from "../control-plane/files.ts";
+import { isProviderDue, providerOf, wantedProvider } from "../identity-provider/providers.ts";
+import { jwtAuthenticator } from "../identity-provider/rules.ts";
 import { clusterArn, groupNamesOf, parseClusterArn } from "../names.ts";
 import {
   ACCESS_ENTRIES,
@@ -15,6 +18,7 @@ import {
   CLUSTERS,
   CONTROL_PLANES,
   endpointAccessOf,
+  IDENTITY_PROVIDERS,
   POD_IDENTITIES,
   recordPrefix,
   snapshotVolumeIdOf,
@@ -23,6 +27,7 @@ import {
   type ClusterRecord,
   type ClusterSecrets,
   type ControlPlaneRecord,
+  type IdentityProviderRecord,
 } from "../records.ts";
 import type { IngressRule } from "../ports.ts";
 import type { EksRoom } from "../room.ts";
@@ -32,7 +37,7 @@ import { planCluster, type ClusterAction, type ObservedCluster } from "./plan-cl
 
 const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was deleted, or its control plane is replaced" };
 /** Of what goes with a cluster. */
-const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, ADDONS, ADDON_STATUSES, AWS_AUTH, POD_IDENTITIES, UPDATES];
+const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, ADDONS, ADDON_STATUSES, AWS_AUTH, IDENTITY_PROVIDERS, POD_IDENTITIES, UPDATES];
 const NEW_PLANE: ControlPlaneRecord = { state: "CREATING", failures: 0 };
 const LOOK_FOR_IMAGE_MS = 1000;
 const LOOK_FOR_PODS_MS = 500;
@@ -44,6 +49,7 @@ interface Unit {
   readonly cluster: ClusterRecord;
   readonly plane: ControlPlaneRecord;
   readonly secrets: ClusterSecrets | undefined;
+  readonly provider: Stored<IdentityProviderRecord> | undefined;
 }
 
 /**
@@ -56,6 +62,10 @@ export function createClusterController(room: EksRoom): Controller {
     watches: [
       { collection: CLUSTERS, keysOf: (change) => [change.key] },
       { collection: CONTROL_PLANES, keysOf: (change) => [change.key] },
+      {
+        collection: IDENTITY_PROVIDERS,
+        keysOf: ({ value, previous }) => [value ?? previous].flatMap((each) => (each === undefined ? [] : [clusterKey(each, each.clusterName)])),
+      },
     ],
     sources: (wake) =>
       room.engine.watch(({ workload }) => {
@@ -71,12 +81,16 @@ export function createClusterController(room: EksRoom): Controller {
 }
 
 async function reconcile(room: EksRoom, { key, value: cluster }: Stored<ClusterRecord>): Promise<ReconcileResult | void> {
-  const [plane, secrets] = await Promise.all([room.store.get(CONTROL_PLANES, key), room.store.get(CLUSTER_SECRETS, key)]);
-  const unit: Unit = { key, cluster, plane: plane?.value ?? NEW_PLANE, secrets: secrets?.value };
+  const [plane, secrets, provider] = await Promise.all([
+    room.store.get(CONTROL_PLANES, key),
+    room.store.get(CLUSTER_SECRETS, key),
+    providerOf(room.store, cluster),
+  ]);
+  const unit: Unit = { key, cluster, plane: plane?.value ?? NEW_PLANE, secrets: secrets?.value, provider };
   return carryOut(room, unit, planCluster(await observe(room, unit)));
 }
 
-async function observe(room: EksRoom, { cluster, plane, secrets }: Unit): Promise<ObservedCluster> {
+async function observe(room: EksRoom, { cluster, plane, secrets, provider }: Unit): Promise<ObservedCluster> {
   const status = plane.workloadId === undefined ? undefined : (await room.engine.get(plane.workloadId))?.status;
   return {
     deleting: cluster.deletingSinceMs !== undefined,
@@ -84,6 +98,7 @@ async function observe(room: EksRoom, { cluster, plane, secrets }: Unit): Promis
     hasNetwork: plane.network !== undefined,
     hasSecrets: secrets !== undefined,
     isAccessDue: isAccessDue(cluster, plane),
+    isProviderDue: isProviderDue(provider?.value, plane),
     // What an earlier version did not issue is due.
     leavesEndMs: secrets?.frontProxy === undefined ? 0 : secrets.leavesEndMs,
     failures: plane.failures,
@@ -118,6 +133,8 @@ async function carryOut(room: EksRoom, unit: Unit, action: ClusterAction): Promi
   switch (action.do) {
     case "allocate-network":
       return savePlane(room, unit, { ...plane, network: await allocateNetwork(room, unit.cluster) });
+    case "configure-provider":
+      return configureProvider(room, unit);
     case "open-endpoint":
       return openEndpoint(room, unit);
     case "make-secrets":
@@ -248,13 +265,39 @@ async function startWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResult
   if (recovery !== undefined && volume !== undefined) await setAside(volume, String(recovery.sinceMs));
   try {
     await room.engine.start(
-      compileControlPlane({ cluster, network, secrets, image, workloadId, apiUrl, ...(snapshot !== undefined && { snapshot }) }),
+      compileControlPlane({
+        cluster,
+        network,
+        secrets,
+        image,
+        workloadId,
+        apiUrl,
+        ...authenticatorOf(room, unit),
+        ...(snapshot !== undefined && { snapshot }),
+      }),
     );
   } catch (error) {
     // A new cluster says so at once; one that served waits for room.
     if (!isProblem(error, "exhausted", "invalid", "unsupported") || plane.state !== "CREATING") throw error;
     return carryOut(room, unit, { do: "fail", reason: messageOf(error) });
   }
+}
+
+function authenticatorOf(room: EksRoom, { provider }: Unit): { readonly authenticator?: unknown } {
+  if (provider === undefined || wantedProvider(provider.value) === "") return {};
+  return { authenticator: jwtAuthenticator(provider.value, room.ports.trustedAuthorities()) };
+}
+
+/** The API server looks at its files, and takes the change over as it runs. What it goes by no more is forgotten with the same write. */
+async function configureProvider(room: EksRoom, unit: Unit): Promise<void> {
+  const { key, cluster, plane, secrets, provider } = unit;
+  if (plane.workloadId === undefined || secrets === undefined) return;
+  const { apiUrl } = await room.ports.network.endpointOf(cluster.vpc.vpcId);
+  const files = apiServerFiles(cluster, secrets, { apiUrl, ...authenticatorOf(room, unit) });
+  await room.engine.refresh?.(plane.workloadId, { files: { [API_SERVER_FILES]: files } });
+  const writes: Write[] = [{ op: "put", collection: CONTROL_PLANES, key, value: { ...plane, identityProvider: wantedProvider(provider?.value) } }];
+  if (provider?.value.deletingSinceMs !== undefined) writes.push({ op: "delete", collection: IDENTITY_PROVIDERS, key: provider.key });
+  await room.store.transact(writes);
 }
 
 /** The record says from what before anything is moved; until the API server is ready each start begins with it again. */

@@ -20,6 +20,7 @@ function observed(more: Partial<ObservedCluster> = {}): ObservedCluster {
     hasNetwork: true,
     hasSecrets: true,
     isAccessDue: false,
+    isProviderDue: false,
     leavesEndMs: NOW_MS + 300 * DAY_MS,
     failures: 0,
     isDataLost: false,
@@ -63,6 +64,13 @@ describe("a cluster that serves", () => {
     const ageing = { leavesEndMs: NOW_MS + 29 * DAY_MS };
     expect(planCluster(active(ageing))).toEqual({ do: "stop-workload" });
     expect(planCluster(active({ ...ageing, workload: undefined }))).toEqual({ do: "renew-leaves" });
+  });
+
+  it("opens its endpoint to others, and tells its API server of an identity provider, while that runs", () => {
+    expect(planCluster(active({ isAccessDue: true }))).toEqual({ do: "open-endpoint" });
+    expect(planCluster(active({ isProviderDue: true }))).toEqual({ do: "configure-provider" });
+    expect(planCluster(active({ isProviderDue: true, workload: { ...RUNNING, isAskedToStop: true } }))).toEqual({ do: "wait" });
+    expect(planCluster(observed({ isProviderDue: true }))).toEqual({ do: "look-whether-ready" });
   });
 
   it("gets another workload for one that ended: at once, or with a back-off when that did not hold", () => {

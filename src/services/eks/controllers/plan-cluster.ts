@@ -9,6 +9,8 @@ export interface ObservedCluster {
   readonly hasSecrets: boolean;
   /** Who may reach its endpoint was changed. */
   readonly isAccessDue: boolean;
+  /** Its API server is to be told of an identity provider, or to forget it. */
+  readonly isProviderDue: boolean;
   /** Of the certificates that its programs use. */
   readonly leavesEndMs: number;
   readonly failures: number;
@@ -35,7 +37,17 @@ export interface ObservedWorkload {
 
 /** One step, after which all is looked at again; or nothing to do, for so long. */
 export type ClusterAction =
-  | { readonly do: "allocate-network" | "open-endpoint" | "make-secrets" | "choose-workload" | "start-workload" | "renew-leaves" | "remove-all" }
+  | {
+      readonly do:
+        | "allocate-network"
+        | "open-endpoint"
+        | "configure-provider"
+        | "make-secrets"
+        | "choose-workload"
+        | "start-workload"
+        | "renew-leaves"
+        | "remove-all";
+    }
   /** `removed`: nothing takes its place. */
   | { readonly do: "forget-workload"; readonly removed: boolean; readonly failures: number }
   | { readonly do: "stop-workload" }
@@ -76,6 +88,7 @@ export function planCluster(observed: ObservedCluster): ClusterAction {
   if (workload.state === "STOPPED") return planReplacement(observed, workload);
   if (workload.isAskedToStop || workload.state !== "RUNNING") return { do: "wait" };
   if (observed.state === "ACTIVE" && observed.isRecovering) return { do: "look-whether-ready" };
+  if (observed.state === "ACTIVE" && observed.isProviderDue) return { do: "configure-provider" };
   if (observed.state === "ACTIVE") return ageing ? { do: "stop-workload" } : { do: "wait", forMs: LOOK_AGAIN_MS };
   if (observed.nowMs - (workload.startedAtMs ?? observed.nowMs) > READY_WITHIN_MS) {
     return {

@@ -11,6 +11,7 @@ import type {
 import { accessEntryKey, creatorsEntry } from "../access/entries.ts";
 import { readAccess } from "../cluster-rules.ts";
 import { invalidParameter, invalidRequest, resourceNotFound } from "../errors.ts";
+import { isProviderDue, providerOf } from "../identity-provider/providers.ts";
 import { pageOf } from "../paging.ts";
 import {
   ACCESS_ENTRIES,
@@ -32,6 +33,8 @@ const NO_SUCH = "there are updates of clusters and add-ons";
 
 /** One way: who goes by entries does not go back. */
 const MODES = ["CONFIG_MAP", "API_AND_CONFIG_MAP", "API"] as const;
+
+const OF_PROVIDERS: readonly UpdateRecord["type"][] = ["AssociateIdentityProviderConfig", "DisassociateIdentityProviderConfig"];
 
 type Change = Pick<UpdateRecord, "type" | "parameter" | "more"> & { readonly to: Partial<ClusterRecord> };
 
@@ -144,7 +147,10 @@ export function describeUpdate(room: EksRoom) {
       const found = await room.store.get(UPDATES, `${recordPrefix(cluster)}${updateId}`);
       if (found === undefined) throw resourceNotFound(`No update found for ID: ${updateId}`, name);
       const plane = await room.store.get(CONTROL_PLANES, key);
-      return { update: updateView(found.value, !isAccessDue(cluster, plane?.value)) };
+      const isDue = OF_PROVIDERS.includes(found.value.type)
+        ? isProviderDue((await providerOf(room.store, cluster))?.value, plane?.value)
+        : isAccessDue(cluster, plane?.value);
+      return { update: updateView(found.value, !isDue) };
     },
   });
 }
@@ -170,7 +176,10 @@ export function listUpdates(room: EksRoom) {
   });
 }
 
-function updateView({ id, type, parameter, more = [], createdAtMs }: UpdateRecord, isAccessDone: boolean): Update {
-  const status = type === "EndpointAccessUpdate" && !isAccessDone ? "InProgress" : "Successful";
+const BY_CONTROLLER: readonly UpdateRecord["type"][] = [...OF_PROVIDERS, "EndpointAccessUpdate"];
+
+/** `isDone`: what it changes is as the cluster's record has it; of no matter where it took effect at once. */
+export function updateView({ id, type, parameter, more = [], createdAtMs }: UpdateRecord, isDone: boolean): Update {
+  const status = BY_CONTROLLER.includes(type) && !isDone ? "InProgress" : "Successful";
   return { id, status, type, params: [parameter, ...more].map((each) => ({ ...each })), createdAt: new Date(createdAtMs), errors: [] };
 }
