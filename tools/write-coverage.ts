@@ -12,10 +12,11 @@ import { silentLogger } from "../src/core/logger.ts";
 import { openRooms } from "../src/server/rooms.ts";
 import { closeRooms } from "../src/server/server.ts";
 import { coverageReport } from "./coverage-report.ts";
+import { podCoverage } from "./pod-coverage.ts";
 
 const FILE = resolve(import.meta.dirname, "..", "docs", "coverage.md");
 
-/** The report on the services that `server` ties together, none left out. */
+/** The report on the services that `server` ties together, none left out, and on pods. */
 async function reportOfServer(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "tidegate-coverage-"));
   const config: InstanceConfig = {
@@ -36,7 +37,7 @@ async function reportOfServer(): Promise<string> {
   try {
     const rooms = await openRooms(config, { clock: systemClock, ids: randomIds, logger: silentLogger });
     try {
-      return await coverageReport(rooms.services);
+      return `${await coverageReport(rooms.services)}\n${podCoverage()}`;
     } finally {
       await closeRooms(rooms);
     }
