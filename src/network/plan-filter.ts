@@ -150,6 +150,8 @@ function fixedChains(facts: VpcFacts): string[] {
       "jump limits",
       `ip saddr @enis ct status dnat ct original ip daddr { ${METADATA_ADDRESS}, ${POD_IDENTITY_ADDRESS}, ${ENDPOINT_ADDRESS} } accept`,
       `ip saddr @enis meta l4proto tcp ct status dnat ${toKubelet} accept`,
+      // A kubelet's probes of its own pods pass no group on AWS either: they do not leave the node.
+      `iifname "${UPLINK}" ip saddr ${hostAddress} ip daddr @nodes accept`,
       "ip saddr @enis goto egress",
       "goto ingress",
     ]),
