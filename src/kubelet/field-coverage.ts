@@ -48,7 +48,7 @@ export const FIELD_STATES: FieldStates = {
     affinity: PLACED_BY_FARGATE,
     automountServiceAccountToken: "done",
     containers: "done",
-    dnsConfig: { open: "refused beside the cluster's DNS; acted on where dnsPolicy is None" },
+    dnsConfig: "done",
     dnsPolicy: "done",
     enableServiceLinks: "done",
     ephemeralContainers: "done",
