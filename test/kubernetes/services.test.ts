@@ -28,7 +28,7 @@ const service = (name: string, spec: Partial<V1ServiceSpec>): V1Service => ({
 });
 
 test("services lead to their pods by address and name, refuse without any, and go on without Tidegate", { timeout: 8 * 60_000 }, async () => {
-  const { apply, kubectl, inPod, podUntil, instance, stack } = cluster;
+  const { apply, kubectl, entered, podUntil, instance, stack } = cluster;
   const workload = { serviceName: "web-headless", replicas: 2, podManagementPolicy: "Parallel", selector: { matchLabels: { app: "web" } } };
   await apply(
     service("web", {}),
@@ -44,8 +44,9 @@ test("services lead to their pods by address and name, refuse without any, and g
   await podUntil("asks", "is ready", isReady, 90_000);
   const address = async (name: string): Promise<string> => kubectl("get", "service", name, "--output", "jsonpath={.spec.clusterIP}");
   const [web, sticky, nobody] = [await address("web"), await address("sticky"), await address("nobody")];
+  const asks = await entered("asks");
   const fetchTimes = async (times: number, url: string): Promise<readonly string[]> =>
-    (await inPod("asks", "sh", "-c", `for i in $(seq ${times}); do wget -q -O- ${url} 2>&1; done; true`)).trim().split("\n");
+    (await asks("sh", "-c", `for i in $(seq ${times}); do wget -q -O- ${url} 2>&1; done; true`)).trim().split("\n");
   const fetch = async (url: string): Promise<string> => (await fetchTimes(1, url)).join();
   const fetchOften = async (url: string): Promise<ReadonlySet<string>> => new Set(await fetchTimes(16, url));
 
@@ -57,7 +58,7 @@ test("services lead to their pods by address and name, refuse without any, and g
 
   // By name, once CoreDNS is there; it runs without a profile for its namespace.
   const dns = await kubectl("get", "service", "kube-dns", "--namespace", "kube-system", "--output", "jsonpath={.spec.clusterIP}");
-  expect(await inPod("asks", "cat", "/etc/resolv.conf")).toMatch(
+  expect(await asks("cat", "/etc/resolv.conf")).toMatch(
     new RegExp(`^nameserver ${dns}\nsearch default.svc.cluster.local svc.cluster.local cluster.local \\S+\noptions ndots:5\n$`),
   );
   await kubectl("rollout", "status", "deployment/coredns", "--namespace", "kube-system", "--timeout=80s");
@@ -65,12 +66,12 @@ test("services lead to their pods by address and name, refuse without any, and g
   expect(await fetch("http://web.default.svc.cluster.local/")).toMatch(/^web-/);
   expect(await fetch("http://elsewhere/")).toMatch(/^web-/);
   expect(await fetch("http://web-1.web-headless:8080/")).toBe("web-1");
-  const found = await inPod("asks", "nslookup", "web-headless.default.svc.cluster.local");
+  const found = await asks("nslookup", "web-headless.default.svc.cluster.local");
   for (const pod of [first, second]) expect(found).toContain(pod.status?.podIP);
-  expect(await inPod("asks", "nslookup", "kubernetes.default.svc.cluster.local")).toContain("10.100.0.1");
+  expect(await asks("nslookup", "kubernetes.default.svc.cluster.local")).toContain("10.100.0.1");
 
   // The API server by its service; what every container is told of services.
-  await inPod("asks", "sh", "-c", "nc -w 5 10.100.0.1 443 </dev/null");
+  await asks("sh", "-c", "nc -w 5 10.100.0.1 443 </dev/null");
   expect(await kubectl("exec", "asks", "--", "env")).toMatch(/^KUBERNETES_SERVICE_HOST=10\.100\.0\.1$/m);
 
   // A task of ECS reaches a pod by its address.

@@ -18,6 +18,8 @@ export interface PodsCluster {
   readonly events: (name: string) => Promise<readonly string[]>;
   /** Runs a command in a pod's first container, from the host, beneath Kubernetes. */
   readonly inPod: (name: string, ...command: readonly string[]) => Promise<string>;
+  /** The same, of a pod that is looked for once: also while nobody tells the API server who asks. */
+  readonly entered: (name: string) => Promise<(...command: readonly string[]) => Promise<string>>;
 }
 
 /** Makes an instance, the cluster `shop`, without CoreDNS unless asked for, and a Fargate profile for the namespace `default`. To be removed by `removeWithoutTrace`. */
@@ -51,6 +53,11 @@ export async function startPodsCluster({ coredns = false }: { readonly coredns?:
   await until("the profile is ACTIVE", async () => (await statusOf("describe-fargate-profile", ...profile)) === "ACTIVE");
   const kubectl: PodsCluster["kubectl"] = async (...args) => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
   const pod: PodsCluster["pod"] = async (name) => JSON.parse(await kubectl("get", "pod", name, "--output", "json")) as V1Pod;
+  const entered: PodsCluster["entered"] = async (name) => {
+    const { metadata, spec } = await pod(name);
+    const pid = await pidOf(instance, { podUid: metadata?.uid ?? "", container: spec?.containers[0]?.name ?? "" });
+    return async (...command) => (await run(["nsenter", "--target", pid, "--all", ...command])).stdout;
+  };
   return {
     instance,
     stack,
@@ -73,11 +80,8 @@ export async function startPodsCluster({ coredns = false }: { readonly coredns?:
       const found = await kubectl("get", "events", "--field-selector", `involvedObject.name=${name}`, "--output", "json");
       return (JSON.parse(found) as { readonly items: readonly CoreV1Event[] }).items.map(({ reason, message }) => `${reason} ${message}`);
     },
-    async inPod(name, ...command) {
-      const { metadata, spec } = await pod(name);
-      const pid = await pidOf(instance, { podUid: metadata?.uid ?? "", container: spec?.containers[0]?.name ?? "" });
-      return (await run(["nsenter", "--target", pid, "--all", ...command])).stdout;
-    },
+    inPod: async (name, ...command) => (await entered(name))(...command),
+    entered,
   };
 }
 
