@@ -21,11 +21,14 @@ const FULL = /no space left on device|disk quota exceeded/i;
 export class CommandFailed extends Problem {
   /** In one line, e.g. `buildah build failed (exit code 1)`. */
   readonly summary: string;
+  /** What to do, on a line of its own, where the last lines tell; else empty. */
+  readonly advice: string;
 
   constructor(summary: string, lastLines: readonly string[]) {
     const advice = FULL.test(lastLines.join("\n")) ? `\nThe disk is full. ${DISK_ADVICE}` : "";
     super("unavailable", `${summary}. Its last lines:\n${lastLines.join("\n")}${advice}`);
     this.summary = summary;
+    this.advice = advice;
   }
 }
 

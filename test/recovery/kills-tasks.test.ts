@@ -1,6 +1,15 @@
 import { readdir, readFile } from "node:fs/promises";
-import { DescribeTasksCommand, ListTasksCommand, type Task } from "@aws-sdk/client-ecs";
+import {
+  CreateServiceCommand,
+  DeleteServiceCommand,
+  DescribeTasksCommand,
+  ListTasksCommand,
+  paginateListTasks,
+  type Task,
+  UpdateServiceCommand,
+} from "@aws-sdk/client-ecs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
 import { until } from "../support/instance.ts";
 import { firstProcesses, theProcess } from "../support/kernel.ts";
 import { taskIdOf } from "../support/stack.ts";
@@ -147,5 +156,51 @@ describe.each(["serving", "dead"] as const)("while the control plane is %s", (pl
       await whilst(async () => process.kill(target, "SIGKILL"));
       await replaced(taskArn);
     }
+  });
+});
+
+describe("containers that crash, all at once and again and again", () => {
+  const tasks = rounds({ part: 8, whole: 50 });
+  const serviceName = "crashing";
+  const begun = new Set<string>();
+
+  /** How many tasks of the service there were so far. */
+  async function starts(): Promise<number> {
+    const client = bench.stack.ecs;
+    for (const desiredStatus of ["RUNNING", "STOPPED"] as const) {
+      for await (const { taskArns = [] } of paginateListTasks({ client }, { serviceName, desiredStatus })) for (const arn of taskArns) begun.add(arn);
+    }
+    return begun.size;
+  }
+
+  test("are started again with a back-off, their neighbour loses no request, and they run once they can", { timeout: TIMEOUT_MS }, async () => {
+    const { stack } = bench;
+    const { ecs } = stack;
+    const crashing = await stack.define("crashing", [{ name: "app", command: ["sh", "-c", "exit 3"] }]);
+    const works = await stack.define("works", [{ name: "app", command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.3; : works-; done"] }]);
+    const beganMs = systemClock.steadyMs();
+    await ecs.send(
+      new CreateServiceCommand({
+        serviceName,
+        taskDefinition: crashing,
+        desiredCount: tasks,
+        launchType: "FARGATE",
+        networkConfiguration: stack.network(),
+      }),
+    );
+    const waves = 4;
+    await until(`each was started ${waves} times`, async () => (await starts()) >= waves * tasks, TIMEOUT_MS);
+    const tookMs = systemClock.steadyMs() - beganMs;
+    console.log(`${tasks} containers that crash: ${waves} starts of each in ${Math.round(tookMs)} ms`);
+    // 1, 2 and 4 s lie between them.
+    expect(tookMs).toBeGreaterThan(7_000);
+    await bench.check();
+    await ecs.send(new UpdateServiceCommand({ service: serviceName, taskDefinition: works }));
+    await bench.stable(serviceName);
+    expect(await firstProcesses(bench.instance.instanceId, "works-")).toHaveLength(tasks);
+    await ecs.send(new DeleteServiceCommand({ service: serviceName, force: true }));
+    await until("all have ended", async () => (await firstProcesses(bench.instance.instanceId, "works-")).length === 0);
+    await bench.check();
+    await bench.stateAgrees();
   });
 });

@@ -178,7 +178,8 @@ function buildStep({ session, settings, folder, options, progress, signal }: Bui
       const { digest } = await building.catch((error: unknown) => {
         if (signal.aborted) throw new CommandError("Interrupted while building. Nothing that runs was changed.", 130);
         // Where all lines were printed, the last ones need no repeating.
-        if (error instanceof CommandFailed && !session.output.terminal) throw new CommandError(`${error.summary}. Nothing that runs was changed.`);
+        if (error instanceof CommandFailed && !session.output.terminal)
+          throw new CommandError(`${error.summary}. Nothing that runs was changed.${error.advice}`);
         throw error;
       });
       progress.digest = digest;
