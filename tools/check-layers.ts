@@ -24,7 +24,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   "@grpc/grpc-js": ["src/engines/cri/", "src/fargate/grpc-probe"],
   "@grpc/proto-loader": ["src/engines/cri/"],
   pino: ["src/server/"],
-  "@kubernetes/client-node": ["src/kubelet/"],
+  "@kubernetes/client-node": ["src/kubelet/", "src/ingress/"],
   "@peculiar/x509": ["src/services/eks/control-plane/"],
 };
 

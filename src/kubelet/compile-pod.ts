@@ -22,6 +22,8 @@ import { securityFaults } from "./supported.ts";
 export const SERVICES_HOOK = "eks-services";
 /** The label under which the engine lists pods. */
 export const OWNER = "eks-pod";
+/** The hook that drains its targets before its containers are told to end. */
+export const DRAIN_HOOK = "eks-target-drain";
 /** Of the kubelet: CrashLoopBackOff, and ImagePullBackOff. */
 const BACKOFF = { initialSeconds: 10, maximumSeconds: 300, resetAfterSeconds: 600 };
 const DEFAULT_GRACE_SECONDS = 30;
@@ -73,7 +75,7 @@ export function compilePod(parts: PodParts): Workload {
     volumes: volumesOf(parts),
     spot: false,
     system: false,
-    hooks: [SERVICES_HOOK],
+    hooks: [SERVICES_HOOK, DRAIN_HOOK],
     activeDeadlineSeconds: spec.activeDeadlineSeconds,
   };
 }

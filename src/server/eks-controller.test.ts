@@ -61,6 +61,7 @@ const ports: EksPorts = {
   },
   pods: { left: async () => false },
   trustedAuthorities: () => "PEM",
+  loadBalancers: { areLeft: async () => false },
 };
 
 beforeEach(async () => {

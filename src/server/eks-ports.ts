@@ -8,6 +8,7 @@ import type { Ids } from "../core/ids.ts";
 import { isProblem, Problem } from "../core/problem.ts";
 import type { Fargate } from "../fargate/fargate.ts";
 import type { DiskGuard } from "../host/disk-guard.ts";
+import { hasBalancers } from "../ingress/ingress.ts";
 import { readYaml } from "../kubelet/cluster-objects.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
 import { PLACEMENTS } from "../kubelet/records.ts";
@@ -27,6 +28,7 @@ import { subnetLookup } from "./ports.ts";
 const READY_TIMEOUT_MS = 5000;
 
 interface EksParts {
+  readonly store: Store;
   readonly config: InstanceConfig;
   readonly registry: Registry;
   readonly network: VpcNetwork;
@@ -34,7 +36,6 @@ interface EksParts {
   readonly disk: DiskGuard;
   readonly credentials: IamCredentials;
   readonly toolbox: Toolbox;
-  readonly store: Store;
   /** Made after it. */
   readonly kubelet: () => Kubelet | undefined;
 }
@@ -62,6 +63,7 @@ export function eksPorts({ config, registry, network, fargate, disk, credentials
     },
     pods: { left: async (clusterUid) => (await store.list(PLACEMENTS)).some(({ value }) => value.clusterUid === clusterUid) },
     trustedAuthorities: () => [...new Set([...getCACertificates("default"), ...getCACertificates("system")])].join("\n"),
+    loadBalancers: { areLeft: (clusterKey) => hasBalancers(store, clusterKey) },
   };
 }
 

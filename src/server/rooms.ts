@@ -11,6 +11,8 @@ import { createCriRuntime, type CriRuntime } from "../engines/cri/runtime.ts";
 import { createSimulatedLogCollector, createSimulatedRuntime } from "../engines/simulated/index.ts";
 import { createFargate, type Fargate } from "../fargate/fargate.ts";
 import { DiskGuard } from "../host/disk-guard.ts";
+import { createIngress } from "../ingress/ingress.ts";
+import { DRAIN_HOOK } from "../kubelet/compile-pod.ts";
 import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import { createLoadBalancers, type LoadBalancers } from "../loadbalancer/load-balancers.ts";
 import { createLogCollector } from "../logstore/collector/log-collector.ts";
@@ -30,6 +32,7 @@ import { createStsService } from "../services/sts/service.ts";
 import { openSqliteStore, type SqliteStoreOptions } from "../store/sqlite/sqlite-store.ts";
 import { ENDPOINT_ADDRESS } from "../network/object-names.ts";
 import { eksPorts } from "./eks-ports.ts";
+import { ingressPorts } from "./ingress-ports.ts";
 import { createSimulatedAdmission, kubeletPorts } from "./kubelet-ports.ts";
 import { VERSION } from "./version.ts";
 import { ecsPorts, imagesForTasks, logWriters, metadataOf, podCredentialsOf, roleCredentials, subnetLookup } from "./ports.ts";
@@ -122,19 +125,23 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const kubelet = createKubelet({ store, engine: fargate.engine, ports: podPorts, toolbox });
   late.kubelet = kubelet;
   for (const hook of kubelet.hooks) fargate.registerHook(hook);
+  const elbv2 = createElbv2Service({ balancing: loadBalancers.api, network: subnetLookup(network) });
+  const balancerPorts = ingressPorts({ store, network, loadBalancers, elbv2, clusters: podPorts.clusters, toolbox });
+  const ingress = createIngress({ store, ports: balancerPorts, toolbox, drainHook: DRAIN_HOOK });
+  for (const hook of ingress.hooks) fargate.registerHook(hook);
   const services: readonly Service[] = [
     ecs,
     eks,
     createEcrService({ registry, toolbox, config }),
     createEc2Service({ network: network.admin, toolbox }),
-    createElbv2Service({ balancing: loadBalancers.api, network: subnetLookup(network) }),
+    elbv2,
     createLogsService({ logStore, toolbox }),
     createIamService({ store, clock, ids }),
     createStsService({ issuer: credentials, keys: createIssuerKeys({ clock, own: (issuer) => eks.issuers.keysOf(issuer) }) }),
   ];
   const controllers = [
     ...services.flatMap((service) => service.controllers ?? []),
-    ...(config.engine === "simulated" ? [createSimulatedAdmission(podPorts)] : kubelet.controllers),
+    ...(config.engine === "simulated" ? [createSimulatedAdmission(podPorts)] : [...kubelet.controllers, ...ingress.controllers]),
     ...fargate.controllers,
   ];
   return {

@@ -16,6 +16,12 @@ export interface EksPorts {
   readonly pods: { left(clusterUid: string): Promise<boolean> };
   /** The certificates, PEM, of the authorities that this host trusts. */
   trustedAuthorities(this: void): string;
+  readonly loadBalancers: ClusterBalancers;
+}
+
+export interface ClusterBalancers {
+  /** Whether load balancers of the cluster's Services and Ingresses are there still; they go with it by themselves. */
+  areLeft(clusterKey: string): Promise<boolean>;
 }
 
 /** An object of Kubernetes, as its YAML says it. */

@@ -39,7 +39,7 @@ export function changeHealthCheck(before: HealthCheckSettings, input: HealthChec
     unhealthyThreshold: input.UnhealthyThresholdCount ?? before.unhealthyThreshold,
     matcher: input.Matcher?.HttpCode ?? before.matcher,
   };
-  check(after);
+  check(after, group);
   return after;
 }
 
@@ -48,13 +48,14 @@ function readProtocol(protocol: string, group: "HTTP" | "TCP"): HealthCheckSetti
   throw unsupported(`Health check protocol '${protocol}' is not supported for target groups with the protocol '${group}'`);
 }
 
-function check(settings: HealthCheckSettings): void {
+function check(settings: HealthCheckSettings, group: "HTTP" | "TCP"): void {
   const { port, path, intervalSeconds, timeoutSeconds, matcher } = settings;
   const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
   if (port !== "traffic-port" && (number < 1 || number > 65_535))
     throw validationError("Health check port must be either 'traffic-port' or in the range 1-65535");
   if (!path.startsWith("/")) throw validationError("Health check path must begin with a '/' character");
-  if (timeoutSeconds >= intervalSeconds) throw validationError("Health check timeout must be smaller than the interval");
+  if (timeoutSeconds > intervalSeconds || (timeoutSeconds === intervalSeconds && group === "HTTP"))
+    throw validationError("Health check timeout must be smaller than the interval");
   if (!isMatcher(matcher)) throw validationError("Health check matcher HTTP code must be within '200-499' (e.g. '200', '200,202' or '200-299')");
 }
 

@@ -41,6 +41,7 @@ const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, ADDONS, ADDON_STA
 const NEW_PLANE: ControlPlaneRecord = { state: "CREATING", failures: 0 };
 const LOOK_FOR_IMAGE_MS = 1000;
 const LOOK_FOR_PODS_MS = 500;
+const BALANCERS_LOOK_MS = 500;
 const LOOK_WHETHER_READY_MS = 250;
 
 /** What a step works on. */
@@ -341,7 +342,8 @@ async function lookWhetherReady(room: EksRoom, unit: Unit): Promise<ReconcileRes
 async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promise<ReconcileResult | void> {
   // Those that run without a profile end with the cluster; they are in its groups.
   if (await room.ports.pods.left(cluster.uid)) return { requeueAfterMs: LOOK_FOR_PODS_MS };
-  const { network, volumes } = room.ports;
+  const { network, volumes, loadBalancers } = room.ports;
+  if (await loadBalancers.areLeft(key)) return { requeueAfterMs: BALANCERS_LOOK_MS };
   const { account, region, vpc } = cluster;
   await network.detach(cluster.attachmentId);
   for (const name of Object.values(groupNamesOf(cluster))) {
