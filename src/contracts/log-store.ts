@@ -135,4 +135,8 @@ export interface LogSource {
   readonly path: string;
   readonly scope: LogScope;
   readonly stream: string;
+  /** Where lines of standard output go instead. */
+  readonly stdoutStream?: string;
+  /** Lines of standard error are read and go nowhere. */
+  readonly dropsStderr?: boolean;
 }

@@ -98,6 +98,10 @@ export type LogSink =
       readonly createGroup: boolean;
       readonly datetimeFormat?: string;
       readonly multilinePattern?: string;
+      /** Where standard output goes instead; `stream` is standard error's then. */
+      readonly stdoutStream?: string;
+      /** Standard error is read and dropped. */
+      readonly dropsStderr?: boolean;
     };
 
 export interface ContainerSpec {

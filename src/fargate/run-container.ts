@@ -234,6 +234,8 @@ export async function followLog({ logs, folders }: ComputeContext, unit: Unit, {
     path: folders.logPath(unit.placement.sandboxName, spec.name, attempt),
     scope: { account: log.account, region: log.region, group: log.group },
     stream: log.stream,
+    ...(log.stdoutStream !== undefined && { stdoutStream: log.stdoutStream }),
+    ...(log.dropsStderr === true && { dropsStderr: true }),
   };
   try {
     await logs.follow(source);

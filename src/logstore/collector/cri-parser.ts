@@ -19,6 +19,10 @@ const FINAL = 0x46;
 export interface ParsedEvent {
   readonly timestampMs: number;
   readonly message: string;
+  /** `stdout` or `stderr`; empty for a line without a CRI head, and for what is put in. */
+  readonly stream: string;
+  /** What of the log was read when it was whole. */
+  readonly end: SourcePosition;
 }
 
 /** Events that may be committed together with the position that they bring the reader to. */
@@ -124,13 +128,13 @@ export class CriParser {
   /** Puts in an event of our own, after all that was fed; unfinished lines end before it. */
   note(message: string): void {
     this.flush();
-    this.#enqueueText(Math.floor(this.#lastMs ?? this.#fallbackMs), message);
+    this.#enqueueText(Math.floor(this.#lastMs ?? this.#fallbackMs), message, "");
     this.#markSafe(this.#offset - this.#header.length);
   }
 
   /** Ends every unfinished line where it is, as an event: no more of it will come, or it holds back too much. */
   flush(): void {
-    for (const line of this.#unfinished.values()) this.#emit(line, line.length);
+    for (const [stream, line] of this.#unfinished) this.#emit(line, line.length, stream);
     this.#unfinished.clear();
     this.#markSafe(this.#offset - this.#header.length);
   }
@@ -149,7 +153,7 @@ export class CriParser {
     const taken = this.#queue.slice(0, count);
     this.#queue = this.#queue.slice(count);
     this.#queuedBytes -= taken.reduce((sum, event) => sum + event.sizeBytes, 0);
-    return { events: taken.map(({ timestampMs, message }) => ({ timestampMs, message })), to };
+    return { events: taken.map(({ timestampMs, message, stream, end }) => ({ timestampMs, message, stream, end })), to };
   }
 
   /** The way most lines go, without a copy: whole in the chunk, complete, and short enough. Answers 0 for any other. */
@@ -162,7 +166,7 @@ export class CriParser {
     const line = this.#readHeader(chunk.toString("latin1", at, third + 1));
     if (line.stream === "" || this.#unfinished.has(line.stream)) return 0;
     this.#offset += end + 1 - at;
-    if (end > third + 1) this.#enqueueText(line.timestampMs, chunk.toString("utf8", third + 1, end));
+    if (end > third + 1) this.#enqueueText(line.timestampMs, chunk.toString("utf8", third + 1, end), line.stream);
     this.#lineEnded();
     return end + 1 - at;
   }
@@ -231,14 +235,14 @@ export class CriParser {
     // Copied, so that a piece does not keep the whole chunk alive.
     unfinished.pieces.push({ bytes: Buffer.from(text), offset });
     unfinished.length += text.length;
-    while (unfinished.length > MAX_MESSAGE_BYTES) this.#splitOff(unfinished);
+    while (unfinished.length > MAX_MESSAGE_BYTES) this.#splitOff(unfinished, line.stream);
   }
 
-  #splitOff(line: Unfinished): void {
+  #splitOff(line: Unfinished, stream: string): void {
     const joined = Buffer.concat(line.pieces.map((piece) => piece.bytes));
     const cut = cutLength(joined, MAX_MESSAGE_BYTES);
     const last = line.pieces.at(-1);
-    this.#emit(line, cut);
+    this.#emit(line, cut, stream);
     const rest = joined.subarray(cut);
     if (last === undefined || rest.length > last.bytes.length) {
       // The rest began before the last piece (a character was kept whole): no offset stands for it.
@@ -253,7 +257,7 @@ export class CriParser {
 
   #finish(stream: string): void {
     const line = this.#unfinished.get(stream);
-    if (line !== undefined) this.#emit(line, line.length);
+    if (line !== undefined) this.#emit(line, line.length, stream);
     this.#unfinished.delete(stream);
     this.#lineEnded();
   }
@@ -263,27 +267,27 @@ export class CriParser {
     else if (this.#heldBytes > HELD_BYTES) this.flush();
   }
 
-  #emit(line: Unfinished, length: number): void {
+  #emit(line: Unfinished, length: number, stream: string): void {
     if (length === 0) return;
-    this.#enqueueText(line.timestampMs, Buffer.concat(line.pieces.map((piece) => piece.bytes)).toString("utf8", 0, length));
+    this.#enqueueText(line.timestampMs, Buffer.concat(line.pieces.map((piece) => piece.bytes)).toString("utf8", 0, length), stream);
   }
 
-  #enqueueText(timestampMs: number, text: string): void {
+  #enqueueText(timestampMs: number, text: string, stream: string): void {
     let message = text;
     // What is no UTF-8 became U+FFFD, which takes more bytes.
     let length = Buffer.byteLength(message);
     for (; length > MAX_MESSAGE_BYTES; length = Buffer.byteLength(message)) {
       const bytes = Buffer.from(message);
       const cut = cutLength(bytes, MAX_MESSAGE_BYTES);
-      this.#enqueue(timestampMs, bytes.toString("utf8", 0, cut), cut);
+      this.#enqueue({ timestampMs, message: bytes.toString("utf8", 0, cut), stream }, cut);
       message = bytes.toString("utf8", cut);
     }
-    this.#enqueue(timestampMs, message, length);
+    this.#enqueue({ timestampMs, message, stream }, length);
   }
 
-  #enqueue(timestampMs: number, message: string, length: number): void {
+  #enqueue(event: Omit<ParsedEvent, "end">, length: number): void {
     const sizeBytes = length + EVENT_OVERHEAD_BYTES;
-    this.#queue.push({ timestampMs, message, sizeBytes, safe: undefined });
+    this.#queue.push({ ...event, end: { file: this.#file, offset: this.#offset }, sizeBytes, safe: undefined });
     this.#queuedBytes += sizeBytes;
     this.#heldBytes += sizeBytes;
   }

@@ -254,3 +254,50 @@ it("has no timer under 10 s while nothing is written", async () => {
   await clock.advance(1_000);
   await expect.poll(() => clock.pendingDelaysMs().filter((delayMs) => delayMs < 8_999)).toEqual([]);
 });
+
+it("gives standard output a stream of its own, each line once, also after a kill between the two", async () => {
+  const both = { ...source, stdoutStream: "ecs/audit/task" };
+  const errors = (from: number, to: number): string =>
+    lines(from, to)
+      .map((text) => line(text).replace("stdout", "stderr"))
+      .join("");
+  const output = async (): Promise<readonly string[]> => (await readAll(fixture.logStore, both.stdoutStream)).map((each) => each.message);
+  await write(0, 3);
+  await appendFile(source.path, errors(100, 102));
+  // What goes to the log's own stream is not stored: as far as the store knows, a kill came before it.
+  let failing = true;
+  const broken = Object.create(fixture.logStore, {
+    append: {
+      value: async (at: typeof scope, batch: LogBatch) => {
+        if (failing && batch.stream === source.stream) throw new Problem("unavailable", "no");
+        return fixture.logStore.append(at, batch);
+      },
+    },
+  }) as LogStore;
+  for (const method of ["createStream", "position"] as const) {
+    Object.defineProperty(broken, method, { value: fixture.logStore[method].bind(fixture.logStore) });
+  }
+  const first = collect(broken);
+  await first.follow(both);
+  await expect.poll(output).toEqual(lines(0, 3));
+  expect(await stored()).toEqual([]);
+  await first.close();
+  failing = false;
+  await write(3, 5);
+  await appendFile(source.path, errors(102, 104));
+  await collect().follow(both);
+  await expect.poll(() => stored()).toEqual(lines(100, 104));
+  expect(await output()).toEqual(lines(0, 5));
+});
+
+it("drops standard error where nobody wants it, and goes on after it", async () => {
+  await appendFile(source.path, line("noise").replace("stdout", "stderr"));
+  const quiet = { ...source, stdoutStream: "ecs/audit/task", dropsStderr: true };
+  const first = collect();
+  await first.follow(quiet);
+  await write(0, 2);
+  const output = async (): Promise<readonly string[]> => (await readAll(fixture.logStore, quiet.stdoutStream)).map((each) => each.message);
+  await expect.poll(output).toEqual(lines(0, 2));
+  await first.finish(quiet.id);
+  expect(await stored()).toEqual([]);
+});

@@ -92,10 +92,12 @@ class FileLogCollector implements LogCollector {
   }
 
   async #start(source: LogSource): Promise<void> {
-    try {
-      await this.#options.logStore.createStream(source.scope, source.stream);
-    } catch (error) {
-      if (!isProblem(error, "already-exists")) throw error;
+    for (const stream of new Set([source.stream, source.stdoutStream ?? source.stream])) {
+      try {
+        await this.#options.logStore.createStream(source.scope, stream);
+      } catch (error) {
+        if (!isProblem(error, "already-exists")) throw error;
+      }
     }
     if (this.#closed) return;
     this.#followed.set(source.id, new FollowedLog(source, this.#options));

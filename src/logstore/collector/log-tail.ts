@@ -5,6 +5,7 @@ import type { Logger } from "../../core/logger.ts";
 import { isProblem } from "../../core/problem.ts";
 import { CriParser, type Progress } from "./cri-parser.ts";
 import { headerBefore, identityOf, listLogFiles, openLogFile, statLogFile, type LogFile } from "../../host/log-files.ts";
+import { OutputStream } from "./output-stream.ts";
 import type { Turns } from "./turns.ts";
 
 const BATCH_EVENTS = 10_000;
@@ -46,9 +47,11 @@ export class LogTail {
   /** Bytes of files after the open one that were removed unread. */
   #gapBytes = 0;
   #streamGone = false;
+  readonly #output: OutputStream | undefined;
 
   constructor(options: LogTailOptions) {
     this.#options = options;
+    if (options.source.stdoutStream !== undefined) this.#output = new OutputStream({ ...options, stream: options.source.stdoutStream });
   }
 
   /** The file that is being read, or was last. */
@@ -122,8 +125,20 @@ export class LogTail {
     const offset = committed?.file === file.identity ? Math.min(committed.offset, file.sizeBytes) : 0;
     const header = await headerBefore(file.handle, offset);
     this.#parser = new CriParser({ file: file.identity, offset, header, fallbackMs: clock.nowMs(), lastMs: stored?.lastEventMs });
+    await this.#output?.begin({ at: committed, files: await this.#identities() });
     await this.#removeDone();
     return file;
+  }
+
+  /** Of the files that are there, oldest first. */
+  async #identities(): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (const { path } of await listLogFiles(this.#options.source.path)) {
+      const handle = await openLogFile(path);
+      const identity = handle && (await identityOf(handle).finally(() => handle.close()));
+      if (identity !== undefined) found.push(identity);
+    }
+    return found;
   }
 
   async #openWhere(wanted: (identity: string) => boolean, after?: LogFile): Promise<OpenFile | undefined> {
@@ -213,10 +228,13 @@ export class LogTail {
   }
 
   /** Answers false when the store stands elsewhere than we do: read again from there. */
-  async #commit({ events, to }: Progress): Promise<boolean> {
+  async #commit({ events: all, to }: Progress): Promise<boolean> {
     const { source, logStore, logger } = this.#options;
     const before = this.#committed;
     try {
+      // First, so that the position says of both streams that they are stored.
+      await this.#output?.append(all, to);
+      const events = all.filter(({ stream }) => !(stream === "stdout" && this.#output !== undefined) && !(stream === "stderr" && source.dropsStderr));
       await logStore.append(source.scope, { stream: source.stream, events, source: { id: source.id, from: before, to } });
       this.#streamGone = false;
     } catch (error) {
