@@ -139,4 +139,6 @@ export interface LogSource {
   readonly stdoutStream?: string;
   /** Lines of standard error are read and go nowhere. */
   readonly dropsStderr?: boolean;
+  /** A group that is not there is made. */
+  readonly createsGroup?: boolean;
 }

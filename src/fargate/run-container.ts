@@ -236,6 +236,8 @@ export async function followLog({ logs, folders }: ComputeContext, unit: Unit, {
     stream: log.stream,
     ...(log.stdoutStream !== undefined && { stdoutStream: log.stdoutStream }),
     ...(log.dropsStderr === true && { dropsStderr: true }),
+    // Whoever owns another workload makes it, with the rights of its role.
+    ...(unit.record.workload.system && log.createGroup && { createsGroup: true }),
   };
   try {
     await logs.follow(source);

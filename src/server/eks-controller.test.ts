@@ -62,6 +62,7 @@ const ports: EksPorts = {
   pods: { left: async () => false },
   trustedAuthorities: () => "PEM",
   loadBalancers: { areLeft: async () => false },
+  logs: { write: async () => {} },
 };
 
 beforeEach(async () => {

@@ -1,6 +1,7 @@
 import { request } from "node:https";
 import { getCACertificates } from "node:tls";
 import type { CredentialSource } from "../contracts/credentials.ts";
+import type { LogStore } from "../contracts/log-store.ts";
 import type { Store } from "../contracts/store.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import type { InstanceConfig } from "../core/config.ts";
@@ -18,7 +19,7 @@ import type { VpcNetwork } from "../network/vpc-network.ts";
 import { SignatureError } from "../protocol/sigv4/errors.ts";
 import { SignatureVerifier } from "../protocol/sigv4/verify.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule, ObjectsClient, Roles } from "../services/eks/ports.ts";
+import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule, LogWriter, ObjectsClient, Roles } from "../services/eks/ports.ts";
 import type { IamCredentials } from "../services/iam/credentials.ts";
 import { controlPlaneImages } from "./control-plane-images.ts";
 import { subnetLookup } from "./ports.ts";
@@ -34,13 +35,14 @@ interface EksParts {
   readonly network: VpcNetwork;
   readonly fargate: Fargate;
   readonly disk: DiskGuard;
+  readonly logStore: LogStore;
   readonly credentials: IamCredentials;
   readonly toolbox: Toolbox;
   /** Made after it. */
   readonly kubelet: () => Kubelet | undefined;
 }
 
-export function eksPorts({ config, registry, network, fargate, disk, credentials, toolbox, store, kubelet }: EksParts): EksPorts {
+export function eksPorts({ config, registry, network, fargate, disk, logStore, credentials, toolbox, store, kubelet }: EksParts): EksPorts {
   return {
     network: clusterNetwork(network, toolbox.ids),
     roles: clusterRoles(credentials),
@@ -64,6 +66,7 @@ export function eksPorts({ config, registry, network, fargate, disk, credentials
     pods: { left: async (clusterUid) => (await store.list(PLACEMENTS)).some(({ value }) => value.clusterUid === clusterUid) },
     trustedAuthorities: () => [...new Set([...getCACertificates("default"), ...getCACertificates("system")])].join("\n"),
     loadBalancers: { areLeft: (clusterKey) => hasBalancers(store, clusterKey) },
+    logs: logWriter(logStore),
   };
 }
 
@@ -167,6 +170,26 @@ const simulatedObjects: ObjectsClient = {
   remove: async () => {},
   isOnFargate: async () => true,
 };
+
+function logWriter(logStore: LogStore): LogWriter {
+  const unlessThere = (error: unknown): void => {
+    if (!isProblem(error, "already-exists")) throw error;
+  };
+  return {
+    async write({ account, region }, { group, stream, message, atMs }) {
+      const scope = { account, region, group };
+      const append = (): Promise<void> => logStore.append(scope, { stream, events: [{ timestampMs: atMs, message }] });
+      try {
+        await append();
+      } catch (error) {
+        if (!isProblem(error, "not-found")) throw error;
+        await logStore.createGroup(scope, { tags: {} }).catch(unlessThere);
+        await logStore.createStream(scope, stream).catch(unlessThere);
+        await append();
+      }
+    },
+  };
+}
 
 function groupRule({ protocol, port, from }: IngressRule, groupId: string, ids: Ids): GroupRule {
   const peer = from === "itself" ? { referencedGroupId: groupId } : { cidrIpv4: from.cidr };

@@ -158,7 +158,6 @@ describe("EKS's clusters", () => {
     ["a role that is not there", { roleArn: "arn:aws:iam::100000000000:role/none" }, "could not be assumed"],
     ["IPv6", { kubernetesNetworkConfig: { ipFamily: "ipv6" } }, "kubernetesNetworkConfig.ipFamily"],
     ["Auto Mode", { computeConfig: { enabled: true } }, "computeConfig.enabled"],
-    ["logs", { logging: { clusterLogging: [{ types: ["audit"], enabled: true }] } }, "logging.clusterLogging.enabled"],
     ["KMS", { encryptionConfig: [{ resources: ["secrets"], provider: { keyArn: "k" } }] }, "encryptionConfig"],
   ])("are refused with %s", async (_what, { resourcesVpcConfig, ...more }, words) => {
     const asked = resourcesVpcConfig?.subnetIds?.map((id) => (id === "first" ? (subnetIds[0] ?? "") : id)) ?? subnetIds;
@@ -259,8 +258,16 @@ describe("EKS's clusters", () => {
     expect((await eks.send(new ListAccessEntriesCommand({ clusterName: name }))).accessEntries).toEqual(["arn:aws:iam::100000000000:root"]);
     const back = update({ accessConfig: { authenticationMode: "CONFIG_MAP" } });
     await expect(back).rejects.toThrow("Unsupported authentication mode update from API to CONFIG_MAP");
+    const none = { clusterLogging: [{ types: ["audit" as const], enabled: false }] };
+    await expect(update({ logging: none })).rejects.toThrow("No changes needed for the logging config provided");
+    const { update: logs } = await update({ logging: { clusterLogging: [{ types: ["audit"], enabled: true }] } });
+    expect(logs).toMatchObject({ status: "InProgress", type: "LoggingUpdate", params: [{ type: "ClusterLogging" }] });
+    await expect(update({ deletionProtection: false })).rejects.toThrow("is not in ACTIVE status");
+    await reach(name, "ACTIVE");
+    expect((await eks.send(new DescribeUpdateCommand({ name, updateId: logs?.id }))).update).toMatchObject({ status: "Successful" });
+    expect((await eks.send(new DescribeClusterCommand({ name }))).cluster?.logging?.clusterLogging?.[0]).toEqual({ types: ["audit"], enabled: true });
     await update({ deletionProtection: false });
-    expect((await eks.send(new ListUpdatesCommand({ name }))).updateIds).toHaveLength(2);
+    expect((await eks.send(new ListUpdatesCommand({ name }))).updateIds).toHaveLength(3);
     await eks.send(new DeleteClusterCommand({ name }));
     await reach(name, "ResourceNotFoundException");
   });

@@ -116,7 +116,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const eks = createEksService({
     store,
     engine: fargate.engine,
-    ports: eksPorts({ config, registry, network, fargate, disk, credentials, toolbox, store, kubelet: () => late.kubelet }),
+    ports: eksPorts({ config, registry, network, fargate, disk, logStore, credentials, toolbox, store, kubelet: () => late.kubelet }),
     toolbox,
     ownHosts: ["localhost", "127.0.0.1", ENDPOINT_ADDRESS].map((host) => `${host}:${config.port}`),
   });

@@ -97,6 +97,7 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   const within: Within = { instance, cluster: "shop", endpoint, environment };
   await letsInByMapAndEntries(within);
   await refusesBadTokens(within);
+  await keepsLogs(endpoint);
 
   // Without Tidegate the API server serves on, and lets nobody new in.
   await instance.kill();
@@ -171,6 +172,59 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect(Buffer.from(kept, "base64").toString()).toBe("in-the-clear");
   expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint });
 });
+
+/** All logs are switched on: address and objects stay, and each log has its stream. */
+async function keepsLogs(endpoint: string): Promise<void> {
+  const logging = JSON.stringify({ clusterLogging: [{ types: ["api", "audit", "authenticator", "controllerManager", "scheduler"], enabled: true }] });
+  const begun = await instance.aws<{ readonly update: { readonly id: string; readonly status: string } }>(
+    "eks",
+    "update-cluster-config",
+    "--name",
+    "shop",
+    "--logging",
+    logging,
+  );
+  expect(begun.update.status).toBe("InProgress");
+  await until(
+    "the update is done",
+    async () => {
+      const asked = ["describe-update", "--name", "shop", "--update-id", begun.update.id];
+      return (await instance.aws<{ readonly update: { readonly status: string } }>("eks", ...asked)).update.status === "Successful";
+    },
+    120_000,
+  );
+  expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint, logging: { clusterLogging: [{ enabled: true }] } });
+  expect(await kubectl("get", "configmap", "kept", "--output", "jsonpath={.data.key}")).toBe("value");
+  const group = ["--log-group-name", "/aws/eks/shop/cluster"];
+  const lines = async (prefix: string, ...pattern: readonly string[]): Promise<readonly { readonly message: string }[]> => {
+    const asked = [
+      "filter-log-events",
+      ...group,
+      "--log-stream-name-prefix",
+      prefix,
+      ...(pattern.length > 0 ? ["--filter-pattern", ...pattern] : []),
+    ];
+    return (await instance.aws<{ readonly events: readonly { readonly message: string }[] }>("logs", ...asked)).events;
+  };
+  const request = '{ $.objectRef.name = "kept" && $.verb = "get" && $.user.username = "*root" }';
+  await until("the audit log has the request", async () => (await lines("kube-apiserver-audit-", request)).length > 0);
+  for (const { message } of await lines("kube-apiserver-audit-"))
+    expect(JSON.parse(message)).toMatchObject({ kind: "Event", level: expect.any(String) });
+  for (const [prefix, pattern] of [
+    ["authenticator-", '"access granted"'],
+    ["kube-controller-manager-", '"Starting"'],
+    ["kube-scheduler-", '"Starting"'],
+  ] as const) {
+    await until(`there are lines of ${prefix}`, async () => (await lines(prefix, pattern)).length > 0);
+  }
+  const streams = await instance.aws<{ readonly logStreams: readonly { readonly logStreamName: string }[] }>(
+    "logs",
+    "describe-log-streams",
+    ...group,
+  );
+  const own = streams.logStreams.filter(({ logStreamName }) => /^kube-apiserver-[0-9a-f]{32}$/.test(logStreamName));
+  expect(own).toHaveLength(1);
+}
 
 interface Snapshot {
   readonly name: string;

@@ -96,12 +96,21 @@ class FileLogCollector implements LogCollector {
       try {
         await this.#options.logStore.createStream(source.scope, stream);
       } catch (error) {
-        if (!isProblem(error, "already-exists")) throw error;
+        if (isProblem(error, "not-found") && source.createsGroup === true) await this.#createAll(source, stream);
+        else if (!isProblem(error, "already-exists")) throw error;
       }
     }
     if (this.#closed) return;
     this.#followed.set(source.id, new FollowedLog(source, this.#options));
     this.#recheck ??= this.#scheduleRecheck();
+  }
+
+  async #createAll({ scope }: LogSource, stream: string): Promise<void> {
+    for (const create of [() => this.#options.logStore.createGroup(scope, { tags: {} }), () => this.#options.logStore.createStream(scope, stream)]) {
+      await create().catch((error: unknown) => {
+        if (!isProblem(error, "already-exists")) throw error;
+      });
+    }
   }
 
   #scheduleRecheck(): Disposable {

@@ -11,6 +11,7 @@ export interface EksPorts {
   readonly volumes: ClusterVolumes;
   readonly apiServer: ApiServerProbe;
   readonly callers: CallerVerifier;
+  readonly logs: LogWriter;
   readonly objects: ClusterObjects;
   /** Whether pods of the cluster are left: their addresses are in its groups. */
   readonly pods: { left(clusterUid: string): Promise<boolean> };
@@ -141,6 +142,11 @@ export interface ControlPlaneImages {
 export interface ApiServerProbe {
   /** Whether `/readyz` says ok, by a certificate of this authority (PEM). Never throws. */
   isReady(server: { readonly address: string; readonly authority: string }): Promise<boolean>;
+}
+
+export interface LogWriter {
+  /** Appends a line to a stream of CloudWatch Logs; stream and group are made where they are not there. */
+  write(scope: Scope, line: { readonly group: string; readonly stream: string; readonly message: string; readonly atMs: number }): Promise<void>;
 }
 
 /** A GET that somebody signed, without the scheme. */

@@ -2,6 +2,7 @@ import { collection } from "../../contracts/store.ts";
 import type { Scope } from "../../core/scope.ts";
 import { scopedKey } from "../../core/scope.ts";
 import type { AwsAuth } from "./access/aws-auth.ts";
+import type { LogType } from "./control-plane/logging.ts";
 
 /** What a user asked for. Written by the API's operations alone; keyed by account, region and name. */
 export interface ClusterRecord extends Scope {
@@ -32,6 +33,8 @@ export interface ClusterRecord extends Scope {
   readonly request: { readonly token: string; readonly digest: string };
   /** It was asked to be deleted. */
   readonly deletingSinceMs?: number;
+  /** Logs of the control plane that go to CloudWatch Logs. */
+  readonly logging?: readonly LogType[];
   /** The last time that its objects were asked to be brought back from a snapshot. */
   readonly recovery?: { readonly id: string; readonly snapshot: string };
 }
@@ -68,6 +71,10 @@ export interface ControlPlaneRecord {
   readonly failures: number;
   /** Until it serves again: its objects come back from a snapshot, or from none. */
   readonly recovery?: Recovery;
+  /** What the record said when the workload was chosen. */
+  readonly logging?: readonly LogType[];
+  /** The workload was chosen for a change that was asked for, and does not serve yet. */
+  readonly updating?: boolean;
   /** Of the last recovery that was asked for and done, or begun. */
   readonly recoveryId?: string;
   /** The id of the identity provider that its API server was told to go by; "": none. */
@@ -180,6 +187,7 @@ export interface IdentityProviderRecord extends Scope {
 export interface UpdateParameter {
   readonly type:
     | "AuthenticationMode"
+    | "ClusterLogging"
     | "DeletionProtection"
     | "EndpointPrivateAccess"
     | "EndpointPublicAccess"
@@ -199,11 +207,14 @@ export interface UpdateRecord {
     | "DeletionProtectionUpdate"
     | "DisassociateIdentityProviderConfig"
     | "EndpointAccessUpdate"
+    | "LoggingUpdate"
     | "UpgradePolicyUpdate";
   readonly parameter: UpdateParameter;
   /** Beside the first. */
   readonly more?: readonly UpdateParameter[];
   readonly createdAtMs: number;
+  /** The control plane is replaced for it; the cluster controller takes the mark away. */
+  readonly inProgress?: boolean;
 }
 
 /** Which pods are on Fargate, and where. Written by the API's operations; that it is ACTIVE, or gone, by `server/kubelet-ports.ts`. Keyed by account, region, cluster's uid and name. */

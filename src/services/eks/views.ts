@@ -1,4 +1,5 @@
 import type { Cluster, ClusterStatus } from "@aws-sdk/client-eks";
+import { loggingView, sameLogs } from "./control-plane/logging.ts";
 import { clusterArn, issuerOf } from "./names.ts";
 import { type ClusterRecord, type ControlPlaneRecord, endpointAccessOf } from "./records.ts";
 import { PLATFORM_VERSION } from "./versions.ts";
@@ -10,7 +11,8 @@ export function isAccessDue(cluster: ClusterRecord, plane: ControlPlaneRecord | 
 
 export function statusOf(cluster: ClusterRecord, plane: ControlPlaneRecord | undefined): ClusterStatus {
   if (cluster.deletingSinceMs !== undefined) return "DELETING";
-  return plane?.state === "ACTIVE" && isAccessDue(cluster, plane) ? "UPDATING" : (plane?.state ?? "CREATING");
+  const isUpdating = plane?.state === "ACTIVE" && (plane.updating === true || isAccessDue(cluster, plane) || !sameLogs(cluster.logging, plane.logging));
+  return isUpdating ? "UPDATING" : (plane?.state ?? "CREATING");
 }
 
 /** A cluster as the API shows it. The endpoint and its authority come with ACTIVE. */
@@ -34,7 +36,7 @@ export function clusterView(cluster: ClusterRecord, plane: ControlPlaneRecord | 
       publicAccessCidrs: [...vpc.publicAccessCidrs],
     },
     kubernetesNetworkConfig: { serviceIpv4Cidr: cluster.serviceCidr, ipFamily: "ipv4", elasticLoadBalancing: { enabled: false } },
-    logging: { clusterLogging: [{ types: ["api", "audit", "authenticator", "controllerManager", "scheduler"], enabled: false }] },
+    logging: loggingView(cluster.logging),
     ...(isServed && { identity: { oidc: { issuer: issuerOf(cluster) } } }),
     status: statusOf(cluster, plane),
     certificateAuthority: isServed ? { data: plane.certificateAuthority } : {},

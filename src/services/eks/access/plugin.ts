@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from "fastify";
 import { CLUSTER_SECRETS, CLUSTERS, type ClusterRecord } from "../records.ts";
 import type { EksRoom } from "../room.ts";
 import { accessReviewAnswer, reviewAccess, type AccessReviewSpec } from "./access-review.ts";
+import { logAuthentication } from "./log-authentication.ts";
 import { questionPath, type Question } from "./paths.ts";
 import { reviewToken, tokenReviewAnswer } from "./token-review.ts";
 
@@ -26,6 +27,7 @@ export function accessPlugin(room: EksRoom): FastifyPluginAsync {
     answer("token-review", async (cluster, spec) => {
       const { token } = spec as { readonly token?: unknown };
       const review = await reviewToken(room, cluster, typeof token === "string" ? token : "");
+      await logAuthentication(room, cluster, review);
       if ("fault" in review) room.logger.info(`EKS cluster ${cluster.name}: a token was refused: ${review.fault}`);
       return tokenReviewAnswer(review);
     });

@@ -1,6 +1,7 @@
 import type { ContainerSpec, VolumeSpec, Workload } from "../../../contracts/workload.ts";
 import { clusterArn, FRONT_PROXY_CLIENT, issuerOf } from "../names.ts";
 import { type ClusterRecord, type ClusterSecrets, type ControlPlaneRecord, snapshotVolumeIdOf, volumeIdOf } from "../records.ts";
+import { logSinks } from "./logging.ts";
 import { DATA_FOLDER, SOCKET } from "../snapshots/etcd-folder.ts";
 import { apiServerFiles, controllerManagerFiles, FOLDER, schedulerFiles, type SecretFile } from "./files.ts";
 
@@ -61,13 +62,13 @@ export function compileControlPlane(parts: ControlPlaneParts): Workload {
     sharePidNamespace: false,
     hosts: [],
     sysctls: [],
-    containers: [
+    containers: withLogs(parts, [
       ...(snapshot === undefined ? [] : [restoreEtcd(image, snapshot)]),
       etcd(image),
       apiServer(parts),
       controllerManager(image),
       scheduler(image),
-    ],
+    ]),
     volumes: [
       { name: "etcd", type: "persistent", id: volumeIdOf(cluster) },
       { name: "etcd-snapshots", type: "persistent", id: snapshotVolumeIdOf(cluster) },
@@ -87,6 +88,11 @@ export function groupIdsOf(
   network: Pick<ControlPlaneParts["network"], "clusterGroupId" | "endpointGroupId">,
 ): readonly string[] {
   return [network.clusterGroupId, network.endpointGroupId, ...vpc.securityGroupIds];
+}
+
+function withLogs(parts: ControlPlaneParts, containers: readonly ContainerSpec[]): readonly ContainerSpec[] {
+  const sinks = logSinks(parts);
+  return containers.map((each) => ({ ...each, log: sinks[each.name] ?? each.log }));
 }
 
 type Image = ControlPlaneParts["image"];
@@ -157,6 +163,7 @@ function apiServer({ cluster, network, image, secrets }: ControlPlaneParts): Con
       // A token that has expired is not long taken for good.
       "authentication-token-webhook-cache-ttl": "10s",
       "encryption-provider-config": `${FOLDER}/encryption.json`,
+      ...(cluster.logging?.includes("audit") && { "audit-policy-file": `${FOLDER}/audit-policy.json`, "audit-log-path": "-" }),
       "allow-privileged": true,
       profiling: false,
     }),

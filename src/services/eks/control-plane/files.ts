@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { questionPath, type Question } from "../access/paths.ts";
 import { UID_PREFIX } from "../access/token-review.ts";
+import { AUDIT_POLICY } from "./audit-policy.ts";
 import type { ClusterRecord, ClusterSecrets, Leaf } from "../records.ts";
 
 /** Where each container finds its files. */
@@ -48,6 +49,7 @@ export function apiServerFiles(
         { type: "Webhook", name: "eks-access-policies", webhook: accessWebhook() },
       ],
     }),
+    ...(cluster.logging?.includes("audit") ? [json("audit-policy.json", AUDIT_POLICY)] : []),
     json("token-review.json", question("token-review")),
     json("access-review.json", question("access-review")),
   ];

@@ -3,6 +3,7 @@ import type { StopReason } from "../../../contracts/engine.ts";
 import type { Collection, Stored, Write } from "../../../contracts/store.ts";
 import { isProblem, messageOf } from "../../../core/problem.ts";
 import { API_SERVER_FILES, compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile.ts";
+import { sameLogs } from "../control-plane/logging.ts";
 import { apiServerFiles } from "../control-plane/files.ts";
 import { isProviderDue, providerOf, wantedProvider } from "../identity-provider/providers.ts";
 import { jwtAuthenticator } from "../identity-provider/rules.ts";
@@ -105,6 +106,8 @@ async function observe(room: EksRoom, { cluster, plane, secrets, provider }: Uni
     failures: plane.failures,
     isDataLost: plane.state === "ACTIVE" && status === undefined && (await isDataLost(room, cluster)),
     isRecovering: plane.recovery !== undefined,
+    isChanged: plane.workloadId !== undefined && !sameLogs(cluster.logging, plane.logging),
+    isUpdating: plane.updating === true,
     isToRecover: cluster.recovery !== undefined && cluster.recovery.id !== plane.recoveryId,
     ...(plane.workloadId !== undefined && {
       workload:
@@ -252,7 +255,9 @@ async function chooseWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResul
     return carryOut(room, unit, { do: "fail", reason: messageOf(error) });
   }
   room.logger.info(`the control plane of EKS cluster ${cluster.name} is to start`, { clusterArn: clusterArn(cluster) });
-  return savePlane(room, unit, { ...plane, workloadId: room.ids.hex(32) });
+  const isUpdating = plane.state === "ACTIVE" && !sameLogs(cluster.logging, plane.logging);
+  const chosen = { ...plane, workloadId: room.ids.hex(32), logging: cluster.logging ?? [], ...(isUpdating && { updating: true }) };
+  return savePlane(room, unit, chosen);
 }
 
 async function startWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResult | void> {
@@ -327,15 +332,23 @@ async function lookWhetherReady(room: EksRoom, unit: Unit): Promise<ReconcileRes
   const address = plane.network?.address ?? "";
   const isReady = await room.ports.apiServer.isReady({ address, authority: secrets?.authority.certificate ?? "" });
   if (!isReady) return { requeueAfterMs: LOOK_WHETHER_READY_MS };
-  if (plane.recovery !== undefined) {
-    const { snapshot = "no snapshot" } = plane.recovery;
-    room.logger.warn(`the EKS cluster ${cluster.name} serves again, from ${snapshot}`, { clusterArn: clusterArn(cluster) });
-    const { recovery: _done, ...served } = plane;
-    return savePlane(room, unit, served);
-  }
+  if (plane.state === "ACTIVE") return servesAgain(room, unit);
   const tookMs = room.clock.nowMs() - cluster.createdAtMs;
   room.logger.info(`the EKS cluster ${cluster.name} is ACTIVE`, { clusterArn: clusterArn(cluster), endpoint: `https://${address}`, tookMs });
   await savePlane(room, unit, { ...plane, state: "ACTIVE" });
+}
+
+/** With other settings, or other objects: what was asked for is done. */
+async function servesAgain(room: EksRoom, { key, cluster, plane }: Unit): Promise<void> {
+  const { recovery, updating: _updated, ...served } = plane;
+  if (recovery !== undefined) {
+    room.logger.warn(`the EKS cluster ${cluster.name} serves again, from ${recovery.snapshot ?? "no snapshot"}`, { clusterArn: clusterArn(cluster) });
+  }
+  const updates = await room.store.list(UPDATES, { prefix: recordPrefix(cluster) });
+  const done = updates.flatMap(({ key: updateKey, value: { inProgress, ...update } }): readonly Write[] =>
+    inProgress === true ? [{ op: "put", collection: UPDATES, key: updateKey, value: update }] : [],
+  );
+  await room.store.transact([{ op: "put", collection: CONTROL_PLANES, key, value: served }, ...done]);
 }
 
 /** The records go last: as long as they are there, this is done again. */

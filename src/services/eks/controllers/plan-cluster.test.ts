@@ -26,6 +26,8 @@ function observed(more: Partial<ObservedCluster> = {}): ObservedCluster {
     isDataLost: false,
     isRecovering: false,
     isToRecover: false,
+    isChanged: false,
+    isUpdating: false,
     workload: RUNNING,
     nowMs: NOW_MS,
     ...more,
@@ -71,6 +73,11 @@ describe("a cluster that serves", () => {
     expect(planCluster(active({ isProviderDue: true }))).toEqual({ do: "configure-provider" });
     expect(planCluster(active({ isProviderDue: true, workload: { ...RUNNING, isAskedToStop: true } }))).toEqual({ do: "wait" });
     expect(planCluster(observed({ isProviderDue: true }))).toEqual({ do: "look-whether-ready" });
+  });
+
+  it("gets another workload for other settings, and is asked whether that one is ready", () => {
+    expect(planCluster(active({ isChanged: true }))).toEqual({ do: "stop-workload" });
+    expect(planCluster(active({ isUpdating: true }))).toEqual({ do: "look-whether-ready" });
   });
 
   it("gets another workload for one that ended: at once, or with a back-off when that did not hold", () => {

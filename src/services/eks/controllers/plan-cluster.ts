@@ -20,6 +20,10 @@ export interface ObservedCluster {
   readonly isRecovering: boolean;
   /** Somebody asked for that, and it has not begun. */
   readonly isToRecover: boolean;
+  /** The workload was chosen for other settings than the record has now. */
+  readonly isChanged: boolean;
+  /** The workload was chosen for such a change, and has not served yet. */
+  readonly isUpdating: boolean;
   /** That the record names; `known: false`: the compute layer does not have it (yet). */
   readonly workload?: { readonly known: false } | ObservedWorkload;
   readonly nowMs: number;
@@ -87,7 +91,8 @@ export function planCluster(observed: ObservedCluster): ClusterAction {
   }
   if (workload.state === "STOPPED") return planReplacement(observed, workload);
   if (workload.isAskedToStop || workload.state !== "RUNNING") return { do: "wait" };
-  if (observed.state === "ACTIVE" && observed.isRecovering) return { do: "look-whether-ready" };
+  if (observed.state === "ACTIVE" && observed.isChanged) return { do: "stop-workload" };
+  if (observed.state === "ACTIVE" && (observed.isRecovering || observed.isUpdating)) return { do: "look-whether-ready" };
   if (observed.state === "ACTIVE" && observed.isProviderDue) return { do: "configure-provider" };
   if (observed.state === "ACTIVE") return ageing ? { do: "stop-workload" } : { do: "wait", forMs: LOOK_AGAIN_MS };
   if (observed.nowMs - (workload.startedAtMs ?? observed.nowMs) > READY_WITHIN_MS) {

@@ -6,6 +6,7 @@ import type { Write } from "../../../contracts/store.ts";
 import { SELF_MANAGED } from "../addons/catalogue.ts";
 import { creatorsEntry } from "../access/entries.ts";
 import { checkRole, readServiceCidr, readVersion, readVpc } from "../cluster-rules.ts";
+import { changeLogs } from "../control-plane/logging.ts";
 import { clusterExists, invalidParameter } from "../errors.ts";
 import { canonicalArn } from "../names.ts";
 import { type AddonRecord, ADDONS, clusterKey, CLUSTERS, CONTROL_PLANES, type ClusterRecord, recordPrefix } from "../records.ts";
@@ -30,8 +31,7 @@ export function createCluster(room: EksRoom) {
       "kubernetesNetworkConfig.serviceIpv4Cidr": "used",
       "kubernetesNetworkConfig.ipFamily": { refused: "Tidegate's VPCs have IPv4 addresses only", unless: ["ipv4"] },
       "kubernetesNetworkConfig.elasticLoadBalancing.enabled": { refused: AUTO_MODE, unless: [false] },
-      "logging.clusterLogging.types": { ignored: "which logs are meant; that they are on is refused beside it" },
-      "logging.clusterLogging.enabled": { refused: "the control plane's logs are not written to CloudWatch Logs yet", unless: [false] },
+      logging: "used",
       clientRequestToken: "used",
       tags: "used",
       encryptionConfig: { refused: "there is no KMS; Secrets are encrypted in etcd with a key of the cluster's own" },
@@ -132,6 +132,7 @@ async function readCluster(room: EksRoom, context: RequestContext, { input, dige
     creatorIsAdmin,
     supportType: input.upgradePolicy?.supportType ?? "EXTENDED",
     deletionProtection: input.deletionProtection ?? false,
+    logging: changeLogs([], input.logging?.clusterLogging),
     oidcId: ids.hex(32).toUpperCase(),
     attachmentId: ids.uuid(),
     groupSuffix: ids.digits(10),

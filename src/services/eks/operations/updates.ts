@@ -10,6 +10,7 @@ import type {
 } from "@aws-sdk/client-eks";
 import { accessEntryKey, creatorsEntry } from "../access/entries.ts";
 import { readAccess } from "../cluster-rules.ts";
+import { changeLogs, sameLogs } from "../control-plane/logging.ts";
 import { invalidParameter, invalidRequest, resourceNotFound } from "../errors.ts";
 import { isProviderDue, providerOf } from "../identity-provider/providers.ts";
 import { pageOf } from "../paging.ts";
@@ -38,7 +39,10 @@ const OF_PROVIDERS: readonly UpdateRecord["type"][] = ["AssociateIdentityProvide
 
 type Change = Pick<UpdateRecord, "type" | "parameter" | "more"> & { readonly to: Partial<ClusterRecord> };
 
-/** Changes access by entries, who may reach the endpoint, deletion protection or upgrade policy, one in a call. @throws InvalidParameterException, InvalidRequestException */
+/**
+ * Changes access by entries, who may reach the endpoint, deletion protection or upgrade policy, at once, or which logs of the control plane are kept, which replaces it: for some
+ * seconds nothing answers at the cluster's address. One in a call. @throws InvalidParameterException, InvalidRequestException
+ */
 export function updateClusterConfig(room: EksRoom) {
   return operation<UpdateClusterConfigRequest, UpdateClusterConfigResponse>({
     name: "UpdateClusterConfig",
@@ -48,7 +52,7 @@ export function updateClusterConfig(room: EksRoom) {
       "resourcesVpcConfig.endpointPrivateAccess": "used",
       "resourcesVpcConfig.publicAccessCidrs": "used",
       resourcesVpcConfig: { refused: NOT_YET },
-      logging: { refused: "the control plane's logs are not written to CloudWatch Logs yet" },
+      logging: "used",
       clientRequestToken: { ignored: "an update that changes nothing is refused, so that it cannot be done twice" },
       accessConfig: "used",
       upgradePolicy: "used",
@@ -65,7 +69,8 @@ export function updateClusterConfig(room: EksRoom) {
       const plane = await room.store.get(CONTROL_PLANES, key);
       if (statusOf(cluster, plane?.value) !== "ACTIVE") throw invalidRequest(`Cluster '${name}' is not in ACTIVE status`, name);
       const { to, ...change } = readChange(cluster, input);
-      const update: UpdateRecord = { id: room.ids.uuid(), ...change, createdAtMs: context.nowMs };
+      const inProgress = change.type === "LoggingUpdate";
+      const update: UpdateRecord = { id: room.ids.uuid(), ...change, createdAtMs: context.nowMs, ...(inProgress && { inProgress }) };
       const first = cluster.authenticationMode === "CONFIG_MAP" ? creatorsEntry(room.ids, { ...cluster, ...to }) : [];
       const isThere = (await room.store.get(ACCESS_ENTRIES, accessEntryKey(cluster, cluster.creatorArn))) !== undefined;
       await changeRecord(room, CLUSTERS, {
@@ -80,14 +85,19 @@ export function updateClusterConfig(room: EksRoom) {
 
 function readChange(
   cluster: ClusterRecord,
-  { accessConfig, upgradePolicy, deletionProtection, resourcesVpcConfig }: Omit<UpdateClusterConfigRequest, "name">,
+  { accessConfig, upgradePolicy, deletionProtection, resourcesVpcConfig, logging }: Omit<UpdateClusterConfigRequest, "name">,
 ): Change {
   const mode = accessConfig?.authenticationMode;
   const supportType = upgradePolicy?.supportType;
-  const [asked, ...more] = [mode, supportType, deletionProtection, resourcesVpcConfig].filter((each) => each !== undefined);
+  const [asked, ...more] = [mode, supportType, deletionProtection, resourcesVpcConfig, logging].filter((each) => each !== undefined);
   if (asked === undefined) throw invalidParameter("No changes needed for the cluster config provided", cluster.name);
   if (more.length > 0) throw invalidParameter("Only one type of update can be allowed.", cluster.name);
   if (resourcesVpcConfig !== undefined) return readAccessChange(cluster, resourcesVpcConfig);
+  if (logging !== undefined) {
+    const on = changeLogs(cluster.logging, logging.clusterLogging);
+    if (sameLogs(on, cluster.logging)) throw invalidParameter("No changes needed for the logging config provided", cluster.name);
+    return { to: { logging: on }, type: "LoggingUpdate", parameter: { type: "ClusterLogging", value: JSON.stringify(logging) } };
+  }
   if (mode !== undefined) {
     const { authenticationMode: from } = cluster;
     if (MODES.indexOf(mode) <= MODES.indexOf(from))
@@ -179,7 +189,7 @@ export function listUpdates(room: EksRoom) {
 const BY_CONTROLLER: readonly UpdateRecord["type"][] = [...OF_PROVIDERS, "EndpointAccessUpdate"];
 
 /** `isDone`: what it changes is as the cluster's record has it; of no matter where it took effect at once. */
-export function updateView({ id, type, parameter, more = [], createdAtMs }: UpdateRecord, isDone: boolean): Update {
-  const status = BY_CONTROLLER.includes(type) && !isDone ? "InProgress" : "Successful";
+export function updateView({ id, type, parameter, more = [], createdAtMs, inProgress = false }: UpdateRecord, isDone: boolean): Update {
+  const status = inProgress || (BY_CONTROLLER.includes(type) && !isDone) ? "InProgress" : "Successful";
   return { id, status, type, params: [parameter, ...more].map((each) => ({ ...each })), createdAt: new Date(createdAtMs), errors: [] };
 }
