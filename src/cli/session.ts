@@ -2,6 +2,7 @@ import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import type { EC2Client } from "@aws-sdk/client-ec2";
 import type { ECRClient } from "@aws-sdk/client-ecr";
 import type { ECSClient } from "@aws-sdk/client-ecs";
+import type { EKSClient } from "@aws-sdk/client-eks";
 import type { ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import type { IAMClient } from "@aws-sdk/client-iam";
 import { ownToken } from "../core/own-token.ts";
@@ -21,6 +22,7 @@ export interface Session {
   /** What `/_tidegate/<path>` answers; `undefined` for what is not there. */
   own<T>(path: string, method?: "GET" | "POST"): Promise<T | undefined>;
   ecs(): Promise<ECSClient>;
+  eks(): Promise<EKSClient>;
   ecr(): Promise<ECRClient>;
   ec2(): Promise<EC2Client>;
   elbv2(): Promise<ElasticLoadBalancingV2Client>;
@@ -47,6 +49,7 @@ export function createSession(settings: { readonly dataDir: string; readonly out
     connection,
     own: <T>(path: string, method?: "GET" | "POST") => askOwn<T>(settings.dataDir, path, method),
     ecs: once(async () => new (await import("@aws-sdk/client-ecs")).ECSClient(await connection())),
+    eks: once(async () => new (await import("@aws-sdk/client-eks")).EKSClient(await connection())),
     ecr: once(async () => new (await import("@aws-sdk/client-ecr")).ECRClient(await connection())),
     ec2: once(async () => new (await import("@aws-sdk/client-ec2")).EC2Client(await connection())),
     elbv2: once(async () => new (await import("@aws-sdk/client-elastic-load-balancing-v2")).ElasticLoadBalancingV2Client(await connection())),

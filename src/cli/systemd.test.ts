@@ -31,7 +31,7 @@ it("is a unit that systemd itself finds no fault with, whatever is in the flags"
 
 it("starts the server itself, so that systemd's signal and restart concern the control plane alone", () => {
   const text = unitText({ dataDir: "/var/lib/tidegate", command: serverCommand("/var/lib/tidegate", ["--port", "80"]), checkout });
-  expect(text).toMatch(/^ExecStart=\/\S+\/node \S+ \S+\/src\/server\/main\.ts --data-dir \/var\/lib\/tidegate --port 80$/m);
+  expect(text).toMatch(/^ExecStart=\/\S+\/node (?:\S+ )+\S+\/src\/server\/main\.ts --data-dir \/var\/lib\/tidegate --port 80$/m);
   for (const line of ["KillMode=process", "Restart=always", "StartLimitIntervalSec=0", "Wants=network-online.target"])
     expect(text).toContain(`${line}\n`);
   const odd = unitText({ dataDir: "/x", command: ["/a b", "$HOME", '"', "50%"], checkout });

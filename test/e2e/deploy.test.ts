@@ -269,7 +269,7 @@ describe("what cannot be deployed", () => {
     [["deploy", "FOLDER/worker", "--cpu", "256", "--memory", "4096"], "with cpu 256 the memory can be 512, 1024 or 2048 MiB (--memory)"],
     [["deploy", "FOLDER/worker", "--env", "NOVALUE"], '--env takes NAME=value, not "NOVALUE"'],
     [["deploy", "FOLDER/worker", "--builder", "kaniko"], '--builder takes buildkit, docker or buildah, not "kaniko"'],
-    [["deploy", "FOLDER/worker", "--on", "eks"], "--on eks is not built yet"],
+    [["deploy", "FOLDER/worker", "--on", "nomad"], '--on takes ecs or eks, not "nomad"'],
     [["deploy", "FOLDER/worker", "--secret", "A=arn"], "--secret is not built yet"],
     [["deploy", "FOLDER/worker", "--frobnicate"], "unknown option '--frobnicate'"],
     [["frobnicate"], "unknown command 'frobnicate'"],

@@ -9,13 +9,24 @@ import { type Balanced, ensureLoadBalancer } from "../deploy/load-balancer.ts";
 import { exposedPorts, publicImages, registryAccess } from "../deploy/registry-access.ts";
 import { registerDefinition, type RollOut, rollOutService } from "../deploy/roll-out.ts";
 import { type DeployFlags, type DeploySettings, parseEnvFile, readSettings, writeSettings } from "../deploy/settings.ts";
-import { ensureCluster, ensureExecutionRole, ensureLogGroup, ensureNetwork, ensureRepository, type ServiceNetwork } from "../deploy/surroundings.ts";
+import { ensureEksCluster } from "../deploy/eks/cluster.ts";
+import { type KubernetesApi, kubernetesApi } from "../deploy/eks/kubernetes-api.ts";
+import { NAMESPACE } from "../deploy/eks/objects.ts";
+import { rollOutDeployment, urlOf } from "../deploy/eks/roll-out.ts";
+import {
+  defaultVpc,
+  ensureCluster,
+  ensureExecutionRole,
+  ensureLogGroup,
+  ensureNetwork,
+  ensureRepository,
+  type ServiceNetwork,
+} from "../deploy/surroundings.ts";
 import { runSteps, type Step } from "../progress.ts";
 import type { Session } from "../session.ts";
 
 interface DeployOptions extends DeployFlags {
   readonly builder?: string;
-  readonly on?: string;
   readonly secret?: readonly string[];
   readonly trustHostCa?: boolean;
   readonly json?: boolean;
@@ -33,6 +44,9 @@ interface Progress {
   network?: ServiceNetwork;
   balanced?: Balanced;
   taskDefinition?: string;
+  /** On EKS. */
+  api?: KubernetesApi;
+  url?: string;
 }
 
 /** From a folder with a Dockerfile to a running service; again, from an edit to its roll-out. */
@@ -53,9 +67,9 @@ export const deploy: Command<DeployOptions> = {
     ["--build-secret <id=file...>", "a secret of the build (RUN --mount=type=secret)"],
     ["--dockerfile <path>", "inside the folder (default Dockerfile)"],
     ["--target <stage>", "of a multi-stage Dockerfile"],
-    ["--cluster <name>", "(default `default`)"],
+    ["--cluster <name>", "(default `default`; made at the first use)"],
     ["--builder <name>", "buildkit, docker or buildah (default: the first that answers)"],
-    ["--on <ecs|eks>", "the orchestrator (eks: not built yet)"],
+    ["--on <ecs|eks>", "a service of ECS (default), or a Deployment, Service and Ingress of EKS"],
     ["--trust-host-ca", "RUN steps trust this host's CA bundle"],
     ["--json", "print the result as JSON"],
   ],
@@ -74,17 +88,7 @@ export const deploy: Command<DeployOptions> = {
     const steps: readonly Step[] = [
       { title: `Image repository ${settings.name}`, run: () => prepareRepository(session, settings, progress) },
       buildStep({ session, settings, folder, options, progress, signal: interrupt.signal }),
-      { title: "Role, log group, cluster, security groups", run: () => prepareSurroundings(session, settings, progress) },
-      { title: "Load balancer", run: () => prepareBalancer(session, settings, progress) },
-      {
-        title: `Service ${settings.name}`,
-        run: async (say) => {
-          const rollOut = await rollOutOf({ session, settings, environment, progress, say, signal: interrupt.signal });
-          progress.taskDefinition = await registerDefinition(session, rollOut);
-          await rollOutService(session, rollOut, progress.taskDefinition);
-          return `Service ${settings.name}: ${settings.count} running (${progress.taskDefinition.split("/").at(-1)})`;
-        },
-      },
+      ...(settings.on === "eks" ? stepsOnEks : stepsOnEcs)({ session, settings, environment, progress, signal: interrupt.signal }),
     ];
     await runSteps(
       session.output,
@@ -94,6 +98,50 @@ export const deploy: Command<DeployOptions> = {
     await report(session, settings, progress);
   },
 };
+
+type StepParts = Omit<RollOutParts, "say">;
+
+function stepsOnEcs(parts: StepParts): readonly Step[] {
+  const { session, settings, progress } = parts;
+  return [
+    { title: "Role, log group, cluster, security groups", run: () => prepareSurroundings(session, settings, progress) },
+    { title: "Load balancer", run: () => prepareBalancer(session, settings, progress) },
+    {
+      title: `Service ${settings.name}`,
+      run: async (say) => {
+        const rollOut = await rollOutOf({ ...parts, say });
+        progress.taskDefinition = await registerDefinition(session, rollOut);
+        await rollOutService(session, rollOut, progress.taskDefinition);
+        return `Service ${settings.name}: ${settings.count} running (${progress.taskDefinition.split("/").at(-1)})`;
+      },
+    },
+  ];
+}
+
+function stepsOnEks({ session, settings, environment, progress, signal }: StepParts): readonly Step[] {
+  return [
+    {
+      title: `EKS cluster ${settings.cluster}`,
+      async run(say) {
+        const { subnetIds } = await defaultVpc(session);
+        const access = await ensureEksCluster(session, { name: settings.cluster, namespace: NAMESPACE, subnetIds, say, signal });
+        progress.api = await kubernetesApi(session, access);
+        return `EKS cluster ${settings.cluster} at ${access.endpoint}`;
+      },
+    },
+    {
+      title: `Deployment ${settings.name}`,
+      async run(say) {
+        const { port } = progress;
+        const shipped = { settings, image: `${progress.image}@${progress.digest}`, environment: withPort(environment, port), port };
+        const rollOut = { api: known(progress.api), shipped, say, signal };
+        await rollOutDeployment(rollOut);
+        if (port !== undefined) progress.url = await urlOf(rollOut);
+        return `Deployment ${settings.name}: ${settings.count} running`;
+      },
+    },
+  ];
+}
 
 /** Until the service itself is changed, an interrupted deploy has changed nothing that runs. */
 function unlessInterrupted(step: Step, signal: AbortSignal): Step {
@@ -109,8 +157,6 @@ function unlessInterrupted(step: Step, signal: AbortSignal): Step {
 
 /** Before anything is made. @throws UsageError */
 function refuseUnbuilt(options: DeployOptions): void {
-  if (options.on === "eks") throw new UsageError("--on eks is not built yet: EKS comes with a later issue.");
-  if (options.on !== undefined && options.on !== "ecs") throw new UsageError(`--on takes ecs, not "${options.on}"`);
   builderName(options.builder);
   if (options.secret !== undefined) throw new UsageError("--secret is not built yet: it comes with Secrets Manager. --env and --env-file work.");
 }
@@ -230,7 +276,7 @@ async function rollOutOf({ session, settings, environment, progress, say, signal
   return {
     settings,
     image: `${progress.image}@${progress.digest}`,
-    environment: progress.port === undefined ? environment : { PORT: String(progress.port), ...environment },
+    environment: withPort(environment, progress.port),
     executionRoleArn: known(progress.executionRoleArn),
     logGroup: logGroupOf(settings),
     region,
@@ -242,6 +288,10 @@ async function rollOutOf({ session, settings, environment, progress, say, signal
   };
 }
 
+function withPort(environment: Readonly<Record<string, string>>, port: number | undefined): Readonly<Record<string, string>> {
+  return port === undefined ? environment : { PORT: String(port), ...environment };
+}
+
 function logGroupOf(settings: DeploySettings): string {
   return `/tidegate/${settings.name}`;
 }
@@ -249,7 +299,7 @@ function logGroupOf(settings: DeploySettings): string {
 const ASK_TIMES = 4;
 
 async function report(session: Session, settings: DeploySettings, progress: Progress): Promise<void> {
-  const url = progress.balanced === undefined ? undefined : `http://${progress.balanced.dnsName}/`;
+  const url = progress.url ?? (progress.balanced === undefined ? undefined : `http://${progress.balanced.dnsName}/`);
   const answers = url === undefined ? [] : await askSeveralTimes(url);
   if (session.json) {
     return session.output.json({
@@ -260,7 +310,8 @@ async function report(session: Session, settings: DeploySettings, progress: Prog
       answers,
     });
   }
-  if (url === undefined) return session.output.line(`${settings.name} runs. \`tidegate logs -f ${settings.name}\` shows what it writes.`);
+  const logs = settings.on === "eks" ? `kubectl logs -f deployment/${settings.name}` : `tidegate logs -f ${settings.name}`;
+  if (url === undefined) return session.output.line(`${settings.name} runs. \`${logs}\` shows what it writes.`);
   session.output.line();
   session.output.line(session.output.style("bold", url));
   for (const answer of answers) session.output.line(`  ${answer}`);

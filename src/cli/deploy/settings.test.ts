@@ -90,7 +90,7 @@ describe("tidegate.json", () => {
   test.each([
     ["{", "is no JSON"],
     ["[]", "must hold a JSON object"],
-    ['{"ports":[80]}', 'there is no setting "ports"; there are name, cluster'],
+    ['{"ports":[80]}', 'there is no setting "ports"; there are name, on, cluster'],
     ['{"environment":["A=1"]}', '"environment" must be an object of strings'],
     ['{"envFiles":"a.env"}', '"envFiles" must be a list of strings'],
     ['{"name":3}', '"name" must be a string'],

@@ -6,6 +6,8 @@ import { UsageError } from "../command.ts";
 /** What `tidegate.json` keeps beside the Dockerfile: a second deploy repeats the first. */
 export interface DeploySettings {
   readonly name: string;
+  /** The orchestrator. */
+  readonly on: "ecs" | "eks";
   readonly cluster: string;
   /** Path of the Dockerfile inside the folder. */
   readonly dockerfile: string;
@@ -28,6 +30,7 @@ export interface DeploySettings {
 
 export interface DeployFlags {
   readonly name?: string;
+  readonly on?: string;
   readonly cluster?: string;
   readonly dockerfile?: string;
   readonly target?: string;
@@ -44,6 +47,7 @@ export interface DeployFlags {
 
 const KNOWN = new Set([
   "name",
+  "on",
   "cluster",
   "dockerfile",
   "target",
@@ -102,7 +106,7 @@ function parseKept(path: string, text: string): Partial<DeploySettings> {
 }
 
 const isString = (value: unknown): boolean => typeof value === "string";
-const TEXTS = ["name", "cluster", "dockerfile", "target", "healthPath"];
+const TEXTS = ["name", "on", "cluster", "dockerfile", "target", "healthPath"];
 const MAPS = ["environment", "buildArgs", "buildSecrets"];
 
 /** Numbers are checked with the flags of the same name. */
@@ -131,6 +135,7 @@ export function mergeSettings(kept: Partial<DeploySettings>, flags: DeployFlags,
     throw new UsageError(`"${name}" is no service name: up to 32 lower-case letters, digits and inner hyphens. Say another with --name.`);
   return {
     name,
+    on: orchestrator(flags.on ?? kept.on ?? "ecs"),
     cluster: flags.cluster ?? kept.cluster ?? "default",
     dockerfile: flags.dockerfile ?? kept.dockerfile ?? "Dockerfile",
     target: flags.target ?? kept.target,
@@ -156,6 +161,11 @@ function fargateSize(
   const words = fargateMemoryInWords(cpu);
   if (words === undefined) throw new UsageError(`Fargate has no tasks of cpu ${cpu}; there are ${FARGATE_CPU_UNITS.join(", ")} (1024 = 1 vCPU)`);
   throw new UsageError(`Fargate has no tasks of cpu ${cpu} with memory ${memory}; with cpu ${cpu} the memory can be ${words} (--memory)`);
+}
+
+function orchestrator(on: string): DeploySettings["on"] {
+  if (on === "ecs" || on === "eks") return on;
+  throw new UsageError(`--on takes ecs or eks, not "${on}"`);
 }
 
 function absolutePath(path: string): string {

@@ -21,21 +21,29 @@ const EXECUTION_ROLE = "ecsTaskExecutionRole";
 const EXECUTION_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy";
 
 /** The execution role that AWS's console makes, with AWS's managed policy. Answers its ARN. */
-export async function ensureExecutionRole(session: Session): Promise<string> {
+export function ensureExecutionRole(session: Session): Promise<string> {
+  return ensureRole(session, { name: EXECUTION_ROLE, service: "ecs-tasks.amazonaws.com", policyArn: EXECUTION_POLICY });
+}
+
+/** A role that the service may take on, with one managed policy. One that is there stays as it is. Answers its ARN. */
+export async function ensureRole(
+  session: Session,
+  role: { readonly name: string; readonly service: string; readonly policyArn: string },
+): Promise<string> {
   const { AttachRolePolicyCommand, CreateRoleCommand, GetRoleCommand, NoSuchEntityException } = await import("@aws-sdk/client-iam");
   const iam = await session.iam();
   try {
-    const answer = await iam.send(new GetRoleCommand({ RoleName: EXECUTION_ROLE }));
+    const answer = await iam.send(new GetRoleCommand({ RoleName: role.name }));
     return answer.Role?.Arn ?? "";
   } catch (error) {
     if (!(error instanceof NoSuchEntityException)) throw error;
   }
   const trust = {
     Version: "2012-10-17",
-    Statement: [{ Effect: "Allow", Principal: { Service: "ecs-tasks.amazonaws.com" }, Action: "sts:AssumeRole" }],
+    Statement: [{ Effect: "Allow", Principal: { Service: role.service }, Action: "sts:AssumeRole" }],
   };
-  const created = await iam.send(new CreateRoleCommand({ RoleName: EXECUTION_ROLE, AssumeRolePolicyDocument: JSON.stringify(trust) }));
-  await iam.send(new AttachRolePolicyCommand({ RoleName: EXECUTION_ROLE, PolicyArn: EXECUTION_POLICY }));
+  const created = await iam.send(new CreateRoleCommand({ RoleName: role.name, AssumeRolePolicyDocument: JSON.stringify(trust) }));
+  await iam.send(new AttachRolePolicyCommand({ RoleName: role.name, PolicyArn: role.policyArn }));
   return created.Role?.Arn ?? "";
 }
 
@@ -60,8 +68,8 @@ export interface ServiceNetwork {
   readonly balancerGroupId: string;
 }
 
-/** The default VPC's subnets, a group for the load balancer (port 80 for all) and one for the tasks (their port for the load balancer alone). */
-export async function ensureNetwork(session: Session, service: { readonly name: string; readonly port?: number }): Promise<ServiceNetwork> {
+/** The default VPC, with a subnet in each zone. */
+export async function defaultVpc(session: Session): Promise<Pick<ServiceNetwork, "vpcId" | "subnetIds">> {
   const { DescribeSubnetsCommand, DescribeVpcsCommand } = await import("@aws-sdk/client-ec2");
   const ec2 = await session.ec2();
   const vpcs = await ec2.send(new DescribeVpcsCommand({ Filters: [{ Name: "is-default", Values: ["true"] }] }));
@@ -72,7 +80,13 @@ export async function ensureNetwork(session: Session, service: { readonly name: 
     { Name: "default-for-az", Values: ["true"] },
   ];
   const subnets = await ec2.send(new DescribeSubnetsCommand({ Filters: filters }));
-  const subnetIds = (subnets.Subnets ?? []).map((subnet) => subnet.SubnetId ?? "");
+  return { vpcId, subnetIds: (subnets.Subnets ?? []).map((subnet) => subnet.SubnetId ?? "") };
+}
+
+/** The default VPC's subnets, a group for the load balancer (port 80 for all) and one for the tasks (their port for the load balancer alone). */
+export async function ensureNetwork(session: Session, service: { readonly name: string; readonly port?: number }): Promise<ServiceNetwork> {
+  const ec2 = await session.ec2();
+  const { vpcId, subnetIds } = await defaultVpc(session);
   const balancerGroupId = await ensureGroup(ec2, { vpcId, name: `tidegate-${service.name}-lb`, description: `Load balancer of ${service.name}` });
   const taskGroupId = await ensureGroup(ec2, { vpcId, name: `tidegate-${service.name}`, description: `Tasks of ${service.name}` });
   if (service.port !== undefined) {
