@@ -398,10 +398,10 @@ function updatedPlacement({ placement, session, record }: Unit, ids: Ids): Place
   };
 }
 
-/** Nothing is billed that did not pull. @see fargate-semantics §6. */
+/** Nothing is billed that did not pull, and nothing of a system workload: its owner bills what it is part of. @see fargate-semantics §6. */
 function usageOf({ workload }: WorkloadRecord, status: WorkloadStatus, times: PresentTimes): readonly Write<UsageRecord>[] {
   const { pullStartedAtMs: fromMs, stoppedAtMs: toMs } = status;
-  if (fromMs === undefined || toMs === undefined) return [];
+  if (fromMs === undefined || toMs === undefined || workload.system) return [];
   const { account, region, labels, cpuUnits, memoryMiB, ephemeralStorageGiB, spot } = workload;
   const size = { account, region, labels, cpuUnits, memoryMiB, ephemeralStorageGiB, spot };
   const value: UsageRecord = { workloadId: workload.id, ...size, fromMs, toMs, seconds: Math.max(0, Math.ceil((toMs - times.past(fromMs)) / 1000)) };

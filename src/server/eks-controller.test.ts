@@ -7,7 +7,15 @@ import { silentLogger } from "../core/logger.ts";
 import { Problem } from "../core/problem.ts";
 import { FakeEngine } from "../services/ecs/testing.ts";
 import type { EksPorts } from "../services/eks/ports.ts";
-import { CLUSTER_SECRETS, clusterKey, CLUSTERS, CONTROL_PLANES, type ClusterSecrets, type ControlPlaneRecord } from "../services/eks/records.ts";
+import {
+  CLUSTER_SECRETS,
+  CLUSTER_USAGE,
+  clusterKey,
+  CLUSTERS,
+  CONTROL_PLANES,
+  type ClusterSecrets,
+  type ControlPlaneRecord,
+} from "../services/eks/records.ts";
 import { createEksService } from "../services/eks/service.ts";
 import { testCluster } from "../services/eks/testing.ts";
 import { createMemoryStore } from "../store/memory/memory-store.ts";
@@ -145,9 +153,12 @@ it("fails after three workloads that did not start, and at once when there is no
 it("forgets every record of a cluster that is deleted, and its workload", async () => {
   await create();
   await reach("ACTIVE", (now) => now?.state === "ACTIVE");
+  await clock.advance(2 * 3_600_000);
   await store.transact([{ op: "update", collection: CLUSTERS, key, value: { ...cluster, deletingSinceMs: clock.nowMs() } }]);
   await reach("gone", (now) => now === undefined);
   expect(await store.get(CLUSTERS, key)).toBeUndefined();
   expect(await secrets()).toBeUndefined();
   expect(engine.views.size).toBe(0);
+  const usage = (await store.list(CLUSTER_USAGE)).map(({ value }) => value);
+  expect(usage).toMatchObject([{ clusterArn: "arn:aws:eks:us-east-1:111122223333:cluster/shop", fromMs: cluster.createdAtMs, hours: 3 }]);
 });

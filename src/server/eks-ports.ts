@@ -19,7 +19,16 @@ import type { VpcNetwork } from "../network/vpc-network.ts";
 import { SignatureError } from "../protocol/sigv4/errors.ts";
 import { SignatureVerifier } from "../protocol/sigv4/verify.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { ApiServerProbe, CallerVerifier, ClusterNetwork, EksPorts, IngressRule, LogWriter, ObjectsClient, Roles } from "../services/eks/ports.ts";
+import type {
+  ApiServerProbe,
+  CallerVerifier,
+  ClusterNetwork,
+  EksPorts,
+  IngressRule,
+  LogWriter,
+  ObjectsClient,
+  Roles,
+} from "../services/eks/ports.ts";
 import type { IamCredentials } from "../services/iam/credentials.ts";
 import { controlPlaneImages } from "./control-plane-images.ts";
 import { subnetLookup } from "./ports.ts";

@@ -282,6 +282,18 @@ export interface AddonStatusRecord {
   }[];
 }
 
+/** What a cluster cost in time, beside its pods: written by the cluster controller when the cluster is gone; keyed by account, region and the cluster's uid. */
+export interface ClusterUsageRecord extends Scope {
+  readonly clusterArn: string;
+  readonly version: string;
+  readonly supportType: ClusterRecord["supportType"];
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Rounded up. */
+  readonly hours: number;
+}
+
+export const CLUSTER_USAGE = collection<ClusterUsageRecord>("eks.usage");
 export const CLUSTERS = collection<ClusterRecord>("eks.cluster");
 export const CONTROL_PLANES = collection<ControlPlaneRecord>("eks.control-plane");
 export const CLUSTER_SECRETS = collection<ClusterSecrets>("eks.secrets");

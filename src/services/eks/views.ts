@@ -11,7 +11,8 @@ export function isAccessDue(cluster: ClusterRecord, plane: ControlPlaneRecord | 
 
 export function statusOf(cluster: ClusterRecord, plane: ControlPlaneRecord | undefined): ClusterStatus {
   if (cluster.deletingSinceMs !== undefined) return "DELETING";
-  const isUpdating = plane?.state === "ACTIVE" && (plane.updating === true || isAccessDue(cluster, plane) || !sameLogs(cluster.logging, plane.logging));
+  const isUpdating =
+    plane?.state === "ACTIVE" && (plane.updating === true || isAccessDue(cluster, plane) || !sameLogs(cluster.logging, plane.logging));
   return isUpdating ? "UPDATING" : (plane?.state ?? "CREATING");
 }
 

@@ -2,6 +2,7 @@ import type { Controller, ReconcileResult } from "../../../contracts/controller.
 import type { StopReason } from "../../../contracts/engine.ts";
 import type { Collection, Stored, Write } from "../../../contracts/store.ts";
 import { isProblem, messageOf } from "../../../core/problem.ts";
+import { scopedKey } from "../../../core/scope.ts";
 import { API_SERVER_FILES, compileControlPlane, groupIdsOf, OWNER } from "../control-plane/compile.ts";
 import { sameLogs } from "../control-plane/logging.ts";
 import { apiServerFiles } from "../control-plane/files.ts";
@@ -14,6 +15,7 @@ import {
   ADDONS,
   attachmentOwnerOf,
   AWS_AUTH,
+  CLUSTER_USAGE,
   CLUSTER_SECRETS,
   clusterKey,
   CLUSTERS,
@@ -40,6 +42,7 @@ const ENDED: StopReason = { code: "UserInitiated", reason: "The cluster was dele
 /** Of what goes with a cluster. */
 const OWNED: readonly Collection<unknown>[] = [ACCESS_ENTRIES, ADDONS, ADDON_STATUSES, AWS_AUTH, IDENTITY_PROVIDERS, POD_IDENTITIES, UPDATES];
 const NEW_PLANE: ControlPlaneRecord = { state: "CREATING", failures: 0 };
+const HOUR_MS = 3_600_000;
 const LOOK_FOR_IMAGE_MS = 1000;
 const LOOK_FOR_PODS_MS = 500;
 const BALANCERS_LOOK_MS = 500;
@@ -338,6 +341,14 @@ async function lookWhetherReady(room: EksRoom, unit: Unit): Promise<ReconcileRes
   await savePlane(room, unit, { ...plane, state: "ACTIVE" });
 }
 
+/** One that never served is not billed. */
+function usageOf(cluster: ClusterRecord, nowMs: number): Write {
+  const { account, region, version, supportType, createdAtMs: fromMs } = cluster;
+  const toMs = Math.max(fromMs, nowMs);
+  const value = { account, region, clusterArn: clusterArn(cluster), version, supportType, fromMs, toMs, hours: Math.ceil((toMs - fromMs) / HOUR_MS) };
+  return { op: "put", collection: CLUSTER_USAGE, key: scopedKey(cluster, cluster.uid), value };
+}
+
 /** With other settings, or other objects: what was asked for is done. */
 async function servesAgain(room: EksRoom, { key, cluster, plane }: Unit): Promise<void> {
   const { recovery, updating: _updated, ...served } = plane;
@@ -373,6 +384,7 @@ async function removeAll(room: EksRoom, { key, cluster, secrets }: Unit): Promis
     writes.push(...owned.map((record): Write => ({ op: "delete", collection, key: record.key })));
   }
   if (plane !== undefined) writes.push({ op: "delete", collection: CONTROL_PLANES, key });
+  if (plane?.value.state === "ACTIVE") writes.push(usageOf(cluster, room.clock.nowMs()));
   if (secrets !== undefined) writes.push({ op: "delete", collection: CLUSTER_SECRETS, key });
   await room.store.transact(writes);
   room.logger.info(`the EKS cluster ${cluster.name} is deleted`, { clusterArn: clusterArn(cluster) });
