@@ -135,8 +135,13 @@ export class LogTail {
     const found: string[] = [];
     for (const { path } of await listLogFiles(this.#options.source.path)) {
       const handle = await openLogFile(path);
-      const identity = handle && (await identityOf(handle).finally(() => handle.close()));
-      if (identity !== undefined) found.push(identity);
+      if (handle === undefined) continue;
+      try {
+        const identity = await identityOf(handle);
+        if (identity !== undefined) found.push(identity);
+      } finally {
+        await handle.close();
+      }
     }
     return found;
   }
