@@ -1,3 +1,5 @@
+import type { LogRecordFormat } from "./workload.ts";
+
 /** Log groups, streams and events: CloudWatch Logs' data. Times are ms since the epoch. */
 export interface LogEvent {
   readonly timestampMs: number;
@@ -141,4 +143,10 @@ export interface LogSource {
   readonly dropsStderr?: boolean;
   /** A group that is not there is made. */
   readonly createsGroup?: boolean;
+  /** Of a group that is made. */
+  readonly retentionDays?: number;
+  /** Others rotate and remove the files. */
+  readonly isObserved?: boolean;
+  /** What becomes of a line; the line itself where left out. */
+  readonly format?: LogRecordFormat;
 }

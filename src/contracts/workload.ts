@@ -88,7 +88,8 @@ export interface Ulimit {
 /** Where a container's output goes. `none` keeps nothing; `file`: the last of it in files of bounded size, as a kubelet keeps it. */
 export type LogSink =
   | { readonly type: "none" }
-  | { readonly type: "file" }
+  /** `ship`: and each line goes to CloudWatch Logs, as far as that can take it before the files go. */
+  | { readonly type: "file"; readonly ship?: LogShipping }
   | {
       readonly type: "awslogs";
       readonly account: string;
@@ -103,6 +104,44 @@ export type LogSink =
       /** Standard error is read and dropped. */
       readonly dropsStderr?: boolean;
     };
+
+/** Where lines go, and as what. A group that is not there and is not to be made takes none. */
+export interface LogShipping {
+  readonly account: string;
+  readonly region: string;
+  readonly group: string;
+  /** `{containerId}` stands for the container's own id. */
+  readonly stream: string;
+  readonly createGroup: boolean;
+  /** Of a group that is made. */
+  readonly retentionDays?: number;
+  readonly format: LogRecordFormat;
+}
+
+/** As Fluent Bit has it: each line is a record, which filters change. */
+export interface LogRecordFormat {
+  readonly filters: readonly LogFilter[];
+  /** Of the record only this is written, as text; else all of it, as JSON. */
+  readonly logKey?: string;
+  /** What the filter `kubernetes` adds. */
+  readonly kubernetes?: Readonly<Record<string, unknown>>;
+}
+
+export type LogFilter =
+  | {
+      readonly type: "parser";
+      readonly key: string;
+      readonly parser: (
+        | { readonly format: "json" }
+        /** The parts of a line of the CRI log that become fields: time, stream, logtag, log. */
+        | { readonly format: "cri"; readonly groups: readonly string[] }
+      ) & { readonly timeKey?: string };
+      readonly reserveData: boolean;
+      readonly preserveKey: boolean;
+    }
+  | { readonly type: "kubernetes"; readonly mergeLog: boolean; readonly keepLog: boolean; readonly labels: boolean; readonly annotations: boolean }
+  | { readonly type: "grep"; readonly exclude: boolean; readonly key: string; readonly regex: string }
+  | { readonly type: "modify"; readonly verb: "add" | "set" | "remove" | "rename"; readonly key: string; readonly value: string };
 
 export interface ContainerSpec {
   readonly name: string;

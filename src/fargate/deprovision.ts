@@ -1,7 +1,7 @@
 import type { WorkloadView } from "../contracts/engine.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import type { EffectResult } from "./effects.ts";
-import { finishLog } from "./run-container.ts";
+import { finishLog, isFollowed } from "./run-container.ts";
 import { runHooks } from "./run-hooks.ts";
 import type { Unit } from "./session.ts";
 
@@ -39,7 +39,7 @@ async function finishLogs(context: ComputeContext, unit: Unit): Promise<void> {
   const sandbox = context.cache.sandboxNamed(placement.sandboxName);
   const present = sandbox === undefined ? [] : context.cache.containersOf(sandbox.id);
   const attempts = record.workload.containers.flatMap((spec) => {
-    if (spec.log.type !== "awslogs") return [];
+    if (!isFollowed(spec.log)) return [];
     const stored = status.containers.find((container) => container.name === spec.name);
     const there = present.filter((container) => container.name === spec.name).map((container) => container.attempt);
     if (stored?.startedAtMs !== undefined) there.push(stored.restartCount);

@@ -1,6 +1,6 @@
 import type { ImageInfo, RuntimeContainer, RuntimeContainerSpec, RuntimeMount, Sandbox } from "../contracts/container-runtime.ts";
-import type { LogSource } from "../contracts/log-store.ts";
-import type { ContainerSpec } from "../contracts/workload.ts";
+import type { LogCollector, LogSource } from "../contracts/log-store.ts";
+import type { ContainerSpec, LogShipping, LogSink } from "../contracts/workload.ts";
 import { isProblem, messageOf, Problem } from "../core/problem.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { environmentOf, HOST_CA_PATH } from "./environment.ts";
@@ -134,7 +134,9 @@ async function prepare(
   if (network === undefined) throw new Problem("unavailable", "the workload has no address yet");
   const messagePath = spec.terminationMessagePath === undefined ? undefined : folders.messagePath(workload.id, spec.name, attempt);
   if (messagePath !== undefined) await prepareMessage(messagePath);
-  await Promise.all([folders.prepareLogs(unit.placement.sandboxName, spec.name), followLog(context, unit, { spec, attempt })]);
+  // ECS starts nothing whose lines have nowhere to go; Kubernetes does.
+  const follow = spec.log.type === "file" ? followIfWanted : followLog;
+  await Promise.all([folders.prepareLogs(unit.placement.sandboxName, spec.name), follow(context, unit, { spec, attempt })]);
   const producers = await producerContext(context, unit, { network, container: spec.name });
   const groups = [...(spec.supplementalGroups ?? []), ...(workload.fsGroup === undefined ? [] : [workload.fsGroup])];
   return {
@@ -228,10 +230,15 @@ export function writerOf(sourceId: string, containers: readonly RuntimeContainer
 /** Has the log of an attempt followed into its stream; its group is the owner's to make. Idempotent. @throws Problem with the words of ECS. */
 export async function followLog({ logs, folders }: ComputeContext, unit: Unit, { spec, attempt }: Attempt): Promise<void> {
   const { log } = spec;
-  if (log.type !== "awslogs") return;
-  const source: LogSource = {
+  const file = {
     id: logSourceId(unit.record.workload.id, spec.name, attempt),
     path: folders.logPath(unit.placement.sandboxName, spec.name, attempt),
+  };
+  if (log.type === "file" && log.ship !== undefined)
+    return ship(logs, file, { ...log.ship, containerId: unit.placement.runtimeIds[spec.name] ?? "" });
+  if (log.type !== "awslogs") return;
+  const source: LogSource = {
+    ...file,
     scope: { account: log.account, region: log.region, group: log.group },
     stream: log.stream,
     ...(log.stdoutStream !== undefined && { stdoutStream: log.stdoutStream }),
@@ -252,6 +259,27 @@ export async function followLog({ logs, folders }: ComputeContext, unit: Unit, {
   }
 }
 
+async function ship(
+  logs: LogCollector,
+  file: Pick<LogSource, "id" | "path">,
+  { account, region, group, stream, createGroup, retentionDays, format, containerId }: LogShipping & { readonly containerId: string },
+): Promise<void> {
+  await logs.follow({
+    ...file,
+    scope: { account, region, group },
+    stream: stream.replace("{containerId}", containerId),
+    isObserved: true,
+    createsGroup: createGroup,
+    format,
+    ...(retentionDays !== undefined && { retentionDays }),
+  });
+}
+
+/** Whether a collector reads it. */
+export function isFollowed(log: LogSink): boolean {
+  return log.type === "awslogs" || (log.type === "file" && log.ship !== undefined);
+}
+
 /** As `followLog`, of what runs or has run: where its group was deleted, its words are dropped. */
 export async function followIfWanted(context: ComputeContext, unit: Unit, attempt: Attempt): Promise<void> {
   try {
@@ -264,7 +292,7 @@ export async function followIfWanted(context: ComputeContext, unit: Unit, attemp
 
 /** Stores the rest of an attempt's log. What a collector that was restarted does not follow yet is followed first. */
 export async function finishLog(context: ComputeContext, unit: Unit, attempt: Attempt): Promise<void> {
-  if (attempt.spec.log.type !== "awslogs") return;
+  if (!isFollowed(attempt.spec.log)) return;
   await followIfWanted(context, unit, attempt);
   await context.logs.finish(logSourceId(unit.record.workload.id, attempt.spec.name, attempt.attempt));
 }

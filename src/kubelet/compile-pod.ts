@@ -13,6 +13,7 @@ import { Problem } from "../core/problem.ts";
 import { environmentOf, expand, literals, type EnvironmentParts } from "./environment.ts";
 import { isOfFiles, volumeFiles } from "./pod-files.ts";
 import { ephemeralGiB, parseQuantity } from "./pod-size.ts";
+import { logSinkOf } from "./logging/pod-logging.ts";
 import type { KubeCluster } from "./ports.ts";
 import { type PodPlacement, workloadIdOf } from "./records.ts";
 import { type DnsParts, podDns } from "./services/pod-dns.ts";
@@ -155,7 +156,7 @@ function compileContainer(container: V1Container, parts: Omit<PodParts, "vpc">, 
     stdin: container.stdin ?? false,
     stdinOnce: container.stdinOnce ?? false,
     initProcess: false,
-    log: { type: "file" },
+    log: logSinkOf(placement, pod, container),
     ports: (container.ports ?? []).map(({ containerPort, protocol, name }) => ({
       containerPort,
       protocol: protocol === "UDP" ? "udp" : "tcp",

@@ -47,6 +47,9 @@ export interface KubernetesClient extends Disposable {
   /** As the API server has it now, or had it when its watch last told of a change. */
   awsAuth(): Promise<V1ConfigMap | undefined>;
   configMap(namespace: string, name: string): Promise<SourceObject | undefined>;
+  /** The texts of one, read anew. */
+  configMapText(namespace: string, name: string): Promise<Readonly<Record<string, string>> | undefined>;
+  namespaceLabels(name: string): Promise<Readonly<Record<string, string>> | undefined>;
   secret(namespace: string, name: string): Promise<SourceObject | undefined>;
   /** A token of the pod's service account, bound to the pod. `audience` "": the API server's. */
   token(pod: V1Pod, request: TokenRequest): Promise<IssuedToken>;
@@ -202,6 +205,14 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
       await ask(() => leases.createNamespacedLease({ namespace: LEASE_NAMESPACE, body: { metadata: { name, ownerReferences }, spec } }));
     },
     awsAuth: () => unless("not-found", () => core.readNamespacedConfigMap(AWS_AUTH)),
+    async configMapText(namespace, name) {
+      const found = await unless("not-found", () => core.readNamespacedConfigMap({ name, namespace }));
+      return found === undefined ? undefined : (found.data ?? {});
+    },
+    async namespaceLabels(name) {
+      const found = await unless("not-found", () => core.readNamespace({ name }));
+      return found === undefined ? undefined : (found.metadata?.labels ?? {});
+    },
     configMap: (namespace, name) =>
       source({ kind: "configMaps", namespace, name }, async () => {
         const found = await unless("not-found", () => core.readNamespacedConfigMap({ name, namespace }));

@@ -6,6 +6,7 @@ import { compileDebugger, compilePod, OWNER } from "./compile-pod.ts";
 import { eventObject, newsOf, type PodEvent } from "./events.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
+import { tellLogging } from "./logging/pod-logging.ts";
 import { nodeNameOf, nodeObject, POD_UID_ANNOTATION } from "./node-object.ts";
 import { MOUNT_FAILED } from "./pod-files.ts";
 import { sizeInWords } from "./pod-size.ts";
@@ -181,12 +182,10 @@ async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | vo
     if (known?.metadata?.annotations?.[POD_UID_ANNOTATION] !== placement.uid) return { requeueAfterMs: LOOK_AGAIN_MS };
   }
   await client.renewLease(name);
-  await client.bind(pod, name, {
-    CapacityProvisioned: sizeInWords(placement),
-    Logging: "LoggingDisabled: LOGGING_CONFIGMAP_NOT_FOUND",
-  });
+  const { annotation, event } = tellLogging(placement);
+  await client.bind(pod, name, { CapacityProvisioned: sizeInWords(placement), Logging: annotation });
   const message = `Successfully assigned ${placement.namespace}/${placement.name} to ${name}`;
-  await send(room, unit, [{ type: "Normal", reason: "Scheduled", message, from: "fargate-scheduler" }]);
+  await send(room, unit, [event, { type: "Normal", reason: "Scheduled", message, from: "fargate-scheduler" }]);
 }
 
 async function start(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<ReconcileResult | void> {

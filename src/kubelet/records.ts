@@ -1,5 +1,6 @@
 import { collection } from "../contracts/store.ts";
 import type { Scope } from "../core/scope.ts";
+import type { PodLogging } from "./logging/fluent-config.ts";
 
 /**
  * Where a pod is, and all names that it will ever have outside Kubernetes. Stored before any of them is made; written by the pod
@@ -19,6 +20,9 @@ export interface PodPlacement extends Scope {
   readonly memoryMiB: number;
   /** Once it is allocated. */
   readonly address?: string;
+  /** Where its lines go beside its log files, as the ConfigMap aws-logging said when it was scheduled; `logFault`: why nowhere. */
+  readonly logging?: PodLogging;
+  readonly logFault?: string;
   /** When it was bound to its node: what Kubernetes calls the pod's start. */
   readonly startedAtMs: number;
   /** Of the workload that runs it now, from 0; another one follows a sandbox that was lost and a pull that failed. */

@@ -1,6 +1,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { eventObject } from "./events.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
+import { chooseLogging } from "./logging/pod-logging.ts";
 import { matchProfile, PROFILE_LABEL } from "./match-profile.ts";
 import { ephemeralGiB, GREATEST_EPHEMERAL_GIB, sizePod } from "./pod-size.ts";
 import type { FargateProfile, KubeCluster } from "./ports.ts";
@@ -66,6 +67,7 @@ export async function schedulePod(
     failures: 0,
     restarts: {},
     told: {},
+    ...(await chooseLogging(client, pod)),
   };
   await room.store.transact([{ op: "put", collection: PLACEMENTS, key: placementKey(cluster.key, uid), value }]);
 }

@@ -105,8 +105,13 @@ class FileLogCollector implements LogCollector {
     this.#recheck ??= this.#scheduleRecheck();
   }
 
-  async #createAll({ scope }: LogSource, stream: string): Promise<void> {
-    for (const create of [() => this.#options.logStore.createGroup(scope, { tags: {} }), () => this.#options.logStore.createStream(scope, stream)]) {
+  async #createAll({ scope, retentionDays }: LogSource, stream: string): Promise<void> {
+    const { logStore } = this.#options;
+    const createGroup = async (): Promise<void> => {
+      await logStore.createGroup(scope, { tags: {} });
+      if (retentionDays !== undefined) await logStore.updateGroup(scope, { retentionDays });
+    };
+    for (const create of [createGroup, () => logStore.createStream(scope, stream)]) {
       await create().catch((error: unknown) => {
         if (!isProblem(error, "already-exists")) throw error;
       });

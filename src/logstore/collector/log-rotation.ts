@@ -46,6 +46,7 @@ export class LogRotation {
   look({ now = false }: { readonly now?: boolean } = {}): void {
     const { clock, logger, source } = this.#options;
     const nowMs = clock.steadyMs();
+    if (source.isObserved === true) return;
     const lately = nowMs - this.#lookedAtMs < LOOK_EVERY_MS;
     if (this.#looking !== undefined || (lately && !now)) return;
     this.#lookedAtMs = nowMs;

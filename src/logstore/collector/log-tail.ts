@@ -3,7 +3,8 @@ import type { LogSource, LogStore, LogWriters, SourcePosition } from "../../cont
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { isProblem } from "../../core/problem.ts";
-import { CriParser, type Progress } from "./cri-parser.ts";
+import { CriParser, MAX_MESSAGE_BYTES, type ParsedEvent, type Progress } from "./cri-parser.ts";
+import { recordText } from "./log-record.ts";
 import { headerBefore, identityOf, listLogFiles, openLogFile, statLogFile, type LogFile } from "../../host/log-files.ts";
 import { OutputStream } from "./output-stream.ts";
 import type { Turns } from "./turns.ts";
@@ -191,7 +192,7 @@ export class LogTail {
   /** Removes the files before the one that the store stands in. */
   async #removeDone(): Promise<void> {
     const committed = this.#committed;
-    if (committed === undefined || this.#file?.identity !== committed.file) return;
+    if (committed === undefined || this.#file?.identity !== committed.file || this.#options.source.isObserved === true) return;
     const files = await listLogFiles(this.#options.source.path);
     const at = files.findIndex((each) => each.inode === this.#file?.inode);
     for (const { path } of files.slice(0, Math.max(0, at))) await rm(path, { force: true });
@@ -239,7 +240,9 @@ export class LogTail {
     try {
       // First, so that the position says of both streams that they are stored.
       await this.#output?.append(all, to);
-      const events = all.filter(({ stream }) => !(stream === "stdout" && this.#output !== undefined) && !(stream === "stderr" && source.dropsStderr));
+      const events = all
+        .filter(({ stream }) => !(stream === "stdout" && this.#output !== undefined) && !(stream === "stderr" && source.dropsStderr))
+        .flatMap((event) => shipped(event, source));
       await logStore.append(source.scope, { stream: source.stream, events, source: { id: source.id, from: before, to } });
       this.#streamGone = false;
     } catch (error) {
@@ -256,4 +259,12 @@ export class LogTail {
     if (before !== undefined && before.file !== to.file) await this.#removeDone();
     return true;
   }
+}
+
+/** What of a line is stored. A record that would be too long for an event is the line alone. */
+function shipped(event: ParsedEvent, { format }: LogSource): readonly { readonly timestampMs: number; readonly message: string }[] {
+  if (format === undefined) return [event];
+  const message = recordText(event, format);
+  if (message === undefined || message === "") return [];
+  return [{ timestampMs: event.timestampMs, message: Buffer.byteLength(message) > MAX_MESSAGE_BYTES ? event.message : message }];
 }
