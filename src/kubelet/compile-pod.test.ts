@@ -29,7 +29,7 @@ it("compiles a pod to one workload at the address that it holds", () => {
     hostname: "web",
     system: false,
     dns: { servers: ["10.100.0.10"] },
-    hooks: ["eks-services"],
+    hooks: ["eks-services", "eks-target-drain"],
   });
   expect(compilePod({ ...PARTS, placement: { ...PLACEMENT, attempt: 2 }, pod: testPod(), sources: NO_SOURCES }).id).toMatch(/-2$/);
 });
