@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, type TestInstance, until } from "../support/instance.ts";
 import { createCluster, type TestCluster } from "./support/cluster.ts";
@@ -95,6 +96,7 @@ test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", 
     ),
   );
   await kubectl("delete", "pod", "asks", "fails", "host");
+  await logsToCloudWatch();
 
   // Without Tidegate all goes on; at its return it is as it was.
   const processes = await servers();
@@ -128,6 +130,42 @@ test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", 
     120_000,
   );
 });
+
+/** By the ConfigMap aws-logging, as EKS documents it; one that is wrong says so, and the pod runs. */
+async function logsToCloudWatch(): Promise<void> {
+  const configMap = (output: string): string =>
+    [
+      "apiVersion: v1\nkind: Namespace\nmetadata: { name: aws-observability, labels: { aws-observability: enabled } }\n---",
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: aws-logging, namespace: aws-observability }\ndata:",
+      "  parsers.conf: |\n    [PARSER]\n      Name crio\n      Format Regex",
+      "      Regex ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>P|F) (?<log>.*)$",
+      "  filters.conf: |\n    [FILTER]\n      Name parser\n      Match *\n      Key_name log\n      Parser crio",
+      "    [FILTER]\n      Name kubernetes\n      Match kube.*\n      Merge_Log On\n      Keep_Log Off",
+      `  output.conf: |\n    [OUTPUT]\n      Name ${output}\n      Match *\n      region us-east-1\n      log_group_name /pods`,
+      "      log_stream_prefix from-\n      auto_create_group true",
+    ].join("\n");
+  const apply = async (output: string): Promise<void> => {
+    await run(["kubectl", "apply", "--filename", "-"], { environment: cluster.environment, stdin: configMap(output), timeoutMs: 60_000 });
+  };
+  const speak = async (name: string): Promise<string> => {
+    await kubectl("run", name, "--image", cluster.stack.image, "--restart", "Never", "--", "sh", "-c", `echo '{"word":"hello"}'`);
+    expect(await ended(name)).toEqual(["Succeeded", 0]);
+    return kubectl("get", "events", "--field-selector", `involvedObject.name=${name}`);
+  };
+  await apply("cloudwatch_logs");
+  expect(await speak("speaks")).toContain("Successfully enabled logging for pod");
+  expect((await pods("run=speaks"))[0]?.metadata.annotations).toMatchObject({ Logging: "LoggingEnabled" });
+  const { message, logStreamName } = await until("the line is in CloudWatch Logs", async () => {
+    const asked = ["logs", "filter-log-events", "--log-group-name", "/pods"];
+    return (await instance.aws<{ readonly events: readonly { readonly message: string; readonly logStreamName: string }[] }>(...asked)).events[0];
+  });
+  expect(logStreamName).toMatch(/^from-kube\.var\.log\.containers\.speaks_default_speaks-[0-9a-f-]+\.log$/);
+  expect(JSON.parse(message)).toMatchObject({ word: "hello", stream: "stdout", kubernetes: { pod_name: "speaks", namespace_name: "default" } });
+  await apply("s3");
+  expect(await speak("mumbles")).toContain("s3 is not a supported output plugin. Please fix the logging configmap");
+  await kubectl("delete", "pod", "speaks", "mumbles");
+  await kubectl("delete", "namespace", "aws-observability");
+}
 
 /** The pods' processes on the host: pids, in order. */
 async function servers(): Promise<readonly string[]> {

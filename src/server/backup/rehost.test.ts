@@ -3,6 +3,7 @@ import type { WorkloadStatus } from "../../contracts/engine.ts";
 import { PLACEMENTS, STATUSES, WORKLOADS, type WorkloadRecord } from "../../fargate/records.ts";
 import { ENIS, HOST_CHANGES, VPCS } from "../../network/records.ts";
 import { UPLOADS } from "../../registry/records.ts";
+import { CONTROL_PLANES } from "../../services/eks/records.ts";
 import { createMemoryStore } from "../../store/memory/memory-store.ts";
 import { rehost } from "./rehost.ts";
 
@@ -35,6 +36,12 @@ it("leaves what a reboot leaves, under the new instance's names: nothing that na
     { op: "put", collection: VPCS, key: "v", value: { vpcId: "v", link: { cidr: "169.254.180.0/30" } } },
     {
       op: "put",
+      collection: CONTROL_PLANES,
+      key: "c",
+      value: { state: "ACTIVE", failures: 0, network: { address: "10.0.0.4", clusterGroupId: "sg-1", endpointGroupId: "sg-2", access: "open" } },
+    },
+    {
+      op: "put",
       collection: ENIS,
       key: "task",
       value: { eniId: "e1", privateIpv4: "10.0.0.9", netnsPath: "/run/tidegate/aaaaaa/netns/x" },
@@ -47,6 +54,7 @@ it("leaves what a reboot leaves, under the new instance's names: nothing that na
   expect(await store.list(HOST_CHANGES)).toEqual([]);
   expect(await store.list(UPLOADS)).toEqual([]);
   expect((await store.get(VPCS, "v"))?.value).toEqual({ vpcId: "v" });
+  expect((await store.get(CONTROL_PLANES, "c"))?.value.network).toEqual({ address: "10.0.0.4", clusterGroupId: "sg-1", endpointGroupId: "sg-2" });
   expect((await store.get(ENIS, "task"))?.value).toEqual({ eniId: "e1", privateIpv4: "10.0.0.9" });
   expect((await store.get(ENIS, "balancer"))?.value).toEqual({ eniId: "e2", privateIpv4: "10.0.0.10", local: true });
   expect((await store.get(PLACEMENTS, "runs"))?.value).toMatchObject({

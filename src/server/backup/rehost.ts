@@ -2,6 +2,7 @@ import type { Store, Write } from "../../contracts/store.ts";
 import { PLACEMENTS, STATUSES, WORKLOADS } from "../../fargate/records.ts";
 import { ENIS, HOST_CHANGES, VPCS } from "../../network/records.ts";
 import { UPLOADS } from "../../registry/records.ts";
+import { CONTROL_PLANES } from "../../services/eks/records.ts";
 
 export interface Move {
   readonly fromInstanceId: string;
@@ -28,6 +29,12 @@ export async function rehost(store: Store, move: Move): Promise<{ readonly tasks
   for (const { key, value } of await store.list(ENIS)) {
     const { netnsPath, ...eni } = value;
     if (netnsPath !== undefined) writes.push({ op: "put", collection: ENIS, key, value: eni });
+  }
+  // Endpoints are opened to the host's end of that link.
+  for (const { key, value } of await store.list(CONTROL_PLANES)) {
+    if (value.network?.access === undefined) continue;
+    const { access: _stale, ...network } = value.network;
+    writes.push({ op: "put", collection: CONTROL_PLANES, key, value: { ...value, network } });
   }
   const renamed = (name: string): string => name.replaceAll(`tidegate-${move.fromInstanceId}`, `tidegate-${move.toInstanceId}`);
   for (const { key, value } of await store.list(PLACEMENTS)) {

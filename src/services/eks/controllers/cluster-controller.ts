@@ -270,6 +270,8 @@ async function startWorkload(room: EksRoom, unit: Unit): Promise<ReconcileResult
   if (image === undefined || network === undefined || secrets === undefined || workloadId === undefined) return { requeueAfterMs: LOOK_FOR_IMAGE_MS };
   const { apiUrl } = await room.ports.network.endpointOf(cluster.vpc.vpcId);
   const snapshot = recovery?.snapshot;
+  // It went with its time, or stayed behind when the instance was restored from a backup.
+  if (snapshot !== undefined && !(await snapshotsOf(room, cluster)).includes(snapshot)) return beginRecovery(room, unit, "lost");
   const volume = room.ports.volumes.folder(volumeIdOf(cluster));
   if (recovery !== undefined && volume !== undefined) await setAside(volume, String(recovery.sinceMs));
   try {
@@ -309,12 +311,17 @@ async function configureProvider(room: EksRoom, unit: Unit): Promise<void> {
   await room.store.transact(writes);
 }
 
+/** Their names, oldest first. */
+async function snapshotsOf(room: EksRoom, cluster: ClusterRecord): Promise<readonly string[]> {
+  const folder = room.ports.volumes.folder(snapshotVolumeIdOf(cluster));
+  return folder === undefined ? [] : (await listSnapshots(folder)).map(({ name }) => name);
+}
+
 /** The record says from what before anything is moved; until the API server is ready each start begins with it again. */
 async function beginRecovery(room: EksRoom, unit: Unit, why: "lost" | "asked"): Promise<void> {
   const { cluster, plane } = unit;
   const { id, snapshot: asked } = cluster.recovery ?? {};
-  const folder = room.ports.volumes.folder(snapshotVolumeIdOf(cluster));
-  const last = folder === undefined ? undefined : (await listSnapshots(folder)).at(-1)?.name;
+  const last = (await snapshotsOf(room, cluster)).at(-1);
   const snapshot = why === "asked" ? asked : last;
   const from = snapshot === undefined ? "there is no snapshot: the cluster begins empty" : `its objects come back as of the snapshot ${snapshot}`;
   const words = why === "lost" ? `the data of etcd of the EKS cluster ${cluster.name} are lost` : `the EKS cluster ${cluster.name} is to be restored`;
