@@ -19,6 +19,7 @@ interface Outputs {
   readonly url: string;
   readonly repository: string;
   readonly zones: readonly string[];
+  readonly kubernetes: { readonly endpoint: string; readonly logs: readonly string[]; readonly token: string } | null;
 }
 
 /** A stack of a test's own, with its state, against one instance. */
@@ -97,7 +98,8 @@ async function cliConfig(folder: string): Promise<Record<string, string>> {
 /** All that the stack could have left, as the APIs tell of it. */
 async function leftOvers(instance: TestInstance, name: string): Promise<Record<string, unknown>> {
   const aws = (...args: readonly string[]): Promise<unknown> => instance.aws(...args);
-  const [clusters, definitions, repositories, groups, roles, policies, balancers, targets, security, interfaces] = await Promise.all([
+  const [eksClusters, clusters, definitions, repositories, groups, roles, policies, balancers, targets, security, interfaces] = await Promise.all([
+    aws("eks", "list-clusters", "--query", "clusters"),
     aws("ecs", "list-clusters", "--query", "clusterArns"),
     aws("ecs", "list-task-definitions", "--family-prefix", name, "--query", "taskDefinitionArns"),
     aws("ecr", "describe-repositories", "--query", "repositories[].repositoryName"),
@@ -109,7 +111,7 @@ async function leftOvers(instance: TestInstance, name: string): Promise<Record<s
     aws("ec2", "describe-security-groups", "--query", "SecurityGroups[?GroupName!='default'].GroupName"),
     aws("ec2", "describe-network-interfaces", "--query", "NetworkInterfaces[].Description"),
   ]);
-  return { clusters, definitions, repositories, groups, roles, policies, balancers, targets, security, interfaces };
+  return { eksClusters, clusters, definitions, repositories, groups, roles, policies, balancers, targets, security, interfaces };
 }
 
 async function expectNothingLeft(instance: TestInstance, name: string): Promise<void> {
@@ -137,8 +139,10 @@ describe("Terraform, without compute", () => {
   it(
     "makes a service behind a load balancer; nothing drifts",
     async () => {
-      await stack.apply({});
-      const { account, url, zones } = await stack.outputs();
+      await stack.apply({ eks: true });
+      const { account, url, zones, kubernetes } = await stack.outputs();
+      expect(kubernetes).toMatchObject({ endpoint: expect.stringMatching(/^https:\/\/172\./), logs: ["audit"] });
+      expect(kubernetes?.token).toBe("k8s-aws-v1.");
       expect(zones).toEqual(["us-east-1a", "us-east-1b", "us-east-1c"]);
       expect(url).toMatch(new RegExp(`^http://${stack.name}-[0-9a-f]{16}\\.us-east-1\\.elb\\.tidegate\\.internal/$`));
       expect(account).toMatch(/^\d{12}$/);
@@ -149,7 +153,7 @@ describe("Terraform, without compute", () => {
       expect(await instance.aws("logs", "list-tags-for-resource", "--resource-arn", groupArn)).toEqual({
         tags: { Project: stack.name, Tier: "web" },
       });
-      await stack.planIsClean({});
+      await stack.planIsClean({ eks: true });
     },
     APPLY_MS,
   );
@@ -157,8 +161,9 @@ describe("Terraform, without compute", () => {
   it(
     "changes the count and the task definition; wait_for_steady_state ends when the new tasks have replaced the old",
     async () => {
-      const changed = { desired_count: 2, message: "second" };
+      const changed = { desired_count: 2, message: "second", eks: true, eks_logs: ["api", "audit"] };
       await stack.apply(changed);
+      expect((await stack.outputs()).kubernetes?.logs).toEqual(["api", "audit"]);
       const services = await instance.aws<readonly object[]>(
         "ecs",
         "describe-services",
@@ -183,7 +188,7 @@ describe("Terraform, without compute", () => {
     async () => {
       await stack.run(["state", "rm", "aws_ecs_cluster.main"]);
       await stack.run(["import", "-no-color", "-input=false", "-var", `name=${stack.name}`, "aws_ecs_cluster.main", stack.name]);
-      await stack.planIsClean({ desired_count: 2, message: "second" });
+      await stack.planIsClean({ desired_count: 2, message: "second", eks: true, eks_logs: ["api", "audit"] });
     },
     APPLY_MS,
   );
