@@ -187,7 +187,7 @@ describe("Terraform, without compute", () => {
     "imports what is there",
     async () => {
       await stack.run(["state", "rm", "aws_ecs_cluster.main"]);
-      await stack.run(["import", "-no-color", "-input=false", "-var", `name=${stack.name}`, "aws_ecs_cluster.main", stack.name]);
+      await stack.run(["import", "-no-color", "-input=false", "-var", `name=${stack.name}`, "-var", "eks=true", "aws_ecs_cluster.main", stack.name]);
       await stack.planIsClean({ desired_count: 2, message: "second", eks: true, eks_logs: ["api", "audit"] });
     },
     APPLY_MS,
