@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { TaskDefinition } from "@aws-sdk/client-ecs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { background, startInstance, until, type TestInstance } from "../support/instance.ts";
+import { constantLoad, more } from "../support/constant-load.ts";
 import { TRUST_TASKS } from "../support/stack.ts";
 
 /** `deploy --json`. */
@@ -125,6 +126,33 @@ describe("an API behind a load balancer", () => {
       name: "express-api",
       healthPath: "/health",
     });
+  });
+});
+
+describe("on EKS", () => {
+  test("a cluster is made, the API answers behind an ALB, rolls out under load, and what fails says why", { timeout: 8 * 60_000 }, async () => {
+    await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
+    await cp(join(folder, "express-api"), join(folder, "on-eks"), { recursive: true });
+    const flags = ["--name", "on-eks", "--on", "eks", "--count", "2"];
+    const first = await deploy("on-eks", ...flags, "--env", "MESSAGE=first");
+    const url = first.url ?? "";
+    expect(await ask(url)).toMatchObject({ app: "express-api", message: "first" });
+    {
+      await using load = constantLoad(url);
+      await more(load, 50);
+      // What was said before is kept; one new word rolls the Deployment over.
+      expect(await deploy("on-eks", "--env", "MESSAGE=second")).toMatchObject({ name: "on-eks", url });
+      await more(load, 50);
+      expect(load.failures).toEqual([]);
+    }
+    expect((await ask(url)).message).toBe("second");
+
+    await writeApp("ends-on-eks", { Dockerfile: `FROM node:26-slim\nCMD ["node", "-e", "console.log('no DATABASE_URL'); process.exit(3)"]\n` });
+    const words = await failing(1, "ends-on-eks", "--on", "eks", "--count", "1");
+    expect(words).toMatch(/The container ends-on-eks of the pod ends-on-eks-\S+ starts, but ends again: \d+ restarts so far, exit code 3/);
+    expect(words).toContain("    no DATABASE_URL");
+    expect(words).toContain("The new Deployment ends-on-eks was removed again.");
+    expect((await ask(url)).message).toBe("second");
   });
 });
 

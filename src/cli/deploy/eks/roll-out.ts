@@ -45,22 +45,28 @@ export async function rollOutDeployment(rollOut: EksRollOut): Promise<void> {
     }
     const now = await api.get<DeploymentView>(path);
     if (now === undefined) throw new CommandError(`The Deployment ${name} was deleted meanwhile.`);
-    const verdict = judgeDeployment(now, await podsOf(rollOut));
-    if (verdict.kind === "steady") return;
+    const pods = await podsOf(rollOut);
+    const ending = pods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).length;
+    const verdict = judgeDeployment(
+      now,
+      pods.filter(({ spec }) => spec.containers.some(({ image }) => image === shipped.image)),
+    );
+    // Those from before answer until they are out of the load balancer.
+    if (verdict.kind === "steady" && ending === 0) return;
     if (verdict.kind === "failed") {
       const lines = verdict.pod === undefined ? "" : await lastLines(api, verdict.pod);
       throw new CommandError(`${verdict.reason}\n${lines}${await undo(rollOut, before)}`);
     }
-    const text = describeDeployment(now);
+    const text = [describeDeployment(now), ...(ending > 0 ? [`${ending} ending`] : [])].join(", ");
     if (text !== shown) say((shown = text));
     await systemClock.sleep(LOOK_MS);
   }
 }
 
-async function podsOf({ api, shipped: { settings, image } }: EksRollOut): Promise<readonly PodView[]> {
+async function podsOf({ api, shipped: { settings } }: EksRollOut): Promise<readonly PodView[]> {
   const selector = encodeURIComponent(`app.kubernetes.io/name=${settings.name}`);
   const list = await api.get<{ readonly items: readonly PodView[] }>(`${PODS}?labelSelector=${selector}`);
-  return (list?.items ?? []).filter(({ spec }) => spec.containers.some((container) => container.image === image));
+  return list?.items ?? [];
 }
 
 /** Of the attempt that ended, where there was one. */
