@@ -111,7 +111,9 @@ it("finds the line after one of which a full disk took a part of the head only, 
     for (const chunkBytes of [1 << 20, 1, 7]) {
       const text = line("before") + torn.slice(0, length) + line("after", { second: 3 }) + line("next", { second: 4 });
       const { events, toOffset } = parse(text, chunkBytes);
-      expect(events).toEqual(["before", "after", "next"].map((message, at) => ({ message, timestampMs: timeOf([1, 3, 4][at] ?? 0) })));
+      expect(events.map(({ message, timestampMs }) => ({ message, timestampMs }))).toEqual(
+        ["before", "after", "next"].map((message, at) => ({ message, timestampMs: timeOf([1, 3, 4][at] ?? 0) })),
+      );
       expect(toOffset).toBe(text.length);
     }
   }
