@@ -307,8 +307,10 @@ async function tellEnd(room: KubeletRoom, unit: Live): Promise<void> {
   );
 }
 
-async function stop(room: KubeletRoom, { placement }: Unit): Promise<void> {
-  await room.engine.stop(workloadIdOf(placement), STOPPED).catch((error: unknown) => {
+/** Within the grace that its deletion names, which a later one may shorten. */
+async function stop(room: KubeletRoom, { placement, pod }: Unit): Promise<void> {
+  const graceSeconds = pod?.metadata?.deletionGracePeriodSeconds;
+  await room.engine.stop(workloadIdOf(placement), STOPPED, graceSeconds === undefined ? {} : { graceSeconds }).catch((error: unknown) => {
     if (!isProblem(error, "not-found")) throw error;
   });
 }

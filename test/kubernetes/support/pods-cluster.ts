@@ -1,4 +1,5 @@
 /** A cluster whose pods run on Fargate, by the real aws and kubectl, for the tests of one file. */
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
 import { run } from "../../../src/host/run.ts";
@@ -20,6 +21,8 @@ export interface PodsCluster {
   readonly inPod: (name: string, ...command: readonly string[]) => Promise<string>;
   /** The same, of a pod that is looked for once: also while nobody tells the API server who asks. */
   readonly entered: (name: string) => Promise<(...command: readonly string[]) => Promise<string>>;
+  /** The first process of a pod's first container, and the one that holds the pod's sandbox. */
+  readonly pidsOf: (name: string) => Promise<{ readonly container: string; readonly sandbox: string }>;
 }
 
 /** Makes an instance, the cluster `shop`, without CoreDNS unless asked for, and a Fargate profile for the namespace `default`. To be removed by `removeWithoutTrace`. */
@@ -53,9 +56,12 @@ export async function startPodsCluster({ coredns = false }: { readonly coredns?:
   await until("the profile is ACTIVE", async () => (await statusOf("describe-fargate-profile", ...profile)) === "ACTIVE");
   const kubectl: PodsCluster["kubectl"] = async (...args) => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
   const pod: PodsCluster["pod"] = async (name) => JSON.parse(await kubectl("get", "pod", name, "--output", "json")) as V1Pod;
-  const entered: PodsCluster["entered"] = async (name) => {
+  const containerPid = async (name: string): Promise<string> => {
     const { metadata, spec } = await pod(name);
-    const pid = await pidOf(instance, { podUid: metadata?.uid ?? "", container: spec?.containers[0]?.name ?? "" });
+    return pidOf(instance, { podUid: metadata?.uid ?? "", container: spec?.containers[0]?.name ?? "" });
+  };
+  const entered: PodsCluster["entered"] = async (name) => {
+    const pid = await containerPid(name);
     return async (...command) => (await run(["nsenter", "--target", pid, "--all", ...command])).stdout;
   };
   return {
@@ -82,6 +88,18 @@ export async function startPodsCluster({ coredns = false }: { readonly coredns?:
     },
     inPod: async (name, ...command) => (await entered(name))(...command),
     entered,
+    async pidsOf(name) {
+      const container = await containerPid(name);
+      const network = await readlink(`/proc/${container}/ns/net`);
+      for (const sandbox of (await readdir("/proc")).filter((each) => /^\d+$/.test(each))) {
+        const [command, its] = await Promise.all([
+          readFile(`/proc/${sandbox}/cmdline`, "utf8").catch(() => ""),
+          readlink(`/proc/${sandbox}/ns/net`).catch(() => ""),
+        ]);
+        if (its === network && command.startsWith("/catatonit")) return { container, sandbox };
+      }
+      throw new Error(`no process holds the sandbox of the pod ${name}`);
+    },
   };
 }
 

@@ -1,0 +1,153 @@
+import { readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { V1Container, V1Pod, V1PodSpec } from "@kubernetes/client-node";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { removeWithoutTrace } from "../support/host-state.ts";
+import { until } from "../support/instance.ts";
+import { ecrLogin, pushTiny } from "../support/stack.ts";
+import { untilStateAgrees } from "../support/state/instance-state.ts";
+import { type PodsCluster, startPodsCluster } from "./support/pods-cluster.ts";
+
+/** How pods come, fail and end is told as the kubelet tells it, and goes on without Tidegate; by the real kubectl, on a cluster for all of it. */
+
+let cluster: PodsCluster;
+beforeAll(async () => {
+  cluster = await startPodsCluster();
+}, 45 * 60_000);
+afterAll(() => removeWithoutTrace(cluster.instance));
+
+/** A pod of one container, `app`, that sleeps unless told otherwise; killed a second after it is asked to end. */
+function podOf(name: string, container: Partial<V1Container>, spec: Partial<V1PodSpec> = {}, labels: Readonly<Record<string, string>> = {}): V1Pod {
+  const app = { name: "app", image: cluster.stack.image, command: ["sleep", "3600"], ...container };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, labels: { ...labels } },
+    spec: { terminationGracePeriodSeconds: 1, containers: [app], ...spec },
+  };
+}
+
+const isReady = ({ status }: V1Pod): boolean => status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
+
+const app = ({ status }: V1Pod) => status?.containerStatuses?.[0];
+
+test("images, probes, hooks and ends are told as the kubelet tells them", { timeout: 240_000 }, async () => {
+  const { apply, kubectl, podUntil, events, stack } = cluster;
+  const never = { restartPolicy: "Never" } as const;
+  const missing = stack.image.replace(/:1$/, ":later");
+  const fails = ["sh", "-c", "echo from the log; test -e /x/once && exit 3; echo last words > /dev/termination-log; touch /x/once; exit 42"];
+  const rules = [{ action: "Restart", exitCodes: { operator: "In", values: [42] } }];
+  const liveness = {
+    exec: { command: ["test", "-e", "/tmp/well"] },
+    periodSeconds: 1,
+    failureThreshold: 1,
+    initialDelaySeconds: 2,
+    terminationGracePeriodSeconds: 1,
+  };
+  await apply(
+    podOf("unpulled", { image: missing }, never),
+    podOf("absent", { image: missing, imagePullPolicy: "Never" }, never),
+    podOf("root", {}, { ...never, securityContext: { runAsNonRoot: true } }),
+    podOf(
+      "rules",
+      {
+        command: fails,
+        restartPolicy: "Never",
+        restartPolicyRules: rules,
+        terminationMessagePolicy: "FallbackToLogsOnError",
+        volumeMounts: [{ name: "x", mountPath: "/x" }],
+      },
+      { ...never, volumes: [{ name: "x", emptyDir: {} }] },
+    ),
+    podOf("sick", { livenessProbe: liveness, lifecycle: { preStop: { sleep: { seconds: 1 } } } }),
+    podOf("stubborn", { command: ["sh", "-c", "trap '' TERM; while true; do sleep 1; done"] }, { terminationGracePeriodSeconds: 300 }),
+  );
+  await podUntil("unpulled", "waits for its image", (pod) => app(pod)?.state?.waiting?.reason === "ImagePullBackOff");
+  await podUntil("absent", "may not pull", (pod) => app(pod)?.state?.waiting?.reason === "ErrImageNeverPull");
+  const root = await podUntil("root", "may not be root", (pod) => app(pod)?.state?.waiting?.reason === "CreateContainerConfigError");
+  expect(app(root)?.state?.waiting?.message).toContain("container has runAsNonRoot and image will run as root");
+  // Once more by its rule, then no more by its policy; without last words of its own the end of its log.
+  const ended = await podUntil("rules", "has ended", ({ status }) => status?.phase === "Failed");
+  expect(app(ended)).toMatchObject({
+    restartCount: 1,
+    state: { terminated: { exitCode: 3, reason: "Error", message: "from the log\n" } },
+  });
+  await podUntil("sick", "is restarted", (pod) => (app(pod)?.restartCount ?? 0) > 0);
+  const told = await events("sick");
+  expect(told).toContain("Killing Container app failed liveness probe, will be restarted");
+  expect(told.some((line) => line.startsWith("Unhealthy Liveness probe failed: "))).toBe(true);
+  // The image comes; nothing that ran was restarted.
+  await pushTiny(missing, await ecrLogin(stack.ecr));
+  expect(app(await podUntil("unpulled", "runs", (pod) => app(pod)?.state?.running !== undefined, 90_000))?.restartCount).toBe(0);
+  // Less time to end than it was given at first.
+  await podUntil("stubborn", "runs", isReady);
+  await kubectl("delete", "pod", "stubborn", "--wait=false");
+  await podUntil("stubborn", "is being deleted", ({ metadata }) => metadata?.deletionTimestamp !== undefined);
+  await kubectl("delete", "pod", "stubborn", "--grace-period=1", "--timeout=60s");
+  await kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=80s");
+});
+
+test("pods go on while Tidegate is killed and away, and are taken up as they were", { timeout: 300_000 }, async () => {
+  const { apply, kubectl, podUntil, pidsOf, pod, instance, events } = cluster;
+  const serve = ["sh", "-c", "hostname > /www/index.html; trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"];
+  const probes = {
+    readinessProbe: { httpGet: { port: 8080, path: "/" }, periodSeconds: 1 },
+    livenessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+  };
+  const names = ["steady", "crashed", "deleted", "lost"];
+  await apply(
+    ...names.map((name) =>
+      podOf(
+        name,
+        { command: serve, ...probes, volumeMounts: [{ name: "c", mountPath: "/c", subPath: "k" }] },
+        { volumes: [{ name: "c", configMap: { name: "kept" } }] },
+      ),
+    ),
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "kept" },
+      data: { k: "v" },
+    },
+  );
+  for (const name of names) await podUntil(name, "is ready", isReady);
+  const before = await pod("steady");
+  const steady = await pidsOf("steady");
+  const [crashed, lost] = [await pidsOf("crashed"), await pidsOf("lost")];
+  // Who asks while Tidegate is away: the API server knows its own tokens by itself.
+  await kubectl("create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=default:default");
+  const token = `--token=${(await kubectl("create", "token", "default")).trim()}`;
+  await instance.kill();
+  // Nobody but Tidegate gives up a node: a day without a word from it is not too long for the control plane.
+  const manager = (await processes()).find(
+    ({ command, cgroup }) => command.startsWith("kube-controller-manager") && cgroup.includes(instance.instanceId),
+  );
+  expect(manager?.command).toContain("--node-monitor-grace-period=24h");
+  process.kill(Number(crashed.container), "SIGKILL");
+  process.kill(Number(lost.sandbox), "SIGKILL");
+  await kubectl("delete", "pod", "deleted", "--wait=false", token);
+  expect((await kubectl("get", "nodes", "--no-headers", token)).match(/ Ready /g)).toHaveLength(names.length);
+  await instance.up();
+  await until("the pod that was deleted meanwhile is gone", async () => !(await kubectl("get", "pods", "--output", "name")).includes("pod/deleted"));
+  const restarted = await podUntil("crashed", "runs again", (found) => app(found)?.restartCount === 1 && isReady(found));
+  expect(app(restarted)?.lastState?.terminated?.exitCode).toBe(137);
+  await podUntil("lost", "runs again", (found) => app(found)?.restartCount === 1 && isReady(found), 90_000);
+  expect(await events("lost")).toContain("SandboxChanged Pod sandbox changed, it will be killed and re-created.");
+  // What nothing befell is as it was: process, status, node.
+  await podUntil("steady", "is ready", isReady);
+  const after = await pod("steady");
+  expect(after.status?.containerStatuses).toEqual(before.status?.containerStatuses);
+  expect(after.spec?.nodeName).toBe(before.spec?.nodeName);
+  expect(await pidsOf("steady")).toEqual(steady);
+  await kubectl("delete", "pods", "--all", "--timeout=80s");
+  await until("their nodes are gone", async () => (await kubectl("get", "nodes", "--output", "name")) === "");
+  // The client's own, in the instance's folder.
+  await rm(join(instance.dataDir, "kubeconfig"));
+  await untilStateAgrees(instance);
+});
+
+async function processes(): Promise<readonly { readonly command: string; readonly cgroup: string }[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const read = (pid: string, file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+  return Promise.all(pids.map(async (pid) => ({ command: (await read(pid, "cmdline")).replaceAll("\0", " "), cgroup: await read(pid, "cgroup") })));
+}
