@@ -82,7 +82,7 @@ test(
 
     // More in an emptyDir than it holds: evicted, in the kubelet's words.
     await inPod("volumes", "dd", "if=/dev/zero", "of=/scratch/full", "bs=1M", "count=20");
-    const evicted = await podUntil("volumes", "is evicted", ({ status }) => status?.reason === "Evicted");
+    const evicted = await podUntil("volumes", "is evicted", ({ status }) => status?.reason === "Evicted" && status.phase === "Failed");
     expect(evicted.status).toMatchObject({ phase: "Failed", message: 'Usage of EmptyDir volume "scratch" exceeds the limit "16Mi". ' });
     expect((await events("volumes")).some((line) => line.startsWith("Evicted Usage of EmptyDir"))).toBe(true);
     await kubectl("delete", "pod", "volumes");

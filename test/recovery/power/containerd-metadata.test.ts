@@ -27,8 +27,14 @@ async function cut(instance: TestInstance): Promise<void> {
   const { pid } = JSON.parse(await readFile(join(runDir, "daemons/containerd.json"), "utf8")) as { readonly pid: number };
   process.kill(pid, "SIGKILL");
   const kept = join(instance.dataDir, "none");
-  await removeLeftovers(instance.instanceId, { ...paths, root: kept, configFile: join(kept, "config.toml") }, systemClock);
-  await until("no shim runs", async () => (await findShims(paths)).length === 0);
+  const leftovers = { ...paths, root: kept, configFile: join(kept, "config.toml") };
+  await removeLeftovers(instance.instanceId, leftovers, systemClock);
+  // One that was being started as containerd died comes after the look that ended the others.
+  await until("no shim runs", async () => {
+    const shims = await findShims(paths);
+    if (shims.length > 0) await removeLeftovers(instance.instanceId, leftovers, systemClock);
+    return shims.length === 0;
+  });
 }
 
 it.each(Object.entries(DAMAGES))("begins anew when what is left of its database is: %s", { timeout: 240_000 }, async (_, damage) => {
