@@ -148,15 +148,24 @@ export class LogTail {
   }
 
   async #openWhere(wanted: (identity: string) => boolean, after?: LogFile): Promise<OpenFile | undefined> {
+    for (;;) {
+      const found = await this.#openListed(wanted, after);
+      if (found !== "moved") return found;
+    }
+  }
+
+  /** `moved`: files were rotated between the list and a look at one of them, so that the wanted one may have been passed over. */
+  async #openListed(wanted: (identity: string) => boolean, after?: LogFile): Promise<OpenFile | "moved" | undefined> {
     const files = await listLogFiles(this.#options.source.path);
     const begin = after === undefined ? 0 : files.findIndex((each) => each.inode === after.inode && each.device === after.device) + 1;
     for (const file of files.slice(begin)) {
       const handle = await openLogFile(file.path);
-      if (handle === undefined) continue;
+      if (handle === undefined) return "moved";
       const { ino, size } = await handle.stat();
       const identity = await identityOf(handle);
       if (identity !== undefined && ino === file.inode && wanted(identity)) return { ...file, sizeBytes: size, handle, identity };
       await handle.close();
+      if (ino !== file.inode) return "moved";
     }
     return undefined;
   }
