@@ -1,12 +1,12 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { V1Container, V1Pod, V1PodSpec } from "@kubernetes/client-node";
+import type { V1Pod } from "@kubernetes/client-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { until } from "../support/instance.ts";
 import { ecrLogin, pushTiny } from "../support/stack.ts";
 import { untilStateAgrees } from "../support/state/instance-state.ts";
-import { type PodsCluster, startPodsCluster } from "./support/pods-cluster.ts";
+import { isReady, type PodsCluster, startPodsCluster } from "./support/pods-cluster.ts";
 
 /** How pods come, fail and end is told as the kubelet tells it, and goes on without Tidegate; by the real kubectl, on a cluster for all of it. */
 
@@ -16,18 +16,7 @@ beforeAll(async () => {
 }, 45 * 60_000);
 afterAll(() => removeWithoutTrace(cluster.instance));
 
-/** A pod of one container, `app`, that sleeps unless told otherwise; killed a second after it is asked to end. */
-function podOf(name: string, container: Partial<V1Container>, spec: Partial<V1PodSpec> = {}, labels: Readonly<Record<string, string>> = {}): V1Pod {
-  const app = { name: "app", image: cluster.stack.image, command: ["sleep", "3600"], ...container };
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, labels: { ...labels } },
-    spec: { terminationGracePeriodSeconds: 1, containers: [app], ...spec },
-  };
-}
-
-const isReady = ({ status }: V1Pod): boolean => status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
+const podOf: PodsCluster["podOf"] = (...parts) => cluster.podOf(...parts);
 
 const app = ({ status }: V1Pod) => status?.containerStatuses?.[0];
 

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
-import type { V1Container, V1Pod, V1PodSpec } from "@kubernetes/client-node";
+import type { V1PodSpec } from "@kubernetes/client-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { until } from "../support/instance.ts";
-import { type PodsCluster, startPodsCluster } from "./support/pods-cluster.ts";
+import { isReady, type PodsCluster, startPodsCluster } from "./support/pods-cluster.ts";
 import { standsForRoles } from "./support/stands-for-roles.ts";
 
 /** What a pod's spec asks for is what the pod has, by the real kubectl and the kernel; a cluster for all of it. */
@@ -14,18 +14,7 @@ beforeAll(async () => {
 }, 45 * 60_000);
 afterAll(() => removeWithoutTrace(cluster.instance));
 
-/** A pod of one container, `app`, that sleeps unless told otherwise; killed a second after it is asked to end. */
-function podOf(name: string, container: Partial<V1Container>, spec: Partial<V1PodSpec> = {}, labels: Readonly<Record<string, string>> = {}): V1Pod {
-  const app = { name: "app", image: cluster.stack.image, command: ["sleep", "3600"], ...container };
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, labels: { ...labels } },
-    spec: { terminationGracePeriodSeconds: 1, containers: [app], ...spec },
-  };
-}
-
-const isReady = ({ status }: V1Pod): boolean => status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
+const podOf: PodsCluster["podOf"] = (...parts) => cluster.podOf(...parts);
 
 test(
   "volumes follow what they are made of, have their owners and limits, and cost the pod its life where it breaks them",

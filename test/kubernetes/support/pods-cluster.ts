@@ -1,7 +1,7 @@
 /** A cluster whose pods run on Fargate, by the real aws and kubectl, for the tests of one file. */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import type { CoreV1Event, V1Pod } from "@kubernetes/client-node";
+import type { CoreV1Event, V1Container, V1Pod, V1PodSpec } from "@kubernetes/client-node";
 import { run } from "../../../src/host/run.ts";
 import { startInstance, type TestInstance, until } from "../../support/instance.ts";
 import { createStack, type Stack } from "../../support/stack.ts";
@@ -21,6 +21,8 @@ export interface PodsCluster {
   readonly inPod: (name: string, ...command: readonly string[]) => Promise<string>;
   /** The same, of a pod that is looked for once: also while nobody tells the API server who asks. */
   readonly entered: (name: string) => Promise<(...command: readonly string[]) => Promise<string>>;
+  /** A pod of one container, `app`, that sleeps unless told otherwise; killed a second after it is asked to end. */
+  readonly podOf: (name: string, container: Partial<V1Container>, spec?: Partial<V1PodSpec>, labels?: Readonly<Record<string, string>>) => V1Pod;
   /** The first process of a pod's first container, and the one that holds the pod's sandbox. */
   readonly pidsOf: (name: string) => Promise<{ readonly container: string; readonly sandbox: string }>;
 }
@@ -88,6 +90,16 @@ export async function startPodsCluster({ coredns = false }: { readonly coredns?:
     },
     inPod: async (name, ...command) => (await entered(name))(...command),
     entered,
+    podOf: (name, container, spec = {}, labels = {}) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name, labels: { ...labels } },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        containers: [{ name: "app", image: stack.image, command: ["sleep", "3600"], ...container }],
+        ...spec,
+      },
+    }),
     async pidsOf(name) {
       const container = await containerPid(name);
       const network = await readlink(`/proc/${container}/ns/net`);
@@ -102,6 +114,8 @@ export async function startPodsCluster({ coredns = false }: { readonly coredns?:
     },
   };
 }
+
+export const isReady = ({ status }: V1Pod): boolean => status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
 
 /** Of a container's first process, by containerd. */
 async function pidOf({ runDir }: TestInstance, { podUid, container }: { readonly podUid: string; readonly container: string }): Promise<string> {
