@@ -13,7 +13,7 @@ export interface AttachRequest {
   readonly unguarded?: boolean;
   readonly assignPublicIp: boolean;
   readonly description: string;
-  /** Port 10250 of the address is the kubelet of a node that has it, and leads to Tidegate while the interface is plugged. */
+  /** Port 10250 of the address is the kubelet of a node that has it, and leads to Tidegate from when the interface is plugged until it is detached. */
   readonly isNode?: boolean;
 }
 

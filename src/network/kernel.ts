@@ -18,8 +18,8 @@ export interface Kernel {
   plug(eni: EniRecord): Promise<void>;
   /** Lets the VPCs' packets through the host's firewall again, after somebody has changed that. Idempotent. */
   mendHost(): Promise<void>;
-  /** Takes it out of the sets and out of the namespace. Idempotent. */
-  unplug(eni: EniRecord): Promise<void>;
+  /** Takes it out of the sets and out of the namespace; where its address is kept, the port of a node's kubelet stays. Idempotent. */
+  unplug(eni: EniRecord, isKept: boolean): Promise<void>;
   /** Where daemons that belong into the VPC run; `undefined` when there is no such place. */
   netnsPath(vpcId: string): string | undefined;
   /** CIDR blocks that the host uses for itself or others. */

@@ -159,18 +159,18 @@ class LinuxKernel implements Kernel {
     }
   }
 
-  async unplug(eni: EniRecord): Promise<void> {
+  async unplug(eni: EniRecord, isKept: boolean): Promise<void> {
     this.#plugged.delete(eni.eniId);
     const namespace = this.#namespace(eni.vpcId);
-    await namespace.nft.apply(() => this.#leaveText(eni));
+    await namespace.nft.apply(() => this.#leaveText(eni, isKept));
     if (eni.local) await namespace.shell.run(["ip", "address", "del", `${eni.privateIpv4}/32`, "dev", "lo"]).catch(ignoreMissingAddress);
     else await this.#deleteLink(eni);
   }
 
   /** Sets of groups that are gone cannot be named. */
-  #leaveText(eni: EniRecord): string {
+  #leaveText(eni: EniRecord, isKept: boolean): string {
     const groups = new Set(this.#facts(eni.vpcId).groups.map((group) => group.groupId));
-    return planLeave({ ...eni, groupIds: eni.groupIds.filter((groupId) => groups.has(groupId)) });
+    return planLeave({ ...eni, groupIds: eni.groupIds.filter((groupId) => groups.has(groupId)) }, isKept);
   }
 
   async #deleteLink(eni: EniRecord): Promise<void> {

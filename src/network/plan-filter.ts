@@ -3,7 +3,8 @@
  *
  * - a set of addresses for each security group, one of all live interfaces (`enis`), one of those that may leave the VPC (`internet`), one of
  *   load balancers without groups, which everybody may reach and who reach everybody that lets them (`open`), one of those that have a kubelet
- *   (`nodes`), which is this instance's process: it tells the nodes apart by the address that callers seem to have;
+ *   (`nodes`), live or not, since a pod that has ended still has its logs: it is this instance's process, and tells the nodes apart by the
+ *   address that callers seem to have;
  * - base chains `forward`, `input` and `output`, which drop by default: load balancers live in the namespace, so that what they send and
  *   get passes `output` and `input`, everybody else's traffic `forward`;
  * - a packet from an interface goes through `egress`, where each of the source's groups has a chain `out-<group>`; a rule that allows it
@@ -44,7 +45,7 @@ export function planVpcTable(facts: VpcFacts): string {
     ),
     addressSet(
       "nodes",
-      live.filter((eni) => eni.isNode === true).map((eni) => eni.privateIpv4),
+      facts.enis.filter((eni) => eni.isNode === true).map((eni) => eni.privateIpv4),
     ),
     ...groups.map((group) => addressSet(group.groupId, members(group.groupId))),
     ...groups.flatMap((group) => [chain(`in-${group.groupId}`, ingressRules(group)), chain(`out-${group.groupId}`, egressRules(group))]),
@@ -97,9 +98,9 @@ export function planJoin(eni: EniRecord, facts: Pick<VpcFacts, "vpc" | "routeTab
   return lines(setsOf(eni, facts).map((set) => `add element ${T} ${set} { ${eni.privateIpv4} }`));
 }
 
-/** Takes an interface out of every set; no error when it is in none. */
-export function planLeave(eni: EniRecord): string {
-  const sets = ["enis", "internet", "open", ...(eni.isNode === true ? ["nodes"] : []), ...eni.groupIds];
+/** Takes an interface out of every set, one whose address is kept not out of the nodes; no error when it is in none. */
+export function planLeave(eni: EniRecord, isKept: boolean): string {
+  const sets = ["enis", "internet", "open", ...(eni.isNode === true && !isKept ? ["nodes"] : []), ...eni.groupIds];
   return lines(sets.flatMap((set) => ["add", "delete"].map((verb) => `${verb} element ${T} ${set} { ${eni.privateIpv4} }`)));
 }
 

@@ -185,7 +185,7 @@ describe("rules", () => {
 
   test("joining adds to each set, leaving takes from each set also where it never was", () => {
     expect(planJoin(eni("172.31.0.5"), facts()).trim().split("\n")).toHaveLength(3);
-    const leave = planLeave(eni("172.31.0.5")).trim().split("\n");
+    const leave = planLeave(eni("172.31.0.5"), false).trim().split("\n");
     expect(leave.filter((line) => line.startsWith("add"))).toHaveLength(4);
     expect(leave.filter((line) => line.startsWith("delete"))).toHaveLength(4);
     const balancer = eni("172.31.0.7", { local: true, groupIds: [], netnsPath: undefined });
@@ -198,11 +198,14 @@ describe("rules", () => {
   test("a node's port for its kubelet leads to Tidegate, as from the node's own address, and nobody else's does", () => {
     const node = eni("172.31.0.9", { isNode: true });
     const table = planVpcTable(facts({ enis: [eni("172.31.0.5"), node, eni("172.31.0.8", { isNode: true, netnsPath: undefined })] }));
-    expect(table).toContain("set nodes { type ipv4_addr; elements = { 172.31.0.9 }; }");
+    expect(table).toContain("set nodes { type ipv4_addr; elements = { 172.31.0.8, 172.31.0.9 }; }");
+    expect(table).toContain("set enis { type ipv4_addr; elements = { 172.31.0.5, 172.31.0.9 }; }");
     expect(table).toContain("ip daddr @nodes tcp dport 10250 dnat ip to 169.254.180.1:51680");
     expect(table).toContain("ct original ip daddr @nodes snat ip to ct original ip daddr");
     expect(planJoin(node, facts())).toContain("add element inet tidegate nodes { 172.31.0.9 }");
-    expect(planLeave(node)).toContain("delete element inet tidegate nodes { 172.31.0.9 }");
+    expect(planLeave(node, false)).toContain("delete element inet tidegate nodes { 172.31.0.9 }");
+    expect(planLeave(node, true)).not.toContain("nodes");
+    expect(planLeave(node, true)).toContain("delete element inet tidegate enis { 172.31.0.9 }");
     expect(planHostTable({ instanceId: "ab12cd", vpcs: [vpc], ports: facts().ports })).toContain("tcp dport { 4566, 51679, 51680 } accept");
   });
 

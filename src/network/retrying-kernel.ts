@@ -53,7 +53,7 @@ export function retryingKernel(kernel: Kernel, options: { readonly clock: Clock;
     syncGroup: (vpcId, groupId) => mended(vpcId, kernel.syncGroup(vpcId, groupId)),
     syncRoutes: (vpcId) => mended(vpcId, kernel.syncRoutes(vpcId)),
     plug: (eni) => kernel.plug(eni),
-    unplug: (eni) => kernel.unplug(eni),
+    unplug: (eni, isKept) => kernel.unplug(eni, isKept),
     mendHost: () => kernel.mendHost(),
     netnsPath: (vpcId) => kernel.netnsPath(vpcId),
     blocksInUse: () => kernel.blocksInUse(),

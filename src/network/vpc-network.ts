@@ -383,7 +383,7 @@ class LinuxVpcNetwork implements VpcNetwork {
     const eni = this.#model.enis.get(attachmentId);
     if (eni === undefined || eni.netnsPath === undefined) return;
     await this.#activate(eni.vpcId);
-    await this.#kernel.unplug(eni);
+    await this.#kernel.unplug(eni, true);
     const { netnsPath: _left, ...free } = eni;
     await this.#model.commit([this.#model.enis.put(free)]);
   }
@@ -397,7 +397,7 @@ class LinuxVpcNetwork implements VpcNetwork {
       // Others have its block: it has no way to the host, and what is to go can go.
       if (!isProblem(error, "conflict")) throw error;
     });
-    await this.#kernel.unplug(eni);
+    await this.#kernel.unplug(eni, false);
     await this.#forgetEni(eni);
     this.#resolvers.get(eni.vpcId)?.syncSoon();
   }

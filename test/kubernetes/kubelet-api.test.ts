@@ -81,6 +81,10 @@ test("logs: of what runs, of what ran before, of what has ended, and while they 
   await until("the follower has ended", async () => (await run(["pgrep", "-f", "logs --follow later"], { okCodes: [0, 1] })).stdout === "");
   await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/later", "--timeout=60s");
   expect(await kubectl("logs", "later")).toBe("first\nlast\n");
+  // Also once nothing of it is there but its object: no sandbox, no interface.
+  const keptLogs = join(instance.dataDir, "kept-logs");
+  await until("its interface is taken away, and its log is kept", async () => (await readdir(keptLogs).catch(() => [])).length > 0);
+  expect(await kubectl("logs", "later")).toBe("first\nlast\n");
 
   // Restarted: each instance has a log of its own.
   await runPod("again", "trap 'exit 1' TERM; date +%s; echo instance; sleep 600 & wait");
