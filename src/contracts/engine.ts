@@ -22,12 +22,22 @@ export interface ContainerStatus {
   readonly complaint?: Complaint;
   /** Its last words, of the newest attempt, once that has ended. */
   readonly terminationMessage?: string;
+  /** Of the attempt before the newest. */
+  readonly lastEnd?: ContainerEnd;
   readonly health: Health;
   readonly ready: boolean;
   readonly restartCount: number;
   readonly createdAtMs?: number;
   readonly startedAtMs?: number;
   readonly finishedAtMs?: number;
+}
+
+/** How an attempt of a container ended; its members as the container's own have them. `attempt`: its number, from 0. */
+export interface ContainerEnd extends Pick<
+  ContainerStatus,
+  "exitCode" | "reason" | "startFailure" | "terminationMessage" | "startedAtMs" | "finishedAtMs"
+> {
+  readonly attempt: number;
 }
 
 /** A probe or hook that failed, in its own words; `ends`: the container is ended for it. */

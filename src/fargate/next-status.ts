@@ -1,4 +1,4 @@
-import type { ContainerStatus, NetworkStatus, WorkloadState, WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerEnd, ContainerStatus, NetworkStatus, WorkloadState, WorkloadStatus } from "../contracts/engine.ts";
 import type { ContainerSpec } from "../contracts/workload.ts";
 import { hasReached, healthOf, laterState } from "./lifecycle.ts";
 import type { ContainerFacts } from "./observe.ts";
@@ -18,7 +18,7 @@ export interface StatusFacts {
   /** By container name. */
   readonly imageDigests: ReadonlyMap<string, string>;
   /** What happened since the last status was written. */
-  /** By container name: the last words of those that have ended. */
+  /** By `messageKey`: the last words of attempts that have ended. */
   readonly messages: ReadonlyMap<string, string>;
   readonly marks: readonly { readonly phase: string; readonly atMs: number }[];
   readonly nowMs: number;
@@ -91,13 +91,37 @@ function containerStatus(
     ...(observed?.reason !== undefined && { reason: clipReason(observed.reason) }),
     ...(observed?.failure !== undefined && { startFailure: observed.failure }),
     ...(observed?.complaint !== undefined && state === "RUNNING" && { complaint: observed.complaint }),
-    ...(state === "STOPPED" && { terminationMessage: facts.messages.get(spec.name) ?? before?.terminationMessage }),
+    ...(state === "STOPPED" && {
+      terminationMessage: facts.messages.get(messageKey(spec.name, observed?.attempt ?? 0)) ?? before?.terminationMessage,
+    }),
+    lastEnd: lastEndOf(spec.name, { before, observed, messages: facts.messages }),
     health: observed?.health ?? "UNKNOWN",
     ready: state === "RUNNING" && observed?.ready === true,
     restartCount: Math.max((observed?.attempt ?? 0) - (observed?.unmade === true ? 1 : 0), before?.restartCount ?? 0, 0),
     createdAtMs: observed?.createdAtMs ?? before?.createdAtMs,
     startedAtMs: observed?.startedAtMs ?? before?.startedAtMs,
     ...(state === "STOPPED" && observed?.finishedAtMs !== undefined && { finishedAtMs: observed.finishedAtMs }),
+  };
+}
+
+/** Of one attempt of a container. */
+export function messageKey(container: string, attempt: number): string {
+  return `${container}/${attempt}`;
+}
+
+/** What was written of it once stays, when the runtime has it no more. */
+function lastEndOf(
+  name: string,
+  known: { readonly before: ContainerStatus | undefined; readonly observed: ContainerFacts | undefined; readonly messages: StatusFacts["messages"] },
+): ContainerEnd | undefined {
+  const { before, observed, messages } = known;
+  const stored = before?.lastEnd;
+  const seen = observed?.lastEnd;
+  if (seen === undefined || seen.attempt === stored?.attempt) return stored;
+  return {
+    ...seen,
+    reason: seen.reason === undefined ? undefined : clipReason(seen.reason),
+    terminationMessage: messages.get(messageKey(name, seen.attempt)),
   };
 }
 

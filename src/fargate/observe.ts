@@ -1,5 +1,5 @@
 import type { RuntimeContainer } from "../contracts/container-runtime.ts";
-import type { Complaint, ContainerStatus, StartFailure, WorkloadStatus } from "../contracts/engine.ts";
+import type { Complaint, ContainerEnd, ContainerStatus, StartFailure, WorkloadStatus } from "../contracts/engine.ts";
 import type { ContainerSpec } from "../contracts/workload.ts";
 import { absentContainer, type ObservedContainer } from "./observed.ts";
 import type { ProbeVerdict } from "./probe-state.ts";
@@ -15,6 +15,8 @@ export interface ContainerFacts extends ObservedContainer {
   readonly reason?: string;
   readonly failure?: StartFailure;
   readonly complaint?: Complaint;
+  /** Of the attempt before this one, as long as the runtime has it; without its last words. */
+  readonly lastEnd?: ContainerEnd;
   readonly ready: boolean;
 }
 
@@ -38,6 +40,24 @@ export function triesKey(container: string): string {
 
 /** Pure: puts together what the runtime, the store and the probes say of one container. */
 export function observeContainer(spec: ContainerSpec, sources: ObservationSources): ContainerFacts {
+  const facts = newestOf(spec, sources);
+  const earlier = sources.containers
+    .filter(({ name, attempt, state }) => name === spec.name && attempt < facts.attempt && state === "exited")
+    .toSorted((a, b) => b.attempt - a.attempt)[0];
+  return earlier === undefined ? facts : { ...facts, lastEnd: endOf(earlier) };
+}
+
+function endOf(ended: RuntimeContainer): ContainerEnd {
+  const { attempt, exitCode, startedAtMs, finishedAtMs } = ended;
+  if (startedAtMs !== undefined) return { attempt, exitCode, reason: endReason(ended, undefined), startedAtMs, finishedAtMs };
+  return { attempt, startFailure: { step: "start", words: startWords(ended) }, finishedAtMs };
+}
+
+function startWords({ reason }: RuntimeContainer): string {
+  return reason ?? "the runtime could not start it";
+}
+
+function newestOf(spec: ContainerSpec, sources: ObservationSources): ContainerFacts {
   const before = sources.status.containers.find((container) => container.name === spec.name);
   const newest = sources.containers.filter((container) => container.name === spec.name).sort((a, b) => b.attempt - a.attempt)[0];
   const failure = sources.startFailures.get(spec.name);
@@ -118,7 +138,7 @@ function present(
       };
       if (newest.startedAtMs !== undefined)
         return { ...ended, exitCode: newest.exitCode, reason: endReason(newest, sameAttempt ? known.before : undefined) };
-      const words = newest.reason ?? "the runtime could not start it";
+      const words = startWords(newest);
       const startFailure = `CannotStartContainerError: ${words}`;
       return { ...ended, startFailure, failure: { step: "start", words }, reason: startFailure };
     }

@@ -9,7 +9,7 @@ import type { Admission } from "./admission.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { deprovision } from "./deprovision.ts";
 import { hasReached } from "./lifecycle.ts";
-import { nextStatus } from "./next-status.ts";
+import { messageKey, nextStatus } from "./next-status.ts";
 import { observeContainer, triesKey, type ContainerFacts } from "./observe.ts";
 import { planWorkload, type WorkloadPlan } from "./plan-workload.ts";
 import { provision } from "./provision.ts";
@@ -346,18 +346,23 @@ export class WorkloadController implements Controller {
     if (next.state === "STOPPED") this.#forget(session.id, unit.placement);
   }
 
-  /** The last words of containers that ended and are there still. */
-  async #messages({ record, placement }: Unit, containers: readonly ContainerFacts[]): Promise<ReadonlyMap<string, string>> {
+  /** The last words of attempts that ended and are there still; by `messageKey`. */
+  async #messages({ record, status, placement }: Unit, containers: readonly ContainerFacts[]): Promise<ReadonlyMap<string, string>> {
     const { folders } = this.#context;
     const { id, containers: specs } = record.workload;
-    const ended = containers.filter(({ state, unmade }) => state === "exited" && unmade !== true);
-    const read = ended.map(async ({ name, attempt, exitCode }) => {
+    const newest = containers.filter(({ state, unmade }) => state === "exited" && unmade !== true);
+    // Those of the attempt before are read once.
+    const earlier = containers.flatMap(({ name, lastEnd }) => {
+      const known = status.containers.find((each) => each.name === name)?.lastEnd?.attempt;
+      return lastEnd === undefined || lastEnd.attempt === known ? [] : [{ name, ...lastEnd }];
+    });
+    const read = [...newest, ...earlier].map(async ({ name, attempt, exitCode }) => {
       const spec = specs.find((each) => each.name === name);
       if (spec?.terminationMessagePath === undefined) return [];
       const fromLog = spec.terminationMessageFromLog === true && exitCode !== 0 && spec.log.type !== "none";
       const logPath = fromLog ? folders.logPath(placement.sandboxName, name, attempt) : undefined;
       const words = await readMessage({ path: folders.messagePath(id, name, attempt), logPath, containers: specs.length });
-      return words === "" ? [] : [[name, words] as const];
+      return words === "" ? [] : [[messageKey(name, attempt), words] as const];
     });
     return new Map((await Promise.all(read)).flat());
   }

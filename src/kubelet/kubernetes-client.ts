@@ -178,7 +178,9 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
     },
     async writeStatus(pod, status) {
       const { name = "", namespace = "", uid } = pod.metadata ?? {};
-      await ask(() => core.patchNamespacedPodStatus({ name, namespace, body: { metadata: { uid }, status } }, strategic));
+      // Conditions are merged: what one does not say any more has to be taken away.
+      const conditions = status.conditions.map((each) => ({ ...each, reason: each.reason ?? null, message: each.message ?? null }));
+      await ask(() => core.patchNamespacedPodStatus({ name, namespace, body: { metadata: { uid }, status: { ...status, conditions } } }, strategic));
     },
     async deletePod(pod) {
       const { name = "", namespace = "", uid } = pod.metadata ?? {};
@@ -198,11 +200,14 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
     async renewLease(name) {
       const spec = { holderIdentity: name, leaseDurationSeconds: LEASE_SECONDS, renewTime: new kubernetes.V1MicroTime(clock.nowMs()) };
       const patch = { spec: { ...spec, renewTime: new Date(clock.nowMs()).toISOString().replace("Z", "000Z") } };
-      const found = await unless("not-found", () => leases.patchNamespacedLease({ name, namespace: LEASE_NAMESPACE, body: patch }, merge));
-      if (found !== undefined) return;
+      const renew = () => leases.patchNamespacedLease({ name, namespace: LEASE_NAMESPACE, body: patch }, merge);
+      if ((await unless("not-found", renew)) !== undefined) return;
       const node = await ask(() => core.readNode({ name }));
       const ownerReferences = [{ apiVersion: "v1", kind: "Node", name, uid: node.metadata?.uid ?? "" }];
-      await ask(() => leases.createNamespacedLease({ namespace: LEASE_NAMESPACE, body: { metadata: { name, ownerReferences }, spec } }));
+      const body = { metadata: { name, ownerReferences }, spec };
+      // Who binds the pod and who renews leases may both be here for the first time.
+      const made = await unless("already-exists", () => leases.createNamespacedLease({ namespace: LEASE_NAMESPACE, body }));
+      if (made === undefined) await ask(renew);
     },
     awsAuth: () => unless("not-found", () => core.readNamespacedConfigMap(AWS_AUTH)),
     async configMapText(namespace, name) {

@@ -1,6 +1,6 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import type { Controller, ReconcileResult } from "../contracts/controller.ts";
-import type { StopReason, WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerEnd, ContainerStatus, StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import { isProblem, type Problem } from "../core/problem.ts";
 import { compileDebugger, compilePod, OWNER } from "./compile-pod.ts";
 import { eventObject, newsOf, type PodEvent } from "./events.ts";
@@ -190,6 +190,7 @@ async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | vo
 
 async function start(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<ReconcileResult | void> {
   const { cluster, placement, pod, client } = unit;
+  await destroyEarlier(room, placement);
   await tellMissingLogins(room, unit);
   try {
     const [sources, vpc] = [await room.sources.read(unit.key, client, pod), await room.ports.network.dnsFor(placement.subnetId)];
@@ -284,18 +285,32 @@ async function retry(room: KubeletRoom, unit: Live): Promise<void> {
       (placement.restarts[name] ?? 0) + restartCount + (startedAtMs === undefined ? 0 : 1),
     ]),
   );
+  const lastEnds = Object.fromEntries((workload?.containers ?? []).flatMap((container) => lastEndsOf(container)));
   const failures = workload?.startedAtMs === undefined ? placement.failures + 1 : 0;
   const message = workload?.stop?.reason ?? "";
   room.logger.info(`the pod ${placement.namespace}/${placement.name} is started anew: ${message}`, { podUid: pod.metadata?.uid });
   await send(room, unit, [{ type: "Normal", reason: "SandboxChanged", message: "Pod sandbox changed, it will be killed and re-created." }]);
-  await room.engine.destroy(workloadIdOf(placement));
   await save(room, unit, {
     attempt: placement.attempt + 1,
     failures,
     notBeforeMs: room.clock.nowMs() + backoffMs(failures),
     restarts,
+    lastEnds: { ...placement.lastEnds, ...lastEnds },
     waiting: { reason: "ContainerCreating", message },
   });
+}
+
+/** By name: its end, or that of the attempt before one that never was. */
+function lastEndsOf({ name, restartCount, lastEnd, ...status }: ContainerStatus): readonly (readonly [string, ContainerEnd])[] {
+  const { exitCode, reason, startFailure, terminationMessage, startedAtMs, finishedAtMs } = status;
+  const hasEnded = exitCode !== undefined || startFailure?.step === "start";
+  const end = hasEnded ? { attempt: restartCount, exitCode, reason, startFailure, terminationMessage, startedAtMs, finishedAtMs } : lastEnd;
+  return end === undefined ? [] : [[name, end]];
+}
+
+/** What the one before counted is in the placement: it is needed no more. */
+async function destroyEarlier(room: KubeletRoom, placement: PodPlacement): Promise<void> {
+  if (placement.attempt > 0) await room.engine.destroy(workloadIdOf({ ...placement, attempt: placement.attempt - 1 }));
 }
 
 async function tellEnd(room: KubeletRoom, unit: Live): Promise<void> {
@@ -318,6 +333,7 @@ async function stop(room: KubeletRoom, { placement, pod }: Unit): Promise<void> 
 /** The record goes last: as long as it is there, this is done again. */
 async function remove(room: KubeletRoom, { key, placement, client }: Unit): Promise<void> {
   await room.engine.destroy(workloadIdOf(placement));
+  await destroyEarlier(room, placement);
   if (placement.address !== undefined && client !== undefined) {
     const name = nodeNameOf(placement);
     const node = await client.node(name);

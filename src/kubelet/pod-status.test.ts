@@ -81,7 +81,34 @@ describe("a container's state", () => {
     });
   });
 
-  it("remembers in the next run what the last one ended with", () => {
+  it("says in the next run what the last one ended with, though that was never seen, and of a workload that was lost", () => {
+    const end = { attempt: 3, exitCode: 2, terminationMessage: "last words", startedAtMs: NOW_MS - 40_000, finishedAtMs: NOW_MS - 35_000 };
+    const terminated = {
+      exitCode: 2,
+      reason: "Error",
+      message: "last words",
+      startedAt: new Date(end.startedAtMs).toISOString().replace(".000", ""),
+      finishedAt: new Date(end.finishedAtMs).toISOString().replace(".000", ""),
+    };
+    const before = { name: "app", image: "", imageID: "", ready: false, restartCount: 1, state: {}, lastState: { terminated: { exitCode: 1 } } };
+    const pod = { status: { containerStatuses: [before] } };
+    const next = runningContainer("app", { restartCount: 4, lastEnd: end });
+    expect(statusOf(workloadOf([next]), {}, pod).containerStatuses[0]?.lastState).toEqual({ terminated });
+    const placement = { ...PLACEMENT, restarts: { app: 4 }, lastEnds: { app: end } };
+    expect(statusOf(undefined, {}, pod, placement).containerStatuses[0]?.lastState).toEqual({ terminated });
+    expect(statusOf(workloadOf([runningContainer("app")]), {}, pod, placement).containerStatuses[0]?.lastState).toEqual({ terminated });
+    // One that could not be started ended too.
+    const unstarted = { attempt: 0, startFailure: { step: "start", words: "no such file" } } as const;
+    const after = runningContainer("app", { restartCount: 1, lastEnd: unstarted });
+    expect(statusOf(workloadOf([after])).containerStatuses[0]?.lastState).toEqual({
+      terminated: { exitCode: 128, reason: "StartError", message: "no such file" },
+    });
+    // The next one's image cannot be had.
+    const unmade = containerOf("app", { state: "STOPPED", restartCount: 0, lastEnd: end, startFailure: { step: "pull", words: "why" } });
+    expect(statusOf(workloadOf([unmade])).containerStatuses[0]).toMatchObject({ state: { waiting: {} }, lastState: { terminated } });
+  });
+
+  it("remembers it where the workload does not say", () => {
     const terminated = { exitCode: 2, reason: "Error" };
     const before = { name: "app", image: "", imageID: "", ready: false, restartCount: 0, state: {}, lastState: { terminated } };
     const pod = { status: { containerStatuses: [before] } };

@@ -1,5 +1,5 @@
 import type { V1Container, V1ContainerStatus, V1EphemeralContainer, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
-import type { ContainerStatus, StartFailure, StopReason, WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerEnd, ContainerStatus, StartFailure, StopReason, WorkloadStatus } from "../contracts/engine.ts";
 import { isEviction } from "./plan-pod.ts";
 import type { PodPlacement } from "./records.ts";
 
@@ -113,7 +113,7 @@ function containerStatus(spec: V1Container, { pod, placement, workload, nowMs }:
     started: isRunning,
     restartCount,
     state,
-    lastState: lastState(before, { state, observed, restartCount }),
+    lastState: lastState(before, { state, observed, restartCount, earlier: placement.lastEnds?.[spec.name] }),
   };
 }
 
@@ -144,15 +144,9 @@ function stateOf(spec: V1Container, { observed, placement, pod, isOver, waits, i
   return { waiting: { reason, ...(message !== undefined && { message }) } };
 }
 
-/** How an attempt ended that ran, or that the runtime could not start. */
+/** How its newest attempt ended, if it ran, or if the runtime could not start it. */
 function endOf(observed: ContainerStatus): Terminated | undefined {
-  const { state, exitCode, startFailure, finishedAtMs } = observed;
-  if (state !== "STOPPED") return undefined;
-  if (startFailure?.step === "start") {
-    const finishedAt = finishedAtMs === undefined ? {} : { finishedAt: iso(finishedAtMs) };
-    return { exitCode: COULD_NOT_START, reason: "StartError", message: startFailure.words, ...finishedAt };
-  }
-  return exitCode === undefined ? undefined : terminatedOf(observed);
+  return observed.state === "STOPPED" ? terminatedOf(observed) : undefined;
 }
 
 /** As containerd gives it to what it could not start. */
@@ -185,28 +179,39 @@ export function hasFreshFailure({ initContainerStatuses = [], containerStatuses 
   return [...initContainerStatuses, ...containerStatuses].some(({ state }) => /^(ErrImagePull|RunContainerError)$/.test(state.waiting?.reason ?? ""));
 }
 
-function terminatedOf({ exitCode = 0, reason = "", startedAtMs, finishedAtMs, terminationMessage }: ContainerStatus): Terminated {
+function terminatedOf(end: Omit<ContainerEnd, "attempt">): Terminated | undefined {
+  const { exitCode, reason = "", startFailure, startedAtMs, finishedAtMs, terminationMessage } = end;
+  const finishedAt = finishedAtMs === undefined ? {} : { finishedAt: iso(finishedAtMs) };
+  if (startFailure?.step === "start") return { exitCode: COULD_NOT_START, reason: "StartError", message: startFailure.words, ...finishedAt };
+  if (exitCode === undefined) return undefined;
   return {
     exitCode,
     reason: reason.startsWith("OutOfMemoryError") ? "OOMKilled" : exitCode === 0 ? "Completed" : "Error",
     ...(terminationMessage !== undefined && { message: terminationMessage }),
     ...(startedAtMs !== undefined && { startedAt: iso(startedAtMs) }),
-    ...(finishedAtMs !== undefined && { finishedAt: iso(finishedAtMs) }),
+    ...finishedAt,
   };
 }
 
+interface LastStateParts {
+  readonly state: WrittenContainer["state"];
+  readonly observed: ContainerStatus | undefined;
+  readonly restartCount: number;
+  /** In the workload before this one. */
+  readonly earlier: ContainerEnd | undefined;
+}
+
 /** What the run before this one ended with. */
-function lastState(
-  before: V1ContainerStatus | undefined,
-  now: { readonly state: WrittenContainer["state"]; readonly observed: ContainerStatus | undefined; readonly restartCount: number },
-): WrittenContainer["lastState"] {
-  const { state, observed, restartCount } = now;
-  const ended = state.waiting === undefined || observed === undefined ? undefined : endOf(observed);
-  if (ended !== undefined) return { terminated: ended };
+function lastState(before: V1ContainerStatus | undefined, { state, observed, restartCount, earlier }: LastStateParts): WrittenContainer["lastState"] {
+  const newest = state.waiting === undefined || observed === undefined ? undefined : endOf(observed);
+  const end = observed?.lastEnd ?? earlier;
+  const terminated = newest ?? (end === undefined ? undefined : terminatedOf(end));
+  if (terminated !== undefined) return { terminated };
   if (before === undefined || restartCount === 0) return {};
-  const earlier = restartCount > before.restartCount ? (before.state?.terminated ?? before.lastState?.terminated) : before.lastState?.terminated;
+  // Of a workload whose record is older than this part of it.
+  const known = restartCount > before.restartCount ? (before.state?.terminated ?? before.lastState?.terminated) : before.lastState?.terminated;
   // What the watch gave is JSON already, what a list gave holds dates.
-  return earlier === undefined ? {} : { terminated: JSON.parse(JSON.stringify(earlier)) as Terminated };
+  return known === undefined ? {} : { terminated: JSON.parse(JSON.stringify(known)) as Terminated };
 }
 
 function willRestart(spec: V1Container, pod: V1Pod, exitCode: number): boolean {

@@ -1,3 +1,4 @@
+import type { ContainerEnd } from "../contracts/engine.ts";
 import { collection } from "../contracts/store.ts";
 import type { Scope } from "../core/scope.ts";
 import type { PodLogging } from "./logging/fluent-config.ts";
@@ -35,6 +36,8 @@ export interface PodPlacement extends Scope {
   readonly waiting?: { readonly reason: string; readonly message?: string };
   /** Restarts of containers in attempts before this one. */
   readonly restarts: Readonly<Record<string, number>>;
+  /** How containers ended in the attempt before this one. */
+  readonly lastEnds?: Readonly<Record<string, ContainerEnd>>;
   /** Of each kind of event (`started/web`) the last that was sent. */
   readonly told: Readonly<Record<string, string>>;
 }

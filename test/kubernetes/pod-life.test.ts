@@ -60,6 +60,8 @@ test("images, probes, hooks and ends are told as the kubelet tells them", { time
   expect(app(ended)).toMatchObject({
     restartCount: 1,
     state: { terminated: { exitCode: 3, reason: "Error", message: "from the log\n" } },
+    // It was followed at once by the next.
+    lastState: { terminated: { exitCode: 42, reason: "Error", message: "last words\n" } },
   });
   await podUntil("sick", "is restarted", (pod) => (app(pod)?.restartCount ?? 0) > 0);
   const told = await events("sick");
@@ -120,7 +122,12 @@ test("pods go on while Tidegate is killed and away, and are taken up as they wer
   await until("the pod that was deleted meanwhile is gone", async () => !(await kubectl("get", "pods", "--output", "name")).includes("pod/deleted"));
   const restarted = await podUntil("crashed", "runs again", (found) => app(found)?.restartCount === 1 && isReady(found));
   expect(app(restarted)?.lastState?.terminated?.exitCode).toBe(137);
-  await podUntil("lost", "runs again", (found) => app(found)?.restartCount === 1 && isReady(found), 90_000);
+  const replaced = await podUntil("lost", "runs again", (found) => app(found)?.restartCount === 1 && isReady(found), 90_000);
+  // containerd ends what is left of a sandbox as a stop does, and this program heeds that.
+  expect(app(replaced)?.lastState?.terminated).toMatchObject({ exitCode: expect.any(Number), finishedAt: expect.any(String) });
+  // Nothing of why it was not ready is left.
+  for (const { type, status, reason, message } of replaced.status?.conditions ?? [])
+    expect({ type, status, reason, message }).toEqual({ type, status: "True" });
   expect(await events("lost")).toContain("SandboxChanged Pod sandbox changed, it will be killed and re-created.");
   // What nothing befell is as it was: process, status, node.
   await podUntil("steady", "is ready", isReady);
