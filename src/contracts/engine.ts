@@ -110,6 +110,10 @@ export interface WorkloadStatus {
 
 export interface EngineInfo {
   readonly name: string;
+  /** Of what runs the containers, e.g. `1.6.20`. */
+  readonly version: string;
+  /** Where they run: the architecture as images name it, and the kernel's release. */
+  readonly machine: { readonly architecture: string; readonly kernel: string };
   readonly runtimeHandlers: readonly string[];
   readonly capacity: { readonly memoryMiB: number; readonly cpuUnits: number };
 }

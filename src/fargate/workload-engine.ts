@@ -1,3 +1,4 @@
+import { release } from "node:os";
 import type { Sandbox } from "../contracts/container-runtime.ts";
 import type {
   ContainerLogFile,
@@ -47,8 +48,9 @@ export class WorkloadEngine implements Engine {
   }
 
   async fingerprint(): Promise<EngineInfo> {
-    const { name, runtimeHandlers } = await this.#context.runtime.fingerprint();
-    return { name, runtimeHandlers, capacity: { memoryMiB: this.#options.admission.limitMiB, cpuUnits: this.#options.cpuUnits } };
+    const { name, version, runtimeHandlers } = await this.#context.runtime.fingerprint();
+    const machine = { architecture: process.arch === "x64" ? "amd64" : process.arch, kernel: release() };
+    return { name, version, machine, runtimeHandlers, capacity: { memoryMiB: this.#options.admission.limitMiB, cpuUnits: this.#options.cpuUnits } };
   }
 
   async start(workload: Workload): Promise<void> {

@@ -1,4 +1,5 @@
 import type { V1Node } from "@kubernetes/client-node";
+import type { EngineInfo } from "../contracts/engine.ts";
 import type { KubeCluster } from "./ports.ts";
 import type { PodPlacement } from "./records.ts";
 
@@ -20,8 +21,16 @@ export function nodeNameOf({ address = "", region }: Pick<PodPlacement, "address
 /** Tells whose a node is, where an address was given to one pod after another. */
 export const POD_UID_ANNOTATION = "tidegate.dev/pod-uid";
 
+interface NodeParts {
+  readonly cluster: Pick<KubeCluster, "region">;
+  readonly placement: PodPlacement;
+  readonly engine: Pick<EngineInfo, "name" | "version" | "machine">;
+  readonly nowMs: number;
+}
+
 /** The Node object of a pod on Fargate. Differs: its capacity is the pod's size, on AWS the machine's beneath it. Pure. */
-export function nodeObject(cluster: Pick<KubeCluster, "region">, placement: PodPlacement, nowMs: number): V1Node {
+export function nodeObject({ cluster, placement, engine, nowMs }: NodeParts): V1Node {
+  const { architecture, kernel } = engine.machine;
   const { address = "", availabilityZone, cpuUnits, memoryMiB, uid } = placement;
   const name = nodeNameOf(placement);
   const hostname = privateDnsName(address, cluster.region);
@@ -37,12 +46,12 @@ export function nodeObject(cluster: Pick<KubeCluster, "region">, placement: PodP
         [POD_UID_ANNOTATION]: uid,
       },
       labels: {
-        "beta.kubernetes.io/arch": "amd64",
+        "beta.kubernetes.io/arch": architecture,
         "beta.kubernetes.io/os": "linux",
         "eks.amazonaws.com/compute-type": "fargate",
         "failure-domain.beta.kubernetes.io/region": cluster.region,
         "failure-domain.beta.kubernetes.io/zone": availabilityZone,
-        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/arch": architecture,
         "kubernetes.io/hostname": hostname,
         "kubernetes.io/os": "linux",
         "topology.kubernetes.io/region": cluster.region,
@@ -63,10 +72,10 @@ export function nodeObject(cluster: Pick<KubeCluster, "region">, placement: PodP
       daemonEndpoints: { kubeletEndpoint: { Port: KUBELET_PORT } },
       conditions: conditions(nowMs),
       nodeInfo: {
-        architecture: "amd64",
+        architecture,
         bootID: uid,
-        containerRuntimeVersion: "containerd://1.6",
-        kernelVersion: "unknown",
+        containerRuntimeVersion: `${engine.name}://${engine.version}`,
+        kernelVersion: kernel,
         kubeProxyVersion: "",
         kubeletVersion: KUBELET_VERSION,
         machineID: uid.replaceAll("-", ""),

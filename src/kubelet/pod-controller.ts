@@ -171,7 +171,7 @@ async function allocate(room: KubeletRoom, unit: Live): Promise<ReconcileResult 
 
 async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | void> {
   const { placement, cluster, client, pod } = unit;
-  const node = nodeObject(cluster, placement, room.clock.nowMs());
+  const node = nodeObject({ cluster, placement, engine: await room.engine.fingerprint(), nowMs: room.clock.nowMs() });
   const name = nodeNameOf(placement);
   try {
     await client.createNode(node);

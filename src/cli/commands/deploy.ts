@@ -310,11 +310,14 @@ async function report(session: Session, settings: DeploySettings, progress: Prog
       answers,
     });
   }
-  const logs = settings.on === "eks" ? `kubectl logs -f deployment/${settings.name}` : `tidegate logs -f ${settings.name}`;
-  if (url === undefined) return session.output.line(`${settings.name} runs. \`${logs}\` shows what it writes.`);
+  const { name, cluster } = settings;
+  const logs =
+    settings.on === "eks" ? `aws eks update-kubeconfig --name ${cluster} && kubectl logs -f deployment/${name}` : `tidegate logs -f ${name}`;
+  if (url === undefined) return session.output.line(`${name} runs. \`${logs}\` shows what it writes.`);
   session.output.line();
   session.output.line(session.output.style("bold", url));
   for (const answer of answers) session.output.line(`  ${answer}`);
+  session.output.line(`\`${logs}\` shows what it writes.`);
 }
 
 /** What the URL answers, each time on a connection of its own. */

@@ -58,7 +58,10 @@ async function findTargets(ecs: ECSClient, query: { readonly name: string; reado
   const service = services?.services?.[0];
   const task = service === undefined ? await findTask(ecs, { id: query.name, cluster: query.cluster }) : undefined;
   const taskDefinition = service?.taskDefinition ?? task?.taskDefinitionArn;
-  if (taskDefinition === undefined) throw new CommandError(`There is no service and no task ${query.name}. \`tidegate ps --all\` lists the tasks.`);
+  if (taskDefinition === undefined)
+    throw new CommandError(
+      `There is no service and no task ${query.name}. \`tidegate ps --all\` lists the tasks; \`kubectl logs\` shows what pods write.`,
+    );
   const described = await ecs.send(new DescribeTaskDefinitionCommand({ taskDefinition }));
   const taskId = task?.taskArn?.split("/").at(-1) ?? "";
   return (described.taskDefinition?.containerDefinitions ?? []).flatMap((container) => targetOf(container, taskId));

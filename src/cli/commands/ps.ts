@@ -23,22 +23,31 @@ export const ps: Command<{ readonly all?: boolean; readonly cluster?: string; re
     if (id !== undefined) return showTask(session, await findTask(ecs, { id, cluster: options.cluster }));
     const tasks = await allTasks(ecs, options);
     if (session.json) return session.output.json(tasks);
-    if (tasks.length === 0) return session.output.line(options.all === true ? "No tasks." : "No task runs. (--all shows stopped ones)");
-    const nowMs = systemClock.nowMs();
-    session.output.table(
-      ["TASK", "GROUP", "STATUS", "HEALTH", "ADDRESS", "STARTED", "DEFINITION"],
-      tasks.map((task) => [
-        shortId(task),
-        (task.group ?? "").replace(/^(service|family):/, ""),
-        task.lastStatus === task.desiredStatus ? (task.lastStatus ?? "") : `${task.lastStatus} -> ${task.desiredStatus}`,
-        task.healthStatus ?? "",
-        addressOf(task),
-        task.startedAt === undefined ? "-" : ago(task.startedAt.getTime(), nowMs),
-        (task.taskDefinitionArn ?? "").split("/").at(-1) ?? "",
-      ]),
-    );
+    if (tasks.length > 0) showTasks(session, tasks);
+    else session.output.line(options.all === true ? "No tasks." : "No task runs. (--all shows stopped ones)");
+    // Pods are kubectl's to show.
+    const { ListClustersCommand } = await import("@aws-sdk/client-eks");
+    const { clusters = [] } = await (await session.eks()).send(new ListClustersCommand());
+    for (const name of clusters)
+      session.output.line(`Pods of the EKS cluster ${name}: aws eks update-kubeconfig --name ${name} && kubectl get pods -A`);
   },
 };
+
+function showTasks(session: Session, tasks: readonly Task[]): void {
+  const nowMs = systemClock.nowMs();
+  session.output.table(
+    ["TASK", "GROUP", "STATUS", "HEALTH", "ADDRESS", "STARTED", "DEFINITION"],
+    tasks.map((task) => [
+      shortId(task),
+      (task.group ?? "").replace(/^(service|family):/, ""),
+      task.lastStatus === task.desiredStatus ? (task.lastStatus ?? "") : `${task.lastStatus} -> ${task.desiredStatus}`,
+      task.healthStatus ?? "",
+      addressOf(task),
+      task.startedAt === undefined ? "-" : ago(task.startedAt.getTime(), nowMs),
+      (task.taskDefinitionArn ?? "").split("/").at(-1) ?? "",
+    ]),
+  );
+}
 
 async function allTasks(ecs: ECSClient, options: { readonly all?: boolean; readonly cluster?: string }): Promise<readonly Task[]> {
   const { DescribeTasksCommand, paginateListClusters, paginateListTasks } = await import("@aws-sdk/client-ecs");

@@ -31,7 +31,13 @@ export class FakeEngine implements Engine {
     this.#clock = clock;
   }
 
-  fingerprint = async (): ReturnType<Engine["fingerprint"]> => ({ name: "fake", runtimeHandlers: ["runc"], capacity: { memoryMiB: 0, cpuUnits: 0 } });
+  fingerprint = async (): ReturnType<Engine["fingerprint"]> => ({
+    name: "fake",
+    version: "1",
+    machine: { architecture: "amd64", kernel: "6.1" },
+    runtimeHandlers: ["runc"],
+    capacity: { memoryMiB: 0, cpuUnits: 0 },
+  });
 
   async start(workload: Workload): Promise<void> {
     if (this.views.has(workload.id)) return;
