@@ -41,7 +41,7 @@ export function isMarkedRoot(pid: number): boolean {
   return readProc(`/proc/${pid}/environ`)?.includes(`${MARKS.pid}=${pid}\0`) ?? false;
 }
 
-/** All daemons of an instance that run now, by the marks in `/proc/<pid>/environ`. */
+/** All daemons of an instance that run now, or are just being started, by the marks in `/proc/<pid>/environ`. */
 export function findMarkedProcesses(instanceId: string): readonly MarkedProcess[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -59,7 +59,9 @@ function readMarks(pid: number, instanceId: string): MarkedProcess | undefined {
   );
   const daemon = variables.get(MARKS.daemon);
   const commandHash = variables.get(MARKS.commandHash);
-  if (variables.get(MARKS.instance) !== instanceId || variables.get(MARKS.pid) !== String(pid)) return undefined;
+  // Without a pid it is the shell that becomes the daemon: what it starts has one.
+  const root = variables.get(MARKS.pid) ?? String(pid);
+  if (variables.get(MARKS.instance) !== instanceId || root !== String(pid)) return undefined;
   const startTime = startTimeOf(pid);
   if (daemon === undefined || commandHash === undefined || startTime === undefined) return undefined;
   return { pid, startTime, daemon, commandHash };

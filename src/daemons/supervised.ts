@@ -18,6 +18,9 @@ const FIRST_RESTART_DELAY_MS = 100;
 const MAX_RESTART_DELAY_MS = 2_000;
 /** A daemon that ran this long has recovered: the back-off starts anew. */
 const HEALTHY_RUN_MS = 30_000;
+/** How often one that is killed as it starts, by the kernel when memory runs out, say, is started again before its owner is told. */
+const STARTS_AFTER_KILLS = 3;
+const KILLED = "signal SIGKILL";
 
 interface Running extends ProcessIdentity {
   readonly exited: Promise<string>;
@@ -75,13 +78,17 @@ export class SupervisedDaemon {
   async begin(candidates: readonly MarkedProcess[]): Promise<void> {
     const adopted = candidates.find((found) => this.#isWanted(found));
     for (const other of candidates) if (other !== adopted) await endProcess(other, this.#spec.stopSignal, this.#around.clock);
-    if (adopted !== undefined && (await this.#adopt(adopted))) return this.#beginWatch();
-    await this.#start();
+    if (adopted === undefined || !(await this.#adopt(adopted))) await this.#startDespiteKills();
     this.#beginWatch();
   }
 
-  /** Resolves when it serves. @throws Problem `unavailable` after the spec's time, or when it ended. */
-  async waitReady(running: Running | undefined = this.#running, signal?: AbortSignal): Promise<void> {
+  /** Resolves when it serves, also where it dies meanwhile and is started anew. @throws Problem `unavailable` after the spec's time. */
+  async waitServing(): Promise<void> {
+    await this.#waitReady(undefined);
+  }
+
+  /** Resolves when it serves. @throws Problem `unavailable` after the spec's time, or when `running` ended. */
+  async #waitReady(running: Running | undefined, signal?: AbortSignal): Promise<void> {
     const { clock } = this.#around;
     const spec = this.#spec;
     const deadlineMs = clock.steadyMs() + spec.readyTimeoutMs;
@@ -89,7 +96,7 @@ export class SupervisedDaemon {
     void running?.exited.then((how) => (ended = how));
     for (let delayMs = 3; ; delayMs = Math.min(delayMs * 1.5, 250)) {
       if (signal?.aborted) return;
-      if (ended !== undefined) throw this.#failure(`ended (${ended}) before it was ready`);
+      if (ended !== undefined) throw this.#failure(`ended (${ended}) before it was ready`, ended);
       const executed = running === undefined || isExecuted(running.pid, spec);
       if (executed && (await within(clock, Math.max(1, deadlineMs - clock.steadyMs()), spec.ready()))) return;
       if (clock.steadyMs() >= deadlineMs) throw this.#failure(`was not ready within ${spec.readyTimeoutMs} ms`);
@@ -130,7 +137,7 @@ export class SupervisedDaemon {
     const { clock, logger, records } = this.#around;
     const running = { ...found, exited: adoptedExit(found, clock), sinceMs: clock.steadyMs() };
     try {
-      await this.waitReady(running);
+      await this.#waitReady(running);
     } catch (error) {
       logger.warn("adopted daemon does not serve, starting it anew", { daemon: this.name, pid: found.pid, err: messageOf(error) });
       await endProcess(found, this.#spec.stopSignal, clock);
@@ -142,13 +149,24 @@ export class SupervisedDaemon {
     return true;
   }
 
+  async #startDespiteKills(): Promise<void> {
+    for (let left = STARTS_AFTER_KILLS; ; left--) {
+      try {
+        return await this.#start();
+      } catch (error) {
+        if (left === 0 || !(error instanceof Problem) || error.cause !== KILLED) throw error;
+        this.#around.logger.warn("daemon was killed as it started, starting it anew", { daemon: this.name });
+      }
+    }
+  }
+
   async #start(signal?: AbortSignal): Promise<void> {
     const { clock, logger, records, instanceId } = this.#around;
     const launched = await launch(instanceId, this.#spec);
     this.#running = { ...launched, sinceMs: clock.steadyMs() };
     await records.write({ pid: launched.pid, startTime: launched.startTime, daemon: this.name, commandHash: commandHash(this.#spec) });
     try {
-      await this.waitReady(this.#running, signal);
+      await this.#waitReady(this.#running, signal);
     } catch (error) {
       await endProcess(launched, this.#spec.stopSignal, clock);
       this.#running = undefined;
@@ -202,9 +220,10 @@ export class SupervisedDaemon {
     }
   }
 
-  #failure(what: string): Problem {
+  /** `cause`: how it ended, where it did. */
+  #failure(what: string, cause?: string): Problem {
     const words = lastLogLines(this.#spec.logFile);
-    return new Problem("unavailable", `daemon ${this.name} ${what}. Its log, ${this.#spec.logFile}, ends: ${words || "(nothing)"}`);
+    return new Problem("unavailable", `daemon ${this.name} ${what}. Its log, ${this.#spec.logFile}, ends: ${words || "(nothing)"}`, { cause });
   }
 }
 

@@ -9,7 +9,8 @@ import { randomIds } from "../core/ids.ts";
 import { silentLogger } from "../core/logger.ts";
 import { run } from "../host/run.ts";
 import { startTimeOf } from "../host/process.ts";
-import { findMarkedProcesses } from "./proc.ts";
+import { commandHash } from "./launch.ts";
+import { findMarkedProcesses, MARKS } from "./proc.ts";
 import { createDaemonSupervisor } from "./supervisor.ts";
 
 let folder: string;
@@ -132,6 +133,37 @@ test("one that dies is started again, and its owner is told after it serves", as
   expect(served[0]).toBe(String(daemon.pid()));
   expect(daemon.pid()).not.toBe(first);
   expect(supervisor.list()).toEqual([{ name: "crash", pid: daemon.pid(), restarts: 1, lastExit: "signal SIGKILL" }]);
+});
+
+test("one that is killed as it starts is started again before its owner hears of it", async () => {
+  const [starts, up] = [join(folder, "starts"), join(folder, "up")];
+  const script = `echo >>${starts}; [ $(wc -l <${starts}) -gt 2 ] || kill -KILL $$; : >${up}; exec sleep 1000`;
+  const spec = sleeper("shot", { command: ["/bin/sh", "-c", script], ready: async () => existsSync(up) });
+  const daemon = await (await newSupervisor()).ensure(spec);
+  expect(readFileSync(starts, "utf8")).toBe("\n\n\n");
+  expect(startTimeOf(daemon.pid() ?? 0)).toBeDefined();
+});
+
+test("who asks for one that has just died gets it once it is back", async () => {
+  const supervisor = await newSupervisor();
+  const spec = server("back");
+  const daemon = await supervisor.ensure(spec);
+  const first = daemon.pid();
+  daemon.signal("SIGKILL");
+  const again = await supervisor.ensure(spec);
+  expect(again.pid()).not.toBe(first);
+  expect(await answerOf(join(folder, "back.sock"))).toBe(String(again.pid()));
+});
+
+test("one that is still on its way to its program when its starter is killed is adopted, not doubled", async () => {
+  const [spec, go] = [sleeper("early"), join(folder, "go")];
+  const script = `while [ ! -e ${go} ]; do :; done; export ${MARKS.pid}=$$; exec /bin/sleep 1000`;
+  const marks = { [MARKS.instance]: instanceId, [MARKS.daemon]: spec.name, [MARKS.commandHash]: commandHash(spec) };
+  const child = spawn("/bin/sh", ["-c", script], { env: marks, stdio: "ignore" });
+  expect(findMarkedProcesses(instanceId)).toMatchObject([{ pid: child.pid, daemon: "early" }]);
+  const ensured = (await newSupervisor()).ensure(spec);
+  writeFileSync(go, "");
+  expect((await ensured).pid()).toBe(child.pid);
 });
 
 test("one that keeps dying is tried again and again", async () => {

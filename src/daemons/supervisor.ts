@@ -92,7 +92,7 @@ class Supervisor implements DaemonSupervisor {
   async #ensure(spec: DaemonSpec): Promise<Daemon> {
     const known = this.#daemons.get(spec.name);
     if (known?.takes(spec)) {
-      await known.waitReady();
+      await known.waitServing();
       return this.#handle(known);
     }
     await known?.stop();

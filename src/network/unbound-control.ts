@@ -20,7 +20,9 @@ export function unboundControl(socketPath: string, command: string, input?: read
     socket.on("end", () => {
       socket.end();
       const text = Buffer.concat(chunks).toString();
-      if (text.startsWith("error")) fail(`refused ${command}: ${text.trim()}`);
+      // It says something to each command: one that says nothing has died of it, or with it.
+      if (text === "") fail(`hung up on ${command}`);
+      else if (text.startsWith("error")) fail(`refused ${command}: ${text.trim()}`);
       else resolve(text);
     });
     const lines = input === undefined ? "" : [...input, "\u0004"].map((line) => `${line}\n`).join("");

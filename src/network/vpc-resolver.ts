@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { chmod, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { DaemonSupervisor } from "../contracts/daemon.ts";
+import type { DaemonSpec, DaemonSupervisor } from "../contracts/daemon.ts";
 import type { Logger } from "../core/logger.ts";
-import { messageOf } from "../core/problem.ts";
+import { isProblem, messageOf } from "../core/problem.ts";
 import { readTextIfAny, writeFileAtomically } from "../host/files.ts";
 import { shortId } from "./object-names.ts";
 import type { NameTable } from "./plan-dns.ts";
@@ -25,6 +25,9 @@ export interface VpcResolverOptions {
   /** Where it asks for all other names, at this moment. */
   readonly upstreams: () => readonly string[];
 }
+
+/** How often a resolver that dies between its start and its names is waited for. */
+const TRIES = 3;
 
 export class VpcResolver {
   readonly #options: VpcResolverOptions;
@@ -52,7 +55,7 @@ export class VpcResolver {
     await mkdir(logDir, { recursive: true });
     await mkdir(runDir, { recursive: true });
     const path = await this.#writeConfig(planResolverConfig({ vpc, controlSocket: this.#socket, user }));
-    await supervisor.ensure({
+    const spec: DaemonSpec = {
       name: this.daemonName,
       command: ["/usr/sbin/unbound", "-d", "-p", "-c", path],
       netnsPath,
@@ -64,8 +67,16 @@ export class VpcResolver {
         ),
       readyTimeoutMs: 10_000,
       onRestart: () => this.#applyAll(),
-    });
-    await this.#applyAll();
+    };
+    for (let left = TRIES; ; left--) {
+      await supervisor.ensure(spec);
+      try {
+        return await this.#applyAll();
+      } catch (error) {
+        if (left === 0 || !isProblem(error, "unavailable")) throw error;
+        this.#options.logger.warn(`the resolver of ${vpc.vpcId} went before it had its names, waiting for it: ${messageOf(error)}`);
+      }
+    }
   }
 
   async #applyAll(): Promise<void> {

@@ -10,11 +10,17 @@ import { randomOf, rounds, seed } from "./matrix.ts";
 import { createBench, type Bench } from "./support/bench.ts";
 import { createStorms, type Storms } from "./support/storms.ts";
 
-/** SIGKILL of the daemons, alone and together with the control plane, while tasks come and go. */
+/** SIGKILL of the daemons, alone, together with the control plane, and while that starts, as tasks come and go. */
 
 const TIMEOUT_MS = 30 * 60_000;
 /** The promise is 5 s; the rest is a busy machine's. The figure is printed. */
 const BACK_WITHIN_MS = 15_000;
+
+const WAYS = [
+  { how: "alone", part: 2 },
+  { how: "together with the control plane", part: 2 },
+  { how: "as the control plane starts", part: 1 },
+] as const;
 
 let bench: Bench;
 let storms: Storms;
@@ -74,23 +80,26 @@ async function killDaemon(target: Target): Promise<{ readonly pid: number; reado
   return { pid, startTime };
 }
 
+async function restart(): Promise<void> {
+  await bench.plane.kill();
+  bench.plane.spawn();
+}
+
 describe.each(targets.map((target) => [target.name, target] as const))("SIGKILL of %s", (_name, target) => {
-  test.each(["alone", "together with the control plane"] as const)("%s: it is back, and no task notices", { timeout: TIMEOUT_MS }, async (how) => {
+  test.each(WAYS)("$how: it is back, and no task notices", { timeout: TIMEOUT_MS }, async ({ how, part }) => {
     const random = randomOf(`${target.name} ${how}`);
-    const count = rounds({ part: 2, whole: 25 });
+    const count = rounds({ part, whole: 25 });
     const took: number[] = [];
     for (let round = 1; round <= count; round++) {
       const afterMs = random.between(0, 1_200);
       try {
         const storm = `${target.name.replaceAll(/\W/g, "")}-${how.length}-${round}`;
         const begun = storms.begin(storm);
+        if (how === "as the control plane starts") await restart();
         await systemClock.sleep(afterMs);
         const killedMs = systemClock.nowMs();
         const killed = await killDaemon(target);
-        if (how !== "alone") {
-          await bench.plane.kill();
-          bench.plane.spawn();
-        }
+        if (how === "together with the control plane") await restart();
         await until(`${target.name} is another process, and works`, async () => {
           const pid = await target.pid();
           return (pid !== killed.pid || startTimeOf(pid) !== killed.startTime) && (await target.works());

@@ -30,6 +30,9 @@ import type { AnyMessage } from "./messages.ts";
 export const NAMESPACE = "k8s.io";
 const DEFAULT_DEADLINE_MS = 60_000;
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+const DROPPED_AGAIN_MS = 100;
+/** Changes nothing: where containerd dies before it has answered, it is asked again when it is back, as though it had been asked only then. */
+const LOOK = { repeated: true };
 
 const PROTOS = ["cri", "containers", "tasks", "images", "leases", "events", "task-events"];
 const definitions = loadSync(
@@ -98,6 +101,7 @@ export class ContainerdClient {
   readonly #client: Client;
   readonly #clock: Clock;
   readonly #metadata: Metadata;
+  #closed = false;
 
   constructor(socketPath: string, clock: Clock) {
     this.#clock = clock;
@@ -112,24 +116,24 @@ export class ContainerdClient {
     this.#metadata.set("containerd-namespace", NAMESPACE);
   }
 
-  readonly version = this.#cri<{ version: string }, VersionResponse>("Version");
+  readonly version = this.#look<{ version: string }, VersionResponse>("Version");
   /** Those that make what CRI knows only afterwards. */
   readonly making = new CallsUnderWay();
   readonly runPodSandbox = this.#maker(this.#cri<{ config: PodSandboxConfig; runtimeHandler: string }, { podSandboxId: string }>("RunPodSandbox"));
   readonly stopPodSandbox = this.#cri<{ podSandboxId: string }, Nothing>("StopPodSandbox");
   readonly removePodSandbox = this.#cri<{ podSandboxId: string }, Nothing>("RemovePodSandbox");
-  readonly podSandboxStatus = this.#cri<{ podSandboxId: string; verbose: boolean }, PodSandboxStatusResponse>("PodSandboxStatus");
-  readonly listPodSandbox = this.#cri<{ filter?: { id: string } }, { items: readonly PodSandboxItem[] }>("ListPodSandbox");
+  readonly podSandboxStatus = this.#look<{ podSandboxId: string; verbose: boolean }, PodSandboxStatusResponse>("PodSandboxStatus");
+  readonly listPodSandbox = this.#look<{ filter?: { id: string } }, { items: readonly PodSandboxItem[] }>("ListPodSandbox");
   readonly createContainer = this.#maker(
     this.#cri<{ podSandboxId: string; config: ContainerConfig; sandboxConfig: PodSandboxConfig }, { containerId: string }>("CreateContainer"),
   );
   readonly startContainer = this.#maker(this.#cri<{ containerId: string }, Nothing>("StartContainer"));
   readonly stopContainer = this.#cri<{ containerId: string; timeout: number }, Nothing>("StopContainer");
   readonly removeContainer = this.#cri<{ containerId: string }, Nothing>("RemoveContainer");
-  readonly listContainers = this.#cri<{ filter?: { id?: string; podSandboxId?: string } }, { containers: readonly ContainerItem[] }>(
+  readonly listContainers = this.#look<{ filter?: { id?: string; podSandboxId?: string } }, { containers: readonly ContainerItem[] }>(
     "ListContainers",
   );
-  readonly containerStatus = this.#cri<{ containerId: string }, { status: ContainerStatusMessage }>("ContainerStatus");
+  readonly containerStatus = this.#look<{ containerId: string }, { status: ContainerStatusMessage }>("ContainerStatus");
   readonly reopenContainerLog = this.#cri<{ containerId: string }, Nothing>("ReopenContainerLog");
   readonly execSync = this.#cri<
     { containerId: string; cmd: readonly string[]; timeout: number },
@@ -140,8 +144,8 @@ export class ContainerdClient {
   readonly portForward = this.#cri<{ podSandboxId: string; port: readonly number[] }, { url: string }>("PortForward");
   readonly listContainerStats = this.#cri<Nothing, { stats: readonly ContainerStatsMessage[] }>("ListContainerStats");
 
-  readonly criImages = this.#image<Nothing, { images: readonly CriImage[] }>("ListImages");
-  readonly imageStatus = this.#image<{ image: { image: string }; verbose: boolean }, { image: CriImage | null; info: Record<string, string> }>(
+  readonly criImages = this.#lookAtImages<Nothing, { images: readonly CriImage[] }>("ListImages");
+  readonly imageStatus = this.#lookAtImages<{ image: { image: string }; verbose: boolean }, { image: CriImage | null; info: Record<string, string> }>(
     "ImageStatus",
   );
   readonly pullImage = this.#maker(
@@ -149,11 +153,12 @@ export class ContainerdClient {
   );
   readonly removeImage = this.#image<{ image: { image: string } }, Nothing>("RemoveImage");
 
-  readonly getImage = this.#unary<{ name: string }, { image: NamedImage }>("containerd.services.images.v1.Images", "Get");
-  readonly listImageNames = this.#unary<Nothing, { images: readonly NamedImage[] }>("containerd.services.images.v1.Images", "List");
+  readonly getImage = this.#unary<{ name: string }, { image: NamedImage }>("containerd.services.images.v1.Images", "Get", LOOK);
+  readonly listImageNames = this.#unary<Nothing, { images: readonly NamedImage[] }>("containerd.services.images.v1.Images", "List", LOOK);
   readonly getContainer = this.#unary<{ id: string }, { container: { spec: AnyMessage | null } }>(
     "containerd.services.containers.v1.Containers",
     "Get",
+    LOOK,
   );
   readonly updateContainer = this.#unary<{ container: { id: string; spec: AnyMessage }; updateMask: { paths: readonly string[] } }, unknown>(
     "containerd.services.containers.v1.Containers",
@@ -162,7 +167,7 @@ export class ContainerdClient {
   readonly killTask = this.#unary<{ containerId: string; signal: number; all: boolean }, unknown>("containerd.services.tasks.v1.Tasks", "Kill");
   readonly waitTask = this.#unary<{ containerId: string }, { exitStatus: number }>("containerd.services.tasks.v1.Tasks", "Wait");
   readonly deleteTask = this.#unary<{ containerId: string }, unknown>("containerd.services.tasks.v1.Tasks", "Delete");
-  readonly listLeases = this.#unary<Nothing, { leases: readonly Lease[] }>("containerd.services.leases.v1.Leases", "List");
+  readonly listLeases = this.#unary<Nothing, { leases: readonly Lease[] }>("containerd.services.leases.v1.Leases", "List", LOOK);
   readonly deleteLease = this.#unary<{ id: string; sync: boolean }, unknown>("containerd.services.leases.v1.Leases", "Delete");
   readonly publish = this.#unary<{ topic: string; event: AnyMessage }, unknown>("containerd.services.events.v1.Events", "Publish");
 
@@ -179,6 +184,7 @@ export class ContainerdClient {
   }
 
   close(): void {
+    this.#closed = true;
     this.#client.close();
   }
 
@@ -190,11 +196,19 @@ export class ContainerdClient {
     return this.#unary("runtime.v1.ImageService", method);
   }
 
+  #look<Request extends object, Response>(method: string): Call<Request, Response> {
+    return this.#unary("runtime.v1.RuntimeService", method, LOOK);
+  }
+
+  #lookAtImages<Request extends object, Response>(method: string): Call<Request, Response> {
+    return this.#unary("runtime.v1.ImageService", method, LOOK);
+  }
+
   #maker<Request, Response>(call: Call<Request, Response>): Call<Request, Response> {
     return (request, options) => this.making.run(() => call(request, options));
   }
 
-  #unary<Request extends object, Response>(service: string, name: string): Call<Request, Response> {
+  #unary<Request extends object, Response>(service: string, name: string, { repeated = false } = {}): Call<Request, Response> {
     const method = methodOf(service, name);
     return async (request, options = {}) => {
       const deadlineMs = this.#clock.steadyMs() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
@@ -204,8 +218,9 @@ export class ContainerdClient {
         } catch (error) {
           // After a start of containerd its sockets answer a moment before CRI has looked at what runs.
           const early = error instanceof RpcError && error.message.includes("server is not initialized yet");
-          if (!early || this.#clock.steadyMs() > deadlineMs) throw error;
-          await this.#clock.sleep(20);
+          const dropped = repeated && error instanceof RpcError && error.code === status.UNAVAILABLE && options.signal?.aborted !== true;
+          if (!(early || dropped) || this.#closed || this.#clock.steadyMs() > deadlineMs) throw error;
+          await this.#clock.sleep(early ? 20 : DROPPED_AGAIN_MS);
         }
       }
     };
