@@ -9,7 +9,7 @@ import { readProc, startTimeOf } from "../../host/process.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
 import type { ContainerdClient } from "./grpc.ts";
 import { CallsUnderWay } from "./calls-under-way.ts";
-import { endOrphans, type OrphanLook } from "./orphans.ts";
+import { endOrphans, type OrphanLook, shimsOf } from "./orphans.ts";
 import { Strangers } from "./strangers.ts";
 
 /** Shims of a containerd whose CRI knows some of them. They are programs under a shim's name: what is read of one is its command line. */
@@ -47,9 +47,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function shim(id: string, socket: string): ChildProcess {
-  const script = 'exec -a containerd-shim-runc-v2 sh -c "sleep 1000; :" "$@"';
-  return spawn("bash", ["-c", script, "bash", "-namespace", "k8s.io", "-id", id, "-address", socket], { stdio: "ignore" });
+function shim(id: string, socket: string, ...action: readonly string[]): ChildProcess {
+  const script = 'exec -a containerd-shim-runc-v2 sh -c "read end" "$@"';
+  return spawn("bash", ["-c", script, "bash", "-namespace", "k8s.io", "-id", id, "-address", socket, ...action], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
 }
 
 const runs = (id: string): boolean => shims.get(id)?.signalCode === null;
@@ -60,6 +62,16 @@ test("a shim that CRI does not know is ended at a later look: at the first it ma
   expect(await endOrphans(look)).toBe(1);
   await until("it has ended", async () => !runs(LEFT));
   expect(runs(KNOWN)).toBe(true);
+});
+
+test("the program that clears up behind a shim that is gone is not taken for it", async () => {
+  const passing = ["start", "delete"].map((action) => shim(KNOWN, look.paths.socket, action));
+  try {
+    for (const child of passing) await until("it has its name", async () => readProc(`/proc/${child.pid}/cmdline`)?.startsWith("containerd-shim"));
+    expect((await shimsOf(look.paths.socket)).map(({ id }) => id).toSorted()).toEqual([KNOWN, LEFT]);
+  } finally {
+    for (const child of passing) child.kill("SIGKILL");
+  }
 });
 
 test("one that is older than the containerd that runs is ended at once", async () => {

@@ -123,6 +123,9 @@ interface Shim {
 
 const nameOfShim = ({ pid, startTicks }: Shim): string => `shim ${pid} of ${startTicks}`;
 
+/** What containerd runs the shim's program for in passing: to start one, and to clear up behind one that is gone. */
+const PASSING = new Set(["start", "delete"]);
+
 /** Our shims are those that report to our containerd's socket. */
 export async function shimsOf(socket: string): Promise<readonly Shim[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -130,6 +133,8 @@ export async function shimsOf(socket: string): Promise<readonly Shim[]> {
     const command = (readProc(`/proc/${pid}/cmdline`) ?? "").split("\0");
     const startTicks = startTimeOf(pid);
     if (startTicks === undefined || command[0]?.includes("containerd-shim") !== true || !command.includes(socket)) return [];
+    // The command line ends in a zero.
+    if (PASSING.has(command.at(-2) ?? "")) return [];
     return [{ pid, id: command[command.indexOf("-id") + 1] ?? "", startTicks }];
   });
 }
