@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./tools/test-order.ts";
 
 export default defineConfig({
   test: {
@@ -6,7 +7,9 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 180_000,
     pool: "forks",
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine: files that drive real clients wait for much of their time.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     reporters: ["default"],
   },
 });
