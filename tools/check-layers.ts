@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 const COMMON = new Set(["core", "contracts", "control", "host"]);
 /** Rooms that tie the others together. */
 const FREE = new Set(["server"]);
-/** Rooms with fewer rights than the common ones. */
+/** Rooms with other rights than the common ones. */
 const NARROW: Readonly<Record<string, ReadonlySet<string>>> = {
   core: new Set(),
   contracts: new Set(["core"]),
@@ -17,6 +17,9 @@ const NARROW: Readonly<Record<string, ReadonlySet<string>>> = {
   cli: new Set(["core", "host", "builder"]),
   // The listener speaks through the protocols; no other room does.
   gateway: new Set([...COMMON, "protocol"]),
+  // What clients of clusters' API servers share.
+  kubelet: new Set([...COMMON, "kubernetes-client"]),
+  ingress: new Set([...COMMON, "kubernetes-client"]),
 };
 /** Third-party packages that only one place may import. */
 const WRAPPED: Readonly<Record<string, readonly string[]>> = {
@@ -24,7 +27,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   "@grpc/grpc-js": ["src/engines/cri/", "src/fargate/grpc-probe"],
   "@grpc/proto-loader": ["src/engines/cri/"],
   pino: ["src/server/"],
-  "@kubernetes/client-node": ["src/kubelet/", "src/ingress/"],
+  "@kubernetes/client-node": ["src/kubernetes-client/", "src/kubelet/", "src/ingress/"],
   "@peculiar/x509": ["src/services/eks/control-plane/"],
 };
 

@@ -12,7 +12,9 @@ import type {
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
-import { ask, kubeConfig, unless, watchAll, type Watched } from "./api-server.ts";
+import { ask, unless } from "../kubernetes-client/api-errors.ts";
+import { kubeConfig } from "../kubernetes-client/kube-config.ts";
+import { type ObjectWatch, watchObjects, type WatchOptions } from "../kubernetes-client/watch-objects.ts";
 import { CONTROLLER, DEFAULT_CLASS } from "./ingress-group.ts";
 import type { IngressCluster } from "./ports.ts";
 
@@ -20,11 +22,11 @@ export type ObjectKind = "service" | "ingress" | "ingress-class" | "endpoint-sli
 
 /** What is asked of one cluster's API server for its load balancers. Refusals are Problems. */
 export interface ClusterObjects extends Disposable {
-  readonly services: Watched<V1Service>;
-  readonly ingresses: Watched<V1Ingress>;
-  readonly classes: Watched<V1IngressClass>;
-  readonly slices: Watched<V1EndpointSlice>;
-  readonly pods: Watched<V1Pod>;
+  readonly services: ObjectWatch<V1Service>;
+  readonly ingresses: ObjectWatch<V1Ingress>;
+  readonly classes: ObjectWatch<V1IngressClass>;
+  readonly slices: ObjectWatch<V1EndpointSlice>;
+  readonly pods: ObjectWatch<V1Pod>;
   /** @throws Problem `conflict` when the object is not as it was seen. */
   setFinalizers(object: V1Service | V1Ingress, finalizers: readonly string[]): Promise<void>;
   /** The name by which it is reached; none: it is not reached any more. */
@@ -58,7 +60,7 @@ export interface ClusterObjectsOptions {
 export async function connectClusterObjects(options: ClusterObjectsOptions): Promise<ClusterObjects> {
   const { cluster, certificate, clock, logger, onChange } = options;
   const kubernetes = await import("@kubernetes/client-node");
-  const config = kubeConfig(kubernetes, { ...cluster, certificate });
+  const config = await kubeConfig({ ...cluster, certificate });
   const core = config.makeApiClient(kubernetes.CoreV1Api);
   const networking = config.makeApiClient(kubernetes.NetworkingV1Api);
   const discovery = config.makeApiClient(kubernetes.DiscoveryV1Api);
@@ -66,13 +68,9 @@ export async function connectClusterObjects(options: ClusterObjectsOptions): Pro
   const merge = kubernetes.setHeaderOptions("Content-Type", kubernetes.PatchStrategy.MergePatch);
   const strategic = kubernetes.setHeaderOptions("Content-Type", kubernetes.PatchStrategy.StrategicMergePatch);
   await using stack = new AsyncDisposableStack();
-  const watched = async <T extends KubernetesObject>(
-    kind: ObjectKind,
-    path: string,
-    list: Parameters<typeof watchAll<T>>[0]["list"],
-  ): Promise<Watched<T>> => {
-    const common = { kubernetes, config, clusterArn: cluster.arn, clock, logger };
-    return stack.use(await watchAll<T>({ ...common, path, list, onChange: (object) => onChange(kind, object) }));
+  const watched = async <T extends KubernetesObject>(kind: ObjectKind, path: string, list: WatchOptions<T>["list"]): Promise<ObjectWatch<T>> => {
+    const common = { config, clock, logger: logger.child({ clusterArn: cluster.arn }) };
+    return stack.use(await watchObjects<T>({ ...common, path, list, onChange: (object) => onChange(kind, object) }));
   };
   const [services, ingresses, classes, slices, pods] = await Promise.all([
     watched<V1Service>("service", "/api/v1/services", () => core.listServiceForAllNamespaces()),
@@ -115,7 +113,7 @@ export async function connectClusterObjects(options: ClusterObjectsOptions): Pro
       await ask(() => core.createNamespacedEvent({ namespace, body }));
     },
     async ensureClass() {
-      if (classes.all().some(({ metadata }) => metadata?.name === DEFAULT_CLASS)) return;
+      if (classes.list().some(({ metadata }) => metadata?.name === DEFAULT_CLASS)) return;
       const body = { metadata: { name: DEFAULT_CLASS }, spec: { controller: CONTROLLER } };
       await unless("already-exists", () => networking.createIngressClass({ body }));
     },

@@ -14,7 +14,7 @@ export async function convergeTargets(
   const { balancing } = room.ports.elbv2;
   for (const { arn, name, source } of groups) {
     const slices = objects.slices
-      .all()
+      .list()
       .filter(({ metadata }) => metadata?.namespace === source.namespace && metadata.labels?.[SERVICE_LABEL] === source.service);
     const endpoints = planTargets({ name, source, slices, pod: (uid) => objects.pods.get(uid) });
     const wanted = endpoints.filter((endpoint) => endpoint.wanted);

@@ -51,16 +51,16 @@ export function createGateController(room: IngressRoom): Controller {
 /** Of all that is planned: a gate is there before the group's first pod is. What cannot be planned has no groups. */
 function groupsOf(cluster: IngressCluster, { services, ingresses, classes }: ClusterObjects): readonly Gated[] {
   const service = (namespace: string, name: string) =>
-    services.all().find(({ metadata }) => metadata?.namespace === namespace && metadata.name === name);
-  const ours = ingresses.all().filter((ingress) => isOurs(ingress, classes.all()));
+    services.list().find(({ metadata }) => metadata?.namespace === namespace && metadata.name === name);
+  const ours = ingresses.list().filter((ingress) => isOurs(ingress, classes.list()));
   const stacks = new Map(ours.map((ingress) => [ingressStack(ingress).id, ingressStack(ingress)]));
   return [
     ...services
-      .all()
+      .list()
       .filter(wantsBalancer)
       .map((each) => () => planService(cluster, each)),
     ...[...stacks.values()].map(
-      (stack) => () => planIngress({ cluster, stack, members: membersOf(stack.id, ingresses.all(), classes.all()), service }),
+      (stack) => () => planIngress({ cluster, stack, members: membersOf(stack.id, ingresses.list(), classes.list()), service }),
     ),
   ].flatMap((plan) => {
     try {

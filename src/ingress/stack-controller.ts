@@ -104,7 +104,7 @@ export function createStackController(room: IngressRoom): Controller {
 
 function partiesOf(stack: StackName, { services, ingresses, classes }: ClusterObjects): Pick<Unit, "members" | "leavers" | "finalizer"> {
   if (stack.kind === "service") {
-    const found = services.all().filter(({ metadata }) => `${metadata?.namespace}/${metadata?.name}` === stack.id);
+    const found = services.list().filter(({ metadata }) => `${metadata?.namespace}/${metadata?.name}` === stack.id);
     const finalizer = SERVICE_FINALIZER;
     return {
       members: found.filter(wantsBalancer),
@@ -113,10 +113,10 @@ function partiesOf(stack: StackName, { services, ingresses, classes }: ClusterOb
     };
   }
   const finalizer = finalizerOf(stack.id);
-  const members = membersOf(stack.id, ingresses.all(), classes.all());
+  const members = membersOf(stack.id, ingresses.list(), classes.list());
   const isOfStack = (ingress: V1Ingress): boolean =>
     !stack.id.includes("/") || `${ingress.metadata?.namespace}/${ingress.metadata?.name}` === stack.id;
-  const leavers = ingresses.all().filter((ingress) => carries(ingress, finalizer) && isOfStack(ingress) && !members.includes(ingress));
+  const leavers = ingresses.list().filter((ingress) => carries(ingress, finalizer) && isOfStack(ingress) && !members.includes(ingress));
   return { members, leavers, finalizer };
 }
 
@@ -203,7 +203,7 @@ async function converge(room: IngressRoom, memory: Memory, { unit, record: befor
 
 function planStack({ stack, cluster, members, objects }: Unit): Model {
   const service = (namespace: string, name: string): V1Service | undefined =>
-    objects.services.all().find(({ metadata }) => metadata?.namespace === namespace && metadata.name === name);
+    objects.services.list().find(({ metadata }) => metadata?.namespace === namespace && metadata.name === name);
   if (stack.kind === "ingress") return planIngress({ cluster, stack, members: members as readonly V1Ingress[], service });
   const [only] = members;
   if (only === undefined) throw new Problem("not-found", `there is no Service ${stack.id}`);

@@ -1,11 +1,11 @@
 import type { V1Ingress, V1Service } from "@kubernetes/client-node";
 import { expect, it } from "vitest";
-import type { Watched } from "./api-server.ts";
+import type { ObjectWatch } from "../kubernetes-client/watch-objects.ts";
 import { gateOf } from "./model.ts";
 import { stacksOf } from "./stack-keys.ts";
 
-function watched<T>(...objects: readonly T[]): Watched<T> {
-  return { get: () => undefined, all: () => objects, [Symbol.dispose]: () => {} };
+function watched<T>(...objects: readonly T[]): ObjectWatch<T> {
+  return { get: () => undefined, list: () => objects, [Symbol.dispose]: () => {} };
 }
 
 const named = (name: string, more: object = {}) => ({ metadata: { name, namespace: "default", ...more } });

@@ -16,7 +16,7 @@ export function stacksOf(
   ofGroup: (groupName: string) => StackName | undefined,
 ): readonly StackName[] {
   const ingressesOf = (namespace: string | undefined): readonly StackName[] =>
-    (objects?.ingresses.all() ?? []).filter(({ metadata }) => metadata?.namespace === namespace).flatMap(ofIngress);
+    (objects?.ingresses.list() ?? []).filter(({ metadata }) => metadata?.namespace === namespace).flatMap(ofIngress);
   switch (kind) {
     case "service": {
       const service = object as V1Service;
@@ -25,13 +25,13 @@ export function stacksOf(
     case "endpoint-slice": {
       const { metadata } = object as V1EndpointSlice;
       const name = metadata?.labels?.[SERVICE_LABEL];
-      const service = objects?.services.all().find((each) => each.metadata?.name === name && each.metadata?.namespace === metadata?.namespace);
+      const service = objects?.services.list().find((each) => each.metadata?.name === name && each.metadata?.namespace === metadata?.namespace);
       return [...(service !== undefined && isBalanced(service) ? [serviceStack(service)] : []), ...ingressesOf(metadata?.namespace)];
     }
     case "ingress":
       return ofIngress(object);
     case "ingress-class":
-      return (objects?.ingresses.all() ?? []).flatMap(ofIngress);
+      return (objects?.ingresses.list() ?? []).flatMap(ofIngress);
     case "pod":
       break;
   }

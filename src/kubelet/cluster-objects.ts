@@ -1,6 +1,6 @@
 import type { KubeConfig } from "@kubernetes/client-node";
 import { isProblem, Problem } from "../core/problem.ts";
-import { ask, statusOf, unless } from "./api-errors.ts";
+import { ask, statusOf, unless } from "../kubernetes-client/api-errors.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
 import type { Connections } from "./connections.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";

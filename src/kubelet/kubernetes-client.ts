@@ -11,14 +11,15 @@ import type {
 } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
-import { ask, problemOf, unless } from "./api-errors.ts";
+import { ask, unless } from "../kubernetes-client/api-errors.ts";
+import { kubeConfig } from "../kubernetes-client/kube-config.ts";
+import { watchObjects, type WatchOptions } from "../kubernetes-client/watch-objects.ts";
 import { type ObjectsClient, objectsClient } from "./cluster-objects.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
 import type { KeyedContent, TokenRequest } from "./pod-files.ts";
 import type { WrittenStatus } from "./pod-status.ts";
 import type { KubeCluster } from "./ports.ts";
 import { watchSources, type SourceName } from "./source-watch.ts";
-import { watchObjects, type WatchOptions } from "./watch-objects.ts";
 
 /** What the node side asks of one cluster's API server. Its refusals are Problems: `not-found`, `already-exists`, `conflict`, `invalid`, else `unavailable`. */
 export interface KubernetesClient extends Disposable {
@@ -105,11 +106,7 @@ const PODS = `/api/v1/pods`;
 export async function connectKubernetes(options: ClientOptions): Promise<KubernetesClient> {
   const { cluster, certificate, clock, logger } = options;
   const kubernetes = await import("@kubernetes/client-node");
-  const config = new kubernetes.KubeConfig();
-  config.loadFromClusterAndUser(
-    { name: cluster.name, server: `https://${cluster.address}`, caData: base64(cluster.authority), skipTLSVerify: false },
-    { name: "tidegate", certData: base64(certificate.certificate), keyData: base64(certificate.key) },
-  );
+  const config = await kubeConfig({ ...cluster, certificate });
   const core = config.makeApiClient(kubernetes.CoreV1Api);
   const authentication = config.makeApiClient(kubernetes.AuthenticationV1Api);
   const authorization = config.makeApiClient(kubernetes.AuthorizationV1Api);
@@ -122,13 +119,14 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
   const discovery = config.makeApiClient(kubernetes.DiscoveryV1Api);
   using opened = new DisposableStack();
   const watched = async <T extends KubernetesObject>(watch: Pick<WatchOptions<T>, "path" | "list" | "fieldSelector" | "onChange">) =>
-    opened.use(
-      await watchObjects({ ...watch, config, clock, logger: logger.child({ clusterArn: cluster.arn }) }).catch((error: unknown) => {
-        throw problemOf(error);
-      }),
-    );
+    opened.use(await watchObjects({ ...watch, config, clock, logger: logger.child({ clusterArn: cluster.arn }) }));
   const [pods, services, slices] = [
-    await watched({ path: PODS, list: () => core.listPodForAllNamespaces({ fieldSelector }), fieldSelector, onChange: options.onPod }),
+    await watched({
+      path: PODS,
+      list: () => core.listPodForAllNamespaces({ fieldSelector }),
+      fieldSelector,
+      onChange: ({ metadata }) => options.onPod(metadata?.uid ?? ""),
+    }),
     await watched({ path: "/api/v1/services", list: () => core.listServiceForAllNamespaces(), onChange: options.onService }),
     await watched({
       path: "/apis/discovery.k8s.io/v1/endpointslices",
@@ -289,5 +287,3 @@ function decoded(data: Readonly<Record<string, string>> = {}): KeyedContent {
     }),
   );
 }
-
-const base64 = (text: string): string => Buffer.from(text).toString("base64");

@@ -1,10 +1,11 @@
 import type { KubeConfig, KubernetesListObject, KubernetesObject } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
+import { problemOf } from "./api-errors.ts";
 
 const RECONNECT_MS = 1000;
 
-/** The objects of one kind in a cluster, as the watch last told. */
+/** All objects of a kind in a cluster, as the watch last told. */
 export interface ObjectWatch<T> extends Disposable {
   get(uid: string): T | undefined;
   list(): readonly T[];
@@ -16,13 +17,14 @@ export interface WatchOptions<T extends KubernetesObject> {
   readonly path: string;
   readonly list: () => Promise<KubernetesListObject<T>>;
   readonly fieldSelector?: string;
-  /** Called with the UID of each object that is new, changed or gone. */
-  readonly onChange: (uid: string) => void;
+  /** Called with each object that is new, changed or gone. */
+  readonly onChange: (object: T) => void;
   readonly clock: Clock;
+  /** It says which cluster it is. */
   readonly logger: Logger;
 }
 
-/** Resolves once the objects are known; from then on a watch that breaks off begins anew by itself. Rejects with what the API server says. */
+/** Resolves once the objects are known; from then on a watch that breaks off begins anew by itself. @throws Problem when they cannot be listed. */
 export async function watchObjects<T extends KubernetesObject>(options: WatchOptions<T>): Promise<ObjectWatch<T>> {
   const { config, path, list, fieldSelector, onChange, clock, logger } = options;
   const { ListWatch, Watch } = await import("@kubernetes/client-node");
@@ -30,16 +32,16 @@ export async function watchObjects<T extends KubernetesObject>(options: WatchOpt
   const informer = new ListWatch<T>(path, new Watch(config), list, false, undefined, fieldSelector);
   const put = (object: T): void => {
     known.set(uidOf(object), object);
-    onChange(uidOf(object));
+    onChange(object);
   };
   informer.on("add", put);
   informer.on("update", put);
   informer.on("delete", (object) => {
     known.delete(uidOf(object));
-    onChange(uidOf(object));
+    onChange(object);
   });
   const ended = new AbortController();
-  let first: ((error: unknown) => void) | undefined;
+  let first: ((error: Error) => void) | undefined;
   const restart = async (): Promise<void> => {
     try {
       if (!ended.signal.aborted) await informer.start();
@@ -49,13 +51,13 @@ export async function watchObjects<T extends KubernetesObject>(options: WatchOpt
   };
   informer.on("error", (error: unknown) => {
     if (ended.signal.aborted) return;
-    if (first !== undefined) return first(error);
+    if (first !== undefined) return first(problemOf(error));
     logger.warn("a watch of a cluster broke off; it begins anew", { path, err: error });
     clock.setTimer(RECONNECT_MS, () => void restart());
   });
   await new Promise<void>((resolve, reject) => {
     first = reject;
-    informer.start().then(resolve, reject);
+    informer.start().then(resolve, (error: unknown) => reject(problemOf(error)));
   });
   first = undefined;
   return {
