@@ -60,7 +60,8 @@ function groupsOf(cluster: IngressCluster, { services, ingresses, classes }: Clu
       .filter(wantsBalancer)
       .map((each) => () => planService(cluster, each)),
     ...[...stacks.values()].map(
-      (stack) => () => planIngress({ cluster, stack, members: membersOf(stack.id, ingresses.list(), classes.list()), service }),
+      (stack) => () =>
+        planIngress({ cluster, stack, members: membersOf(stack.id, ingresses.list(), classes.list()), classes: classes.list(), service }),
     ),
   ].flatMap((plan) => {
     try {

@@ -8,6 +8,10 @@ const CLUSTER = { name: "shop", uid: "0123" };
 const PREFIX = "alb.ingress.kubernetes.io/";
 const CLASSES: readonly V1IngressClass[] = [
   { metadata: { name: "alb" }, spec: { controller: "ingress.k8s.aws/alb" } },
+  {
+    metadata: { name: "params" },
+    spec: { controller: "ingress.k8s.aws/alb", parameters: { apiGroup: "elbv2.k8s.aws", kind: "IngressClassParams", name: "inner" } },
+  },
   { metadata: { name: "nginx" }, spec: { controller: "k8s.io/ingress-nginx" } },
 ];
 
@@ -48,7 +52,7 @@ function plan(...ingresses: readonly V1Ingress[]): Model {
   const stack = ingressStack(ingresses[0] ?? {});
   const service = (namespace: string, name: string): V1Service | undefined =>
     SERVICES.find(({ metadata }) => metadata?.namespace === namespace && metadata.name === name);
-  return planIngress({ cluster: CLUSTER, stack, members: membersOf(stack.id, ingresses, CLASSES), service });
+  return planIngress({ cluster: CLUSTER, stack, members: membersOf(stack.id, ingresses, CLASSES), classes: CLASSES, service });
 }
 
 const conditionsOf = (model: Model): readonly unknown[] => model.listeners[0]?.rules.map(({ conditions }) => conditions) ?? [];
@@ -220,6 +224,11 @@ describe("what cannot be done is refused with words", () => {
     ["a port that is not there", () => plan(ingress("web", [path("/", to("web", 99))])), "the service default/web has no port 99"],
     ["an action that is not there", () => plan(ingress("web", [path("/", to("x", "use-annotation"))])), "there is no annotation actions.x"],
     ["wildcards in a prefix", () => plan(ingress("web", [path("/a*")])), "a path of type Prefix has no wildcards: /a*"],
+    [
+      "a class with parameters",
+      () => plan(ingress("web", [path("/")], { spec: { ingressClassName: "params" } })),
+      "the IngressClass params has parameters (IngressClassParams inner), which are not built: say it by annotations of the Ingress",
+    ],
     ["JSON that is none", () => plan(ingress("web", [path("/")], { "listen-ports": "80" })), "listen-ports: use a list"],
   ])("%s", (_what, work, words) => {
     expect(work).toThrow(words);

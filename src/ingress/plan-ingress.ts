@@ -1,4 +1,4 @@
-import type { V1HTTPIngressPath, V1Ingress, V1IngressBackend, V1Service } from "@kubernetes/client-node";
+import type { V1HTTPIngressPath, V1Ingress, V1IngressBackend, V1IngressClass, V1Service } from "@kubernetes/client-node";
 import { isDeepStrictEqual } from "node:util";
 import type { RuleCondition } from "../contracts/load-balancing.ts";
 import { Problem } from "../core/problem.ts";
@@ -17,6 +17,8 @@ export interface IngressParts {
   readonly stack: StackName;
   /** In the order of their rules; at least one. */
   readonly members: readonly V1Ingress[];
+  /** Of the cluster. */
+  readonly classes: readonly V1IngressClass[];
   service(namespace: string, name: string): V1Service | undefined;
 }
 
@@ -33,6 +35,7 @@ interface Member {
  */
 export function planIngress(parts: IngressParts): Model {
   const { cluster, stack } = parts;
+  parts.members.forEach((ingress) => refuseParameters(ingress, parts.classes));
   const members = parts.members.map((ingress): Member => ({ ingress, settings: readIngress(ingress) }));
   const tags = { ...merged("tags", members, ({ settings }) => settings.tags), ...stackTags(cluster, stack) };
   const tagged = (resource: string): Readonly<Record<string, string>> => ({ ...tags, [resourceTag(stack)]: resource });
@@ -49,6 +52,16 @@ export function planIngress(parts: IngressParts): Model {
     };
   });
   return { balancer: balancerOf(parts, members, tagged), groups: groups.all(), listeners };
+}
+
+/** What a class says would hold for all of its Ingresses: it never does nothing. */
+function refuseParameters({ spec }: V1Ingress, classes: readonly V1IngressClass[]): void {
+  const parameters = classes.find(({ metadata }) => metadata?.name === spec?.ingressClassName)?.spec?.parameters;
+  if (parameters === undefined) return;
+  throw new Problem(
+    "unsupported",
+    `the IngressClass ${spec?.ingressClassName} has parameters (${parameters.kind} ${parameters.name}), which are not built: say it by annotations of the Ingress`,
+  );
 }
 
 function balancerOf(

@@ -204,7 +204,8 @@ async function converge(room: IngressRoom, memory: Memory, { unit, record: befor
 function planStack({ stack, cluster, members, objects }: Unit): Model {
   const service = (namespace: string, name: string): V1Service | undefined =>
     objects.services.list().find(({ metadata }) => metadata?.namespace === namespace && metadata.name === name);
-  if (stack.kind === "ingress") return planIngress({ cluster, stack, members: members as readonly V1Ingress[], service });
+  const classes = objects.classes.list();
+  if (stack.kind === "ingress") return planIngress({ cluster, stack, members: members as readonly V1Ingress[], classes, service });
   const [only] = members;
   if (only === undefined) throw new Problem("not-found", `there is no Service ${stack.id}`);
   return planService(cluster, only as V1Service);
