@@ -165,6 +165,8 @@ function apiServer({ cluster, network, image, secrets }: ControlPlaneParts): Con
       "encryption-provider-config": `${FOLDER}/encryption.json`,
       ...(cluster.logging?.includes("audit") && { "audit-policy-file": `${FOLDER}/audit-policy.json`, "audit-log-path": "-" }),
       "allow-privileged": true,
+      // Else its end waits for the watches of its clients, which do not end, until it is killed.
+      "shutdown-send-retry-after": true,
       profiling: false,
     }),
     mounts: [{ volume: "kube-apiserver", containerPath: FOLDER, readOnly: true }],
