@@ -10,8 +10,14 @@ export interface HealthAnswer {
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
 }
 
-/** Asks a running control plane how it is. @throws when it does not answer. */
-export async function readHealth(instance: KeptInstance): Promise<HealthAnswer> {
-  const response = await fetch(`http://127.0.0.1:${instance.port}/healthz`);
+/** One that is there and does not answer, since its disk or its host hangs, counts as one that is not there. `fetch` itself would wait for five minutes. */
+const ANSWER_MS = 5_000;
+
+/** Asks a running control plane how it is. @throws when it does not answer within five seconds, or before `signal`. */
+export async function readHealth(instance: KeptInstance, signal?: AbortSignal): Promise<HealthAnswer> {
+  const limit = AbortSignal.timeout(ANSWER_MS);
+  const response = await fetch(`http://127.0.0.1:${instance.port}/healthz`, {
+    signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+  });
   return (await response.json()) as HealthAnswer;
 }

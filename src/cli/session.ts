@@ -71,11 +71,20 @@ async function connect(dataDir: string): Promise<Connection> {
   return { endpoint: `http://localhost:${instance.port}`, region: process.env["AWS_REGION"] ?? instance.region, credentials, maxAttempts: 3 };
 }
 
+/** For what is only looked up. What is asked to be done may take its time. */
+const LOOK_UP_MS = 30_000;
+
 async function askOwn<T>(dataDir: string, path: string, method: "GET" | "POST" = "GET"): Promise<T | undefined> {
   const { credentials } = await connect(dataDir);
   const { port } = await findInstance(dataDir);
   const headers = { authorization: `Bearer ${ownToken(credentials.secretAccessKey)}` };
-  const response = await fetch(`http://127.0.0.1:${port}/_tidegate/${path}`, { method, headers });
+  const limit = method === "GET" ? { signal: AbortSignal.timeout(LOOK_UP_MS) } : {};
+  const response = await fetch(`http://127.0.0.1:${port}/_tidegate/${path}`, { method, headers, ...limit }).catch((error: unknown) => {
+    if (!(error instanceof Error) || error.name !== "TimeoutError") throw error;
+    throw new CommandError(
+      `Tidegate is there and did not answer within ${LOOK_UP_MS / 1000} s: its disk, or the host, may hang. What runs is untouched; its log says more.`,
+    );
+  });
   if (response.status === 404) return undefined;
   if (!response.ok) throw new CommandError(`Tidegate answered ${response.status} to /_tidegate/${path}: ${(await response.text()).slice(0, 300)}`);
   return (await response.json()) as T;

@@ -10,7 +10,7 @@ import { nodeCommand } from "../host/node-command.ts";
 import { CommandError } from "./command.ts";
 import { readHealth } from "./health-answer.ts";
 import { readInstance, serverPid } from "./instance-files.ts";
-import { DEFAULT_DATA_DIR, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** The server's flags, as the parser hands them over. */
 export interface ServerOptions {
@@ -102,34 +102,35 @@ export async function sayWhereItServes(session: Session): Promise<void> {
     `Tidegate serves at http://localhost:${instance.port} (account ${instance.account}, region ${instance.region}, VPC ${instance.vpcCidr}).`,
   );
   for (const line of await publishedLines(instance)) session.output.line(line);
-  const folder = session.dataDir === DEFAULT_DATA_DIR ? "" : ` --data-dir ${session.dataDir}`;
-  session.output.line(`For AWS tools: eval "$(tidegate${folder} env)". Until the policy engine comes, a valid key may do all.`);
+  session.output.line('For AWS tools: eval "$(tidegate env)". Until the policy engine comes, a valid key may do all.');
 }
 
 /** @throws CommandError when the process ends first, or takes too long. */
 async function waitUntilServing(session: Session, child: { readonly ended: Promise<number>; readonly logPath: string }): Promise<void> {
   const untilMs = systemClock.steadyMs() + START_TIMEOUT_MS;
   let code: number | undefined;
-  void child.ended.then((value) => (code = value));
+  // One that ends while it is being asked may leave the question open: its port may be another's.
+  const ended = new AbortController();
+  void child.ended.then((value) => (code = value)).finally(() => ended.abort());
   for (;;) {
     if (code !== undefined)
       throw new CommandError(
         (await lastWords(child.logPath)) ?? `Tidegate ended with ${code} while starting. Its log, ${child.logPath}, is empty.`,
         code === 2 ? 2 : 1,
       );
-    if (await serves(session.dataDir)) return;
-    if (systemClock.steadyMs() > untilMs)
+    if (await serves(session.dataDir, ended.signal)) return;
+    if (code === undefined && systemClock.steadyMs() > untilMs)
       throw new CommandError(`Tidegate does not serve after ${START_TIMEOUT_MS / 1000} s. Its log says:\n${await lastLines(child.logPath)}`);
     await systemClock.sleep(50);
   }
 }
 
-/** Whether a process serves the instance, and has started whole. */
-export async function serves(dataDir: string): Promise<boolean> {
+/** Whether a process serves the instance, and has started whole; one that does not answer within five seconds, or before `signal`, does not. */
+export async function serves(dataDir: string, signal?: AbortSignal): Promise<boolean> {
   const instance = await readInstance(dataDir);
   if (instance === undefined || (await serverPid(instance)) === undefined) return false;
   // Another instance may have the port: then ours ends, and says so.
-  const health = await readHealth(instance).catch(() => undefined);
+  const health = await readHealth(instance, signal).catch(() => undefined);
   return health?.serving === true && health.instanceId === instance.instanceId;
 }
 

@@ -297,6 +297,7 @@ function logGroupOf(settings: DeploySettings): string {
 }
 
 const ASK_TIMES = 4;
+const ASK_TIMEOUT_MS = 30_000;
 
 async function report(session: Session, settings: DeploySettings, progress: Progress): Promise<void> {
   const url = progress.url ?? (progress.balanced === undefined ? undefined : `http://${progress.balanced.dnsName}/`);
@@ -324,7 +325,8 @@ async function report(session: Session, settings: DeploySettings, progress: Prog
 async function askSeveralTimes(url: string): Promise<readonly string[]> {
   const answers: string[] = [];
   for (let time = 0; time < ASK_TIMES; time++) {
-    const response = await fetch(url, { headers: { connection: "close" } }).catch((error: unknown) => error as Error);
+    const signal = AbortSignal.timeout(ASK_TIMEOUT_MS);
+    const response = await fetch(url, { headers: { connection: "close" }, signal }).catch((error: unknown) => error as Error);
     if (response instanceof Error) answers.push(`no answer: ${response.message} ${(response.cause as Error | undefined)?.message ?? ""}`);
     else answers.push(`${response.status} ${(await response.text()).slice(0, 300)}`);
   }
