@@ -1,4 +1,4 @@
-import type { V1Container, V1Pod } from "@kubernetes/client-node";
+import type { V1Container, V1EnvVar, V1Pod } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
 import type { ContainerSpec, Workload } from "../contracts/workload.ts";
 import { compilePod } from "./compile-pod.ts";
@@ -210,8 +210,15 @@ it("gives a token to the pod's only user, or its group, alone; bytes as they are
   expect(filesOf({})).toMatchObject([{ mode: 0o644 }, { mode: 0o644 }]);
   const container = compile(testPod({ volumes, containers: [testContainer({ env, volumeMounts: mounts })] }), sources).containers[0];
   expect(container?.mounts).toEqual([{ volume: "raw", containerPath: "/raw", readOnly: true, subPath: "web/x" }]);
-  const unknown = testContainer({ volumeMounts: [{ name: "raw", mountPath: "/raw", subPathExpr: "$(NONE)" }] });
-  expect(() => compile(testPod({ volumes, containers: [unknown] }), sources)).toThrow('missing value for "NONE"');
+  const none = [{ name: "NONE", valueFrom: { fieldRef: { fieldPath: "metadata.annotations['none']" } } }];
+  const refusalOf = (subPathExpr: string, variables: V1EnvVar[] = []) => {
+    const bad = testContainer({ env: variables, volumeMounts: [{ name: "raw", mountPath: "/raw", subPathExpr }] });
+    return () => compile(testPod({ volumes, containers: [bad] }), sources);
+  };
+  expect(refusalOf("$(NONE)")).toThrow('missing value for "NONE"');
+  expect(refusalOf("$(NONE)/x", none)).toThrow('missing value for "NONE"');
+  expect(refusalOf("$(P)", [{ name: "P", value: "/tmp" }])).toThrow("must not be an absolute path");
+  expect(refusalOf("$(P)", [{ name: "P", value: ".." }])).toThrow("must not contain '..'");
 });
 
 it("names the volume that cannot be made, in the kubelet's words", () => {

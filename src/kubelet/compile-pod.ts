@@ -184,11 +184,14 @@ function mountOf(
   };
 }
 
-/** @throws Problem `invalid` for a variable that there is not. */
+/** @throws Problem `invalid` for a variable that there is not, or that is empty; for a path that would lead out of the volume; in the kubelet's words. */
 function expandWhole(text: string, known: Readonly<Record<string, string>>): string {
-  const missing = [...text.replaceAll("$$", "").matchAll(/\$\(([^()]*)\)/g)].map(([, name = ""]) => name).find((name) => known[name] === undefined);
+  const missing = [...text.replaceAll("$$", "").matchAll(/\$\(([^()]*)\)/g)].map(([, name = ""]) => name).find((name) => !known[name]);
   if (missing !== undefined) throw new Problem("invalid", `missing value for "${missing}" of subPathExpr "${text}"`);
-  return expand(text, known);
+  const path = expand(text, known);
+  if (path.startsWith("/")) throw new Problem("invalid", `error SubPath \`${path}\` must not be an absolute path`);
+  if (path.split("/").includes("..")) throw new Problem("invalid", `unable to provision SubPath \`${path}\`: must not contain '..'`);
+  return path;
 }
 
 /** Its last words are asked for in a file, unless it says otherwise. */
