@@ -70,7 +70,7 @@ export function hostnameOf(workload: Workload, network: NetworkStatus): string {
   return workload.hostname ?? network.privateDnsName;
 }
 
-/** `/etc/hosts`. */
+/** `/etc/hosts`, with tabs between the words, as the kubelet writes it and Kubernetes' conformance tests look for it. */
 export function hostsFile(workload: Workload, network: NetworkStatus): string {
   const lines = [
     ["127.0.0.1", "localhost"],
@@ -78,7 +78,7 @@ export function hostsFile(workload: Workload, network: NetworkStatus): string {
     [network.privateIpv4, ...(workload.fullHostname === undefined ? [] : [workload.fullHostname]), hostnameOf(workload, network)],
     ...workload.hosts.map((host) => [host.ip, ...host.names]),
   ];
-  return lines.map((words) => `${words.join(" ")}\n`).join("");
+  return lines.map((words) => `${words.join("\t")}\n`).join("");
 }
 
 /** `/etc/resolv.conf`. */

@@ -153,7 +153,7 @@ describe("what a container is given", () => {
       };
       const address = status.network?.privateIpv4 ?? "";
       expect(await sh("hostname; cat /etc/hostname; echo $HOSTNAME")).toBe("box.example\nbox.example\nbox.example\n");
-      expect(await sh("cat /etc/hosts")).toContain(`${address} box.example\n10.9.9.9 db\n`);
+      expect(await sh("cat /etc/hosts")).toContain(`${address}\tbox.example\n10.9.9.9\tdb\n`);
       expect(await sh("cat /etc/resolv.conf")).toBe("nameserver 10.0.0.2\nsearch us-east-1.compute.internal\n");
       expect(await sh("cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shmmni")).toBe("81\n1234\n");
       expect(await sh("cat /conf/a/b.txt; echo; echo $ADDRESS")).toBe(`${address}\n${address}\n`);
