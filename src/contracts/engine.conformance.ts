@@ -234,6 +234,18 @@ function ends(using: Using): void {
   );
 
   it(
+    "ends at a deadline that it is given as it runs",
+    using(async (harness) => {
+      const id = await startAll(harness, [harness.container("web", { type: "serves" })]);
+      await reaches(harness, id, "RUNNING");
+      await harness.engine().refresh?.(id, { activeDeadlineSeconds: 1 });
+      expect((await reaches(harness, id, "STOPPED")).stop?.code).toBe("DeadlineExceeded");
+      await harness.engine().refresh?.(id, { activeDeadlineSeconds: 3600 });
+      expect((await harness.engine().get(id))?.workload.activeDeadlineSeconds).toBe(1);
+    }),
+  );
+
+  it(
     "goes on when a container that is not essential ends",
     using(async (harness) => {
       const id = await startAll(harness, [

@@ -195,9 +195,12 @@ export interface ContainerLogFile {
   readonly path: string;
 }
 
-/** By volume name: the files that a `files` volume has now, all of them. Mounts of a subPath keep what they had. */
+/** What may change of a workload while it runs. */
 export interface WorkloadChange {
+  /** By volume name: the files that a `files` volume has now, all of them. Mounts of a subPath keep what they had. */
   readonly files?: Readonly<Record<string, readonly VolumeFile[]>>;
+  /** As `Workload`'s, counted from the same moment; one that has passed ends it. */
+  readonly activeDeadlineSeconds?: number;
 }
 
 export interface ExecResult {

@@ -81,8 +81,11 @@ export class WorkloadEngine implements Engine {
     await requestStop(this.#context, id, reason, options);
   }
 
-  async refresh(id: string, { files = {} }: WorkloadChange): Promise<void> {
+  async refresh(id: string, { files = {}, activeDeadlineSeconds }: WorkloadChange): Promise<void> {
     const { store, folders } = this.#context;
+    if (activeDeadlineSeconds !== undefined)
+      await this.#change(id, ({ workload, desired }) => (desired === "STOPPED" ? undefined : { ...workload, activeDeadlineSeconds }));
+    if (Object.keys(files).length === 0) return;
     const [record, status] = await Promise.all([store.get(WORKLOADS, id), store.get(STATUSES, id)]);
     const { network, desired } = status?.value ?? {};
     if (record === undefined || network === undefined || desired === "STOPPED") return;
@@ -167,18 +170,26 @@ export class WorkloadEngine implements Engine {
   }
 
   async addContainer(id: string, container: ContainerSpec): Promise<void> {
+    const isThere = await this.#change(id, ({ workload, desired }) => {
+      if (workload.containers.some(({ name }) => name === container.name)) return undefined;
+      if (desired === "STOPPED") throw new Problem("conflict", `workload ${id} is to end: nothing is started in it any more`);
+      return { ...workload, containers: [...workload.containers, container] };
+    });
+    if (!isThere) throw new Problem("not-found", `workload ${id} does not exist`);
+  }
+
+  /** Stores another version of a workload, which its controller then goes by, unless `change` leaves it. Answers whether there is such a workload. */
+  async #change(id: string, change: (record: WorkloadRecord) => Workload | undefined): Promise<boolean> {
     const { store } = this.#context;
     for (;;) {
       const stored = await store.get(WORKLOADS, id);
-      if (stored === undefined) throw new Problem("not-found", `workload ${id} does not exist`);
-      const { workload, desired } = stored.value;
-      if (workload.containers.some(({ name }) => name === container.name)) return;
-      if (desired === "STOPPED") throw new Problem("conflict", `workload ${id} is to end: nothing is started in it any more`);
-      const value = { ...stored.value, workload: { ...workload, containers: [...workload.containers, container] } };
-      acceptWorkload(value.workload);
+      if (stored === undefined) return false;
+      const workload = change(stored.value);
+      if (workload === undefined) return true;
+      acceptWorkload(workload);
       try {
-        await store.transact([{ op: "update", collection: WORKLOADS, key: id, value, ifRevision: stored.revision }]);
-        return;
+        await store.transact([{ op: "update", collection: WORKLOADS, key: id, value: { ...stored.value, workload }, ifRevision: stored.revision }]);
+        return true;
       } catch (error) {
         if (!isProblem(error, "conflict")) throw error;
       }

@@ -30,6 +30,8 @@ interface Unit {
   readonly client: KubernetesClient | undefined;
   readonly pod: V1Pod | undefined;
   readonly workload: WorkloadStatus | undefined;
+  /** The one that the workload goes by. */
+  readonly deadlineSeconds: number | undefined;
 }
 
 type Live = Unit & { readonly cluster: KubeCluster; readonly client: KubernetesClient; readonly pod: V1Pod };
@@ -69,8 +71,9 @@ export function createPodController(room: KubeletRoom): Controller {
       const client = cluster === undefined || !isSame ? undefined : await room.connections.to(cluster);
       const pod = client?.pod(uid);
       if (placement !== undefined) {
-        const workload = (await room.engine.get(workloadIdOf(placement)))?.status;
-        const result = await step(room, written, { key, placement, cluster, client, pod, workload });
+        const view = await room.engine.get(workloadIdOf(placement));
+        const deadlineSeconds = view?.workload.activeDeadlineSeconds;
+        const result = await step(room, written, { key, placement, cluster, client, pod, workload: view?.status, deadlineSeconds });
         room.confirmed.add(key);
         return result;
       }
@@ -124,6 +127,7 @@ async function carryOut(room: KubeletRoom, written: Map<string, string>, unit: L
     case "report":
       if (isDeleting(unit.pod)) await stop(room, unit);
       await addDebuggers(room, unit);
+      await keepDeadline(room, unit);
       return report(room, written, unit);
     case "retry":
       return retry(room, unit);
@@ -254,6 +258,13 @@ async function addDebuggers(room: KubeletRoom, unit: Live): Promise<void> {
       await save(room, unit, { told: { ...placement.told, [topic]: error.message } });
     }
   }
+}
+
+/** The deadline is one of the few fields that may change while a pod runs: be given, or come sooner. */
+async function keepDeadline(room: KubeletRoom, { pod, workload, deadlineSeconds }: Live): Promise<void> {
+  const activeDeadlineSeconds = pod.spec?.activeDeadlineSeconds;
+  if (workload === undefined || activeDeadlineSeconds === undefined || activeDeadlineSeconds === deadlineSeconds) return;
+  await room.engine.refresh?.(workload.id, { activeDeadlineSeconds });
 }
 
 /** Writes the status where it says something new, and the events that follow from it. */
