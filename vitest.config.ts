@@ -4,6 +4,8 @@ import { LongestFirst } from "./tools/test-order.ts";
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "tools/**/*.test.ts", "test/**/*.test.ts"],
+    // Too long for each run: a part of the whole recovery matrix alone.
+    exclude: process.env["TIDEGATE_RECOVERY"] === "full" ? [] : ["test/recovery/whole/**"],
     testTimeout: 60_000,
     hookTimeout: 180_000,
     pool: "forks",

@@ -3,6 +3,7 @@ import type { TaskHook } from "../contracts/task-hook.ts";
 import type { Engine } from "../contracts/engine.ts";
 import type { Toolbox } from "../contracts/service.ts";
 import type { Store } from "../contracts/store.ts";
+import { bootId } from "../host/boot-id.ts";
 import { createKubeletServer, type KubeletServer } from "./api/server.ts";
 import { createAdmissionController } from "./admission-controller.ts";
 import { createAwsAuthController } from "./aws-auth-controller.ts";
@@ -36,7 +37,8 @@ export interface Kubelet {
 export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions): Kubelet {
   const logger = toolbox.logger.child({ room: "kubelet" });
   const connections = new Connections({ clusters: ports.clusters, clock: toolbox.clock, logger });
-  const room: KubeletRoom = { ...toolbox, logger, store, engine, ports, connections, sources: new PodSourceReader(toolbox), confirmed: new Set() };
+  const own = { connections, sources: new PodSourceReader(toolbox), bootId: bootId(), confirmed: new Set<string>() };
+  const room: KubeletRoom = { ...toolbox, ...own, logger, store, engine, ports };
   const { controller, hook } = createServiceRules(room);
   return {
     controllers: [

@@ -4,7 +4,14 @@ import { backoffMs, planPod, type ObservedPod } from "./plan-pod.ts";
 import { containerOf, endedContainer, NOW_MS, runningContainer, workloadOf } from "./testing.ts";
 
 const POD: NonNullable<ObservedPod["pod"]> = { isDeleting: false, isBound: true, isTerminal: false, restartPolicy: "Always" };
-const observed = (more: Partial<ObservedPod> = {}): ObservedPod => ({ pod: POD, hasAddress: true, nowMs: NOW_MS, ...more });
+const observed = (more: Partial<ObservedPod> = {}): ObservedPod => ({
+  pod: POD,
+  hasAddress: true,
+  isLost: false,
+  isHostGone: false,
+  nowMs: NOW_MS,
+  ...more,
+});
 const running = workloadOf([runningContainer("app")]);
 const stopping = workloadOf([runningContainer("app")], { desired: "STOPPED", state: "STOPPING" });
 const stopped = workloadOf([endedContainer("app", 0)], { desired: "STOPPED", state: "STOPPED" });
@@ -47,6 +54,20 @@ describe("a workload that stopped without being asked", () => {
       stop: { code: "TaskFailedToStart", reason: "no netns" },
     });
     expect(planPod(observed({ workload: early, pod: { ...POD, restartPolicy: "Never" } }))).toEqual({ do: "retry" });
+  });
+
+  it("takes the pod along when the host went, if the pod has run and had not ended by itself, and goes on with that", () => {
+    const lost = end("TerminationNotice", "The host was restarted");
+    const gone = (more: Partial<ObservedPod>) => planPod(observed({ isHostGone: true, ...more }));
+    expect(gone({ workload: lost })).toEqual({ do: "lose" });
+    expect(gone({ workload: lost, pod: { ...POD, restartPolicy: "Never" } })).toEqual({ do: "lose" });
+    expect(gone({ workload: end("EssentialContainerExited") })).toEqual({ do: "report" });
+    expect(gone({ workload: lost, pod: { ...POD, isTerminal: true } })).toEqual({ do: "wait" });
+    const early = workloadOf([containerOf("app", { state: "STOPPED" })], { state: "STOPPED", stop: { code: "TaskFailedToStart", reason: "" } });
+    expect(gone({ workload: early })).toEqual({ do: "retry" });
+    // The kill of Tidegate after the status was written, and before the pod was deleted.
+    expect(gone({ workload: lost, isLost: true, pod: { ...POD, isTerminal: true } })).toEqual({ do: "lose" });
+    expect(gone({ workload: lost, isLost: true, pod: { ...POD, isTerminal: true, isDeleting: true } })).toEqual({ do: "finish" });
   });
 
   it("is the pod's end when an init container could not be started", () => {

@@ -10,6 +10,10 @@ export interface ObservedPod {
     readonly restartPolicy: "Always" | "OnFailure" | "Never";
   };
   readonly hasAddress: boolean;
+  /** It was found that its node is gone with all that ran there. */
+  readonly isLost: boolean;
+  /** The host was restarted, or is another one, since the workload was started. */
+  readonly isHostGone: boolean;
   /** The one that the placement names; `undefined`: the compute layer does not have it. */
   readonly workload?: Pick<WorkloadStatus, "state" | "desired" | "stop" | "containers">;
   /** The next attempt may start then. */
@@ -20,14 +24,17 @@ export interface ObservedPod {
 /** One step, after which all is looked at again. `report`: the status is written, and nothing else is to be done. */
 export type PodAction =
   | { readonly do: "allocate" | "bind" | "start" | "report" | "stop" | "finish" | "remove" }
+  /** Its node is gone, as a machine of Fargate's that fails: the pod fails and is deleted, for its controller to replace it. */
+  | { readonly do: "lose" }
   /** Another attempt takes the place of a workload that was lost, or could not be given what it needs. */
   | { readonly do: "retry" }
   | { readonly do: "wait"; readonly forMs?: number };
 
 /** The next step towards a pod that runs, or towards nothing. Pure. */
-export function planPod({ pod, hasAddress, workload, notBeforeMs, nowMs }: ObservedPod): PodAction {
+export function planPod({ pod, hasAddress, isLost, isHostGone, workload, notBeforeMs, nowMs }: ObservedPod): PodAction {
   if (pod === undefined) return endOf(workload) ?? { do: "remove" };
   if (pod.isDeleting) return endOf(workload) ?? (pod.isBound ? { do: "finish" } : { do: "wait" });
+  if (isLost) return { do: "lose" };
   if (pod.isTerminal) return endOf(workload) ?? { do: "wait" };
   if (!hasAddress) return { do: "allocate" };
   if (!pod.isBound) return { do: "bind" };
@@ -36,6 +43,7 @@ export function planPod({ pod, hasAddress, workload, notBeforeMs, nowMs }: Obser
     return leftMs > 0 ? { do: "wait", forMs: leftMs } : { do: "start" };
   }
   if (workload.state !== "STOPPED") return { do: "report" };
+  if (!isOwnEnd(workload) && hasRun(workload) && isHostGone) return { do: "lose" };
   if (!isOwnEnd(workload) && (pod.restartPolicy !== "Never" || !hasRun(workload))) return { do: "retry" };
   return { do: "report" };
 }

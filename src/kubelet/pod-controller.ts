@@ -102,6 +102,8 @@ async function step(room: KubeletRoom, written: Map<string, string>, unit: Unit)
       },
     }),
     hasAddress: placement.address !== undefined,
+    isLost: placement.isLost === true,
+    isHostGone: placement.bootId !== undefined && placement.bootId !== room.bootId,
     workload,
     notBeforeMs: placement.notBeforeMs,
     nowMs: room.clock.nowMs(),
@@ -129,6 +131,8 @@ async function carryOut(room: KubeletRoom, written: Map<string, string>, unit: L
       await addDebuggers(room, unit);
       await keepDeadline(room, unit);
       return report(room, written, unit);
+    case "lose":
+      return lose(room, written, unit);
     case "retry":
       return retry(room, unit);
     case "stop":
@@ -192,7 +196,9 @@ async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | vo
   await send(room, unit, [event, { type: "Normal", reason: "Scheduled", message, from: "fargate-scheduler" }]);
 }
 
-async function start(room: KubeletRoom, written: Map<string, string>, unit: Live): Promise<ReconcileResult | void> {
+async function start(room: KubeletRoom, written: Map<string, string>, before: Live): Promise<ReconcileResult | void> {
+  const { bootId } = room;
+  const unit = before.placement.bootId === bootId ? before : { ...before, placement: await save(room, before, { bootId }) };
   const { cluster, placement, pod, client } = unit;
   await destroyEarlier(room, placement);
   await tellMissingLogins(room, unit);
@@ -309,6 +315,15 @@ async function retry(room: KubeletRoom, unit: Live): Promise<void> {
     lastEnds: { ...placement.lastEnds, ...lastEnds },
     waiting: { reason: "ContainerCreating", message },
   });
+}
+
+/** A host that fails takes its pods along, as on AWS; here nobody waits five minutes for it to come back, as it is known that it did. */
+async function lose(room: KubeletRoom, written: Map<string, string>, before: Live): Promise<void> {
+  const unit = before.placement.isLost === true ? before : { ...before, placement: await save(room, before, { isLost: true }) };
+  const message = `The host of node ${nodeNameOf(unit.placement)} was restarted: the pod is deleted; its controller, if it has one, replaces it`;
+  await send(room, unit, [{ type: "Warning", reason: "NodeLost", message }]);
+  await report(room, written, unit);
+  await unit.client.finishDeletion(unit.pod);
 }
 
 /** By name: its end, or that of the attempt before one that never was. */

@@ -71,6 +71,14 @@ it("is Failed and Evicted, and its disruption told, when it had more on disk tha
   expect(status.conditions.find(({ type }) => type === "DisruptionTarget")).toMatchObject({ status: "True", reason: "TerminationByKubelet" });
 });
 
+it("is Failed and NodeLost when its node is gone, whatever its containers ended with", () => {
+  const workload = workloadOf([endedContainer("app", 0)], { ...ALL_EXITED, stop: { code: "TerminationNotice", reason: "" } });
+  const status = statusOf(workload, {}, {}, { ...PLACEMENT, isLost: true });
+  expect(status).toMatchObject({ phase: "Failed", reason: "NodeLost" });
+  expect(conditionOf(status, "DisruptionTarget")).toMatchObject({ status: "True", reason: "DeletionByPodGC" });
+  expect(statusOf(workload, {}, { status: { phase: "Succeeded" } }, { ...PLACEMENT, isLost: true }).phase).toBe("Succeeded");
+});
+
 describe("a container's state", () => {
   it("is CrashLoopBackOff between two runs, with what the last one ended with", () => {
     const [container] = statusOf(workloadOf([endedContainer("app", 2, { restartCount: 1 })])).containerStatuses;

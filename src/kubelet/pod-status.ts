@@ -58,7 +58,7 @@ export function podStatus(parts: StatusParts): WrittenStatus {
   const { address = "" } = placement;
   return {
     phase,
-    ...ownReason(workload?.stop),
+    ...(placement.isLost === true ? NODE_LOST : ownReason(workload?.stop)),
     hostIP: address,
     hostIPs: [{ ip: address }],
     ...(workload?.connectivityAtMs !== undefined && { podIP: address, podIPs: [{ ip: address }] }),
@@ -71,6 +71,10 @@ export function podStatus(parts: StatusParts): WrittenStatus {
     ...(pod.spec?.ephemeralContainers !== undefined && { ephemeralContainerStatuses: debuggersOf(pod.spec.ephemeralContainers, parts) }),
   };
 }
+
+const NODE_LOST = { reason: "NodeLost", message: "The host that ran the pod was restarted, or is another one now, and the node of the pod was lost" };
+/** Of the pod garbage collector, in whose place the node side deletes such a pod. */
+const DELETED_WITH_NODE: Said = { status: "True", reason: "DeletionByPodGC", message: "PodGC: node no longer exists" };
 
 /** Ends that are said of the pod, not of its containers. */
 function ownReason(stop: StopReason | undefined): Pick<V1PodStatus, "reason" | "message"> {
@@ -239,9 +243,10 @@ function isDone(container: V1Container, status: WrittenContainer | undefined): b
 }
 
 /** The kubelet's `getPhase`: the first rule that holds. Terminal phases stay. */
-function phaseOf({ pod, workload }: StatusParts, inits: readonly WrittenContainer[], mains: readonly WrittenContainer[]): Phase {
+function phaseOf({ pod, placement, workload }: StatusParts, inits: readonly WrittenContainer[], mains: readonly WrittenContainer[]): Phase {
   const before = pod.status?.phase;
   if (before === "Succeeded" || before === "Failed") return before;
+  if (placement.isLost === true) return "Failed";
   const isOver = workload?.state === "STOPPED";
   if (isOver && (workload.stop?.code === "DeadlineExceeded" || isEviction(workload.stop))) return "Failed";
   const ordinary = inits.filter(({ name }) => pod.spec?.initContainers?.find((each) => each.name === name)?.restartPolicy !== "Always");
@@ -291,6 +296,7 @@ function conditionsOf(parts: StatusParts, { phase, inits, mains }: Summary): rea
     condition(parts, "Ready", containers.status === "True" ? gatesOf(pod) : containers),
     condition(parts, "ContainersReady", containers),
     condition(parts, "PodScheduled", { status: "True" }),
+    ...(parts.placement.isLost === true ? [condition(parts, "DisruptionTarget", DELETED_WITH_NODE)] : []),
     ...(isEviction(workload?.stop) ? [condition(parts, "DisruptionTarget", disruption(workload?.stop))] : []),
   ];
 }

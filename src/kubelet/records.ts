@@ -28,6 +28,10 @@ export interface PodPlacement extends Scope {
   readonly startedAtMs: number;
   /** Of the workload that runs it now, from 0; another one follows a sandbox that was lost and a pull that failed. */
   readonly attempt: number;
+  /** In which boot of the host it was started. */
+  readonly bootId?: string;
+  /** What it ran on is gone, and the pod with it: it is deleted. */
+  readonly isLost?: boolean;
   /** Not before this the attempt may start. */
   readonly notBeforeMs?: number;
   /** Attempts in a row that did not start. */

@@ -12,6 +12,8 @@ export interface KubeletRoom extends Toolbox {
   readonly ports: KubeletPorts;
   readonly connections: Connections;
   readonly sources: PodSourceReader;
+  /** Of the host, now. */
+  readonly bootId: string;
   /** Keys of the placements that the pod controller has looked at since Tidegate started: what Kubernetes knows of their pods is true. */
   readonly confirmed: Set<string>;
 }

@@ -1,9 +1,10 @@
 /** The host's side of the network: veths, routes, our table, kernel settings, other people's firewalls. Remembers what it changes. */
 import { existsSync } from "node:fs";
-import { readFile, rmdir } from "node:fs/promises";
+import { rmdir } from "node:fs/promises";
 import type { Store } from "../contracts/store.ts";
 import type { Logger } from "../core/logger.ts";
 import { Problem, messageOf } from "../core/problem.ts";
+import { bootId } from "../host/boot-id.ts";
 import { run } from "../host/run.ts";
 import { NETNS_FOLDER, UPLINK, firewallComment, hostLinkName, hostLinkPrefix, hostTable, netnsPrefix } from "./object-names.ts";
 import type { ChangedSetting, FirewallRule, HostFacts } from "./plan-host.ts";
@@ -50,7 +51,6 @@ interface IpRoute {
 }
 
 const NETNS_FOLDER_MADE: ChangedSetting = { path: NETNS_FOLDER, before: "absent" };
-const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const HOST_TABLES = new RegExp(`^table inet (${hostTable("\\w+")})$`, "gm");
 
 export class LinuxHost {
@@ -149,13 +149,13 @@ export class LinuxHost {
   /** Once in each boot: after a reboot the setting is again what the host makes it, which may be something else than last time. */
   async #rememberSysctl(path: string, before: string): Promise<void> {
     const { store, instanceId } = this.#options;
-    const bootId = (await readFile(BOOT_ID, "utf8")).trim();
+    const boot = bootId();
     const key = `${instanceId}/sysctl/${path}`;
     const known = (await store.get(HOST_CHANGES, key))?.value;
-    if (known?.type === "sysctl" && (known.bootId ?? bootId) === bootId) return;
+    if (known?.type === "sysctl" && (known.bootId ?? boot) === boot) return;
     // Where the host's own setting is what is needed, nothing is changed.
     if (known === undefined && before === "1") return;
-    await store.transact([{ op: "put", collection: HOST_CHANGES, key, value: { type: "sysctl", path, before, bootId } }]);
+    await store.transact([{ op: "put", collection: HOST_CHANGES, key, value: { type: "sysctl", path, before, bootId: boot } }]);
   }
 
   /** The links by which clients of published ports come. */

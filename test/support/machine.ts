@@ -139,6 +139,8 @@ class NamespacedMachine implements Machine {
 
   async reboot(): Promise<void> {
     await this.#switchOff();
+    // The kernel waits up to two minutes for answers on connections that were under way, and keeps the network namespace for so long.
+    await this.outside(["ip", "link", "delete", "uplink"], { okCodes: [0, 1] });
     await until("the machine's card is gone", async () => !(await this.outside(["ip", "-brief", "link"])).stdout.includes("uplink"));
     await this.#switchOn();
   }

@@ -23,14 +23,15 @@ export async function createCluster(instance: TestInstance): Promise<TestCluster
   await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
     throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
   });
-  const environment = { ...instance.environment, KUBECONFIG: join(instance.dataDir, "kubeconfig") };
+  const kubeconfig = join(instance.dataDir, "kubeconfig");
+  const environment = { ...instance.environment, KUBECONFIG: kubeconfig };
   await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
   const stack = await createStack(instance);
   const statusOf: TestCluster["statusOf"] = async (operation, ...args) => {
     const answer = await instance.aws<Readonly<Record<string, { readonly status?: string }>>>("eks", operation, ...args);
     return Object.values(answer)[0]?.status;
   };
-  const kubectl: TestCluster["kubectl"] = async (...args) => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
+  const kubectl: TestCluster["kubectl"] = async (...args) => (await instance.client(["kubectl", "--kubeconfig", kubeconfig, ...args])).stdout;
   const vpc = `subnetIds=${stack.subnets.join(",")}`;
   await instance.aws(
     "eks",
@@ -44,7 +45,7 @@ export async function createCluster(instance: TestInstance): Promise<TestCluster
     "--no-bootstrap-self-managed-addons",
   );
   await until("the cluster is ACTIVE", async () => (await statusOf("describe-cluster", "--name", "shop")) === "ACTIVE", 240_000);
-  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment.KUBECONFIG]);
+  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", kubeconfig]);
   return {
     stack,
     environment,
