@@ -6,6 +6,8 @@ export interface ImageRequest {
   readonly account: string;
   readonly region: string;
   readonly executionRoleArn?: string;
+  /** Of the workload: they tell whose logins at other registries are good for it. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface ResolvedImage {

@@ -40,8 +40,8 @@ async function pullWithRetries(context: ComputeContext, unit: Unit, spec: Contai
 }
 
 async function pullOnce({ images, runtime, signal }: ComputeContext, { record }: Unit, spec: ContainerSpec): Promise<ImageInfo> {
-  const { account, region, executionRoleArn } = record.workload;
-  const resolved = await images.resolve({ image: spec.image, account, region, executionRoleArn });
+  const { account, region, executionRoleArn, labels } = record.workload;
+  const resolved = await images.resolve({ image: spec.image, account, region, executionRoleArn, labels });
   signal.throwIfAborted();
   return runtime.pullImage({
     image: resolved.reference,

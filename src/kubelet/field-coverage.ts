@@ -59,7 +59,7 @@ export const FIELD_STATES: FieldStates = {
     hostUsers: "refused",
     hostname: "done",
     hostnameOverride: "refused",
-    imagePullSecrets: { open: "a missing Secret is told; what one holds for another registry is not sent there" },
+    imagePullSecrets: "done",
     initContainers: "done",
     nodeName: { ignored: "the Fargate scheduler binds pods that have none" },
     nodeSelector: PLACED_BY_FARGATE,

@@ -15,6 +15,8 @@ import { PodSourceReader } from "./pod-sources.ts";
 import type { KubeletPorts } from "./ports.ts";
 import type { KubeletRoom } from "./room.ts";
 import { createServiceRules } from "./services/service-rules.ts";
+import { OWNER } from "./compile-pod.ts";
+import { loginsOf, type PullLogin } from "./pull-secrets.ts";
 import { createVolumeController } from "./volume-controller.ts";
 
 export interface KubeletOptions {
@@ -29,6 +31,11 @@ export interface Kubelet {
   /** To be registered with the compute layer. */
   readonly hooks: readonly TaskHook[];
   readonly objects: ClusterObjects;
+  /**
+   * The logins at registries that a workload's pod has by its imagePullSecrets, as these are now; none for what is no pod's.
+   * @throws Problem `unavailable` while the cluster's API server does not answer.
+   */
+  pullLogins(labels: Readonly<Record<string, string>>): Promise<readonly PullLogin[]>;
   /** What the nodes' kubelets are asked. */
   readonly server: KubeletServer;
 }
@@ -50,7 +57,19 @@ export function createKubelet({ store, engine, ports, toolbox }: KubeletOptions)
       controller,
     ],
     hooks: [hook],
+    pullLogins: (labels) => pullLogins(room, labels),
     objects: clusterObjects({ clusters: ports.clusters, connections }),
     server: createKubeletServer(room),
   };
+}
+
+async function pullLogins({ ports, connections }: KubeletRoom, labels: Readonly<Record<string, string>>): Promise<readonly PullLogin[]> {
+  const { owner, clusterKey = "", podUid = "" } = labels;
+  const cluster = owner === OWNER ? await ports.clusters.get(clusterKey) : undefined;
+  if (cluster === undefined) return [];
+  const client = await connections.to(cluster);
+  const { metadata, spec } = client.pod(podUid) ?? {};
+  const names = (spec?.imagePullSecrets ?? []).map(({ name = "" }) => name);
+  const found = await Promise.all(names.map((name) => client.secret(metadata?.namespace ?? "", name)));
+  return loginsOf(found.flatMap((secret) => (secret === undefined ? [] : [secret.data])));
 }

@@ -220,10 +220,7 @@ async function start(room: KubeletRoom, written: Map<string, string>, before: Li
   }
 }
 
-/**
- * The registry of this Tidegate and public ones need no login of the pod's. Differs: what a Secret has for another registry is not sent there,
- * as images come by way of this registry's own copies of public ones.
- */
+/** What they hold is asked for at each pull (`Kubelet.pullLogins`). */
 async function tellMissingLogins(room: KubeletRoom, unit: Live): Promise<void> {
   const { client, pod, placement } = unit;
   const names = (pod.spec?.imagePullSecrets ?? []).map(({ name = "" }) => name);

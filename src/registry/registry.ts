@@ -13,6 +13,8 @@ import { repositoryOf, scopeOf } from "./http/address.ts";
 import type { Rooms } from "./http/exchange.ts";
 import { Images, manifestUnknown } from "./images.ts";
 import { KeyedLock } from "./keyed-lock.ts";
+import { type Login, loginRegistryOf, Logins, loginsFor, type RegistryLogin } from "./logins.ts";
+import { readManifest } from "./manifest-document.ts";
 import { isDigest, parseImageName, PUBLIC_SCOPE, publicRegistryOf, type ImageName, type RepositoryRef } from "./names.ts";
 import { isRegistryProblem, RegistryProblem } from "./problems.ts";
 import { PullThrough } from "./pull-through.ts";
@@ -69,6 +71,12 @@ export interface Registry {
    * @throws RegistryProblem `repository-unknown`, `manifest-unknown`, `upstream-unreachable`, `denied`, `name-invalid`; the message names the image.
    */
   resolveImage(image: string, scope: Scope): Promise<ResolvedImage & { readonly repository: RepositoryRef }>;
+  /**
+   * As `resolveImage`, of an image at another registry, by the first of the logins that opens it; `undefined` where none of them is for it. The
+   * login's token is what this registry takes for reading that image, as long as the process lives.
+   * @throws RegistryProblem `manifest-unknown` where none opens it, `upstream-unreachable`.
+   */
+  resolveByLogin(image: string, logins: readonly RegistryLogin[]): Promise<{ readonly digest: string; readonly password: string } | undefined>;
   /** Path and query that open one blob without a token, for an hour. */
   layerPath(repository: RepositoryRef, digest: string): string;
   /** Stores a blob of a public image, e.g. of `docker.io/library/node`. Idempotent. */
@@ -101,7 +109,8 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
   const pullThrough = new PullThrough({ images, repositories, blobs, upstream, clock, logger, disk });
   const { account, region, port, earlierPorts = [] } = config;
   const home = { account, region, port, earlierPorts };
-  const rooms: Rooms = { home, repositories, images, uploads, blobs, pullThrough, tokens, clock, logger };
+  const logins = new Logins();
+  const rooms: Rooms = { home, repositories, images, uploads, blobs, pullThrough, tokens, upstream, logins, clock, logger };
 
   const collector = dailyCollector({
     collect: (graceMinutes) => {
@@ -124,6 +133,19 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
       return record === undefined ? undefined : resolved(record);
     },
     resolveImage: (image, scope) => resolveImage(rooms, image, scope),
+    async resolveByLogin(image, candidates) {
+      let refused: unknown;
+      for (const login of loginsFor(image, candidates, [port, ...earlierPorts])) {
+        try {
+          return await resolveByLogin(rooms, image, login);
+        } catch (error) {
+          if (!isRegistryProblem(error, "manifest-unknown")) throw error;
+          refused = error;
+        }
+      }
+      if (refused !== undefined) throw refused;
+      return undefined;
+    },
     layerPath(repository, digest) {
       const token = tokens.issueForLayer({ ...repository, repository: repository.name, digest }, LAYER_URL_LIFETIME_MS);
       return `/v2/${repository.name}/blobs/${digest}?${LAYER_TOKEN_PARAMETER}=${token}`;
@@ -187,6 +209,16 @@ async function resolveImage(rooms: Rooms, image: string, scope: Scope): Promise<
     if (!isRegistryProblem(error) || error.message.includes(image)) throw error;
     throw new RegistryProblem(error.reason, `${image}: ${error.message}`, { cause: error });
   }
+}
+
+async function resolveByLogin(rooms: Rooms, image: string, login: Login): Promise<{ readonly digest: string; readonly password: string }> {
+  const { host, repository, reference } = parsed(image);
+  const registry = loginRegistryOf(host);
+  if (registry === undefined) throw new RegistryProblem("name-invalid", `'${host}' is not a registry that images can be pulled from`);
+  const { bytes, mediaType } = await rooms.upstream.manifest({ registry, repository, login }, reference);
+  const principalArn = `user ${login.username} of ${registry}`;
+  const { password } = rooms.tokens.issue({ ...rooms.logins.scopeOf(login), principalArn });
+  return { digest: readManifest(bytes, mediaType).digest, password };
 }
 
 async function listPublicImages(rooms: Rooms): Promise<readonly (ResolvedImage & { readonly image: string; readonly sizeBytes: number })[]> {

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/problem.ts";
 import { MANIFEST_LIMIT_BYTES, MANIFEST_MEDIA_TYPES } from "./manifest-document.ts";
+import type { Login } from "./logins.ts";
 import { isRegistryProblem, RegistryProblem } from "./problems.ts";
 
 /** A repository of a public registry. */
@@ -8,6 +9,8 @@ export interface UpstreamRepository {
   /** e.g. `docker.io`. */
   readonly registry: string;
   readonly repository: string;
+  /** Left out: anonymously. */
+  readonly login?: Login;
 }
 
 export interface UpstreamOptions {
@@ -17,6 +20,7 @@ export interface UpstreamOptions {
 }
 
 interface KeptToken {
+  /** As the header Authorization has it. */
   readonly token: string;
   readonly untilMs: number;
 }
@@ -35,7 +39,7 @@ interface Resumable {
   readonly get: (range: string) => Promise<Response>;
 }
 
-/** Reads from public registries, anonymously: the Bearer token flow of the distribution specification. */
+/** Reads from other registries, anonymously or by a login: the Bearer token flow of the distribution specification, or Basic where that is what they ask for. */
 export class Upstream {
   readonly #clock: Clock;
   readonly #urlOf: (registry: string) => string;
@@ -135,17 +139,24 @@ export class Upstream {
     const words = (await response.text().catch(() => "")).slice(0, 300).trim();
     const said = `${from.registry} answered HTTP ${response.status}${words === "" ? "" : `: ${words}`}`;
     if ([401, 403, 404].includes(response.status)) {
-      throw new RegistryProblem(request.unknown, `${context}: there is no such public image, or it needs a login (${said})`);
+      const why =
+        from.login === undefined ? "there is no such public image, or it needs a login" : `there is no such image for ${from.login.username}`;
+      throw new RegistryProblem(request.unknown, `${context}: ${why} (${said})`);
     }
     throw new RegistryProblem("upstream-unreachable", `${context}: ${said}`);
   }
 
   #authorization(from: UpstreamRepository): Readonly<Record<string, string>> {
     const kept = this.#tokens.get(keyOf(from));
-    return kept !== undefined && kept.untilMs > this.#clock.steadyMs() ? { authorization: `Bearer ${kept.token}` } : {};
+    return kept !== undefined && kept.untilMs > this.#clock.steadyMs() ? { authorization: kept.token } : {};
   }
 
   async #login(from: UpstreamRepository, challenge: string, context: string): Promise<void> {
+    const basic = from.login === undefined ? undefined : basicOf(from.login);
+    if (basic !== undefined && /^basic\b/i.test(challenge)) {
+      this.#tokens.set(keyOf(from), { token: basic, untilMs: Infinity });
+      return;
+    }
     const parameters = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map((match) => [match[1], match[2]]));
     const base = this.#urlOf(from.registry);
     const realm = URL.parse(parameters["realm"] ?? "");
@@ -155,13 +166,13 @@ export class Upstream {
     }
     if (parameters["service"] !== undefined) realm.searchParams.set("service", parameters["service"]);
     realm.searchParams.set("scope", parameters["scope"] ?? `repository:${from.repository}:pull`);
-    const response = await this.#fetch(realm.href, {}, context);
+    const response = await this.#fetch(realm.href, basic === undefined ? {} : { authorization: basic }, context);
     if (!response.ok) throw new RegistryProblem("manifest-unknown", `${context}: its token server ${realm.host} answered HTTP ${response.status}`);
     const answer = (await response.json()) as { readonly token?: string; readonly access_token?: string; readonly expires_in?: number };
     const token = answer.token ?? answer.access_token;
     if (token === undefined) throw new RegistryProblem("upstream-unreachable", `${context}: its token server ${realm.host} gave no token`);
     const lifetimeMs = (answer.expires_in ?? DEFAULT_TOKEN_SECONDS) * 1000;
-    this.#tokens.set(keyOf(from), { token, untilMs: this.#clock.steadyMs() + lifetimeMs * 0.8 });
+    this.#tokens.set(keyOf(from), { token: `Bearer ${token}`, untilMs: this.#clock.steadyMs() + lifetimeMs * 0.8 });
   }
 
   async #fetch(url: string, headers: Readonly<Record<string, string>>, context: string): Promise<Response> {
@@ -178,8 +189,12 @@ export class Upstream {
   }
 }
 
-function keyOf(from: UpstreamRepository): string {
-  return `${from.registry}/${from.repository}`;
+function keyOf({ registry, repository, login }: UpstreamRepository): string {
+  return JSON.stringify([registry, repository, login?.username, login?.password]);
+}
+
+function basicOf({ username, password }: Login): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
 async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {

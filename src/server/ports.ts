@@ -6,6 +6,7 @@ import type { Scope } from "../core/scope.ts";
 import type { CriRuntime } from "../engines/cri/runtime.ts";
 import type { Fargate } from "../fargate/fargate.ts";
 import type { ImageResolver as TaskImages, MetadataRenderer, PodCredentials, RoleCredentials } from "../fargate/ports.ts";
+import type { Kubelet } from "../kubelet/kubelet.ts";
 import type { VpcNetwork } from "../network/vpc-network.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { EcsService } from "../services/ecs/ecs-service.ts";
@@ -68,13 +69,20 @@ export function subnetLookup({ admin }: VpcNetwork): NetworkLookup {
 }
 
 /** A task's image: what its name stands for now, and a login of its own account for the pull. */
-export function imagesForTasks(registry: Registry, config: InstanceConfig): TaskImages {
+export function imagesForTasks(registry: Registry, config: InstanceConfig, kubelet: () => Kubelet | undefined): TaskImages {
   return {
-    async resolve({ image, account, region }) {
+    async resolve({ image, account, region, labels }) {
       if (config.engine === "simulated") return { reference: image };
-      const { digest } = await registry.resolveImage(image, { account, region });
-      const principalArn = `arn:aws:iam::${account}:root`;
-      const { password } = registry.tokens.issue({ account, region, principalArn });
+      const own = async () => {
+        const { digest } = await registry.resolveImage(image, { account, region });
+        return { digest, password: registry.tokens.issue({ account, region, principalArn: `arn:aws:iam::${account}:root` }).password };
+      };
+      const logins = (await kubelet()?.pullLogins(labels)) ?? [];
+      const { digest, password } = await registry.resolveByLogin(image, logins).then(
+        (opened) => opened ?? own(),
+        // A copy of a public image may be here all the same.
+        (refused: unknown) => own().catch(() => Promise.reject(refused)),
+      );
       return { reference: image, digest, credentials: { username: "AWS", password } };
     },
   };

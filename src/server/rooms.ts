@@ -101,7 +101,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
     runtime: runtime.runtime,
     network,
     logs: collector,
-    images: imagesForTasks(registry, config),
+    images: imagesForTasks(registry, config, () => late.kubelet),
     credentials: roleCredentials(credentials, config),
     metadata: metadataOf(() => late.ecs),
     podCredentials: podCredentialsOf(() => late.eks),

@@ -9,6 +9,7 @@ import {
   splitPublicName,
   type RepositoryRef,
 } from "../names.ts";
+import { isLoginAccount, loginRegistryOf, NO_LOGIN } from "../logins.ts";
 import { RegistryProblem } from "../problems.ts";
 import type { Caller } from "../tokens.ts";
 
@@ -72,11 +73,15 @@ export function scopeOf(addressing: Addressing): { readonly scope: Scope; readon
   const port = /:(\d+)$/.exec(ns)?.[1];
   const isHome = home.port === 0 || port === undefined || [home.port, ...home.earlierPorts].includes(Number(port));
   if (isOwnHost(ns) && isHome) return { scope: own };
+  const loginRegistry = loginRegistryOf(ns);
+  if (loginRegistry !== undefined && caller !== undefined && isLoginAccount(caller.account)) return { scope: own, registry: loginRegistry };
   const registry = publicRegistryOf(ns);
   if (registry !== undefined) return { scope: PUBLIC_SCOPE, registry };
+  // Clients show their login when they are asked for it.
+  if (loginRegistry !== undefined && caller === undefined) return { scope: NO_LOGIN, registry: loginRegistry };
   throw new RegistryProblem(
     "name-invalid",
-    `'${ns}' is not a registry that images can be pulled from: it must be this one, an ECR host or a public host name`,
+    `'${ns}' is not a registry that images can be pulled from: it must be this one, an ECR host or a public host name, or a pod's imagePullSecrets must have a login for it`,
   );
 }
 

@@ -8,6 +8,8 @@ import type { PullThrough } from "../pull-through.ts";
 import type { RepositoryRef } from "../names.ts";
 import type { Repositories } from "../repositories.ts";
 import type { Caller, Tokens } from "../tokens.ts";
+import type { Logins } from "../logins.ts";
+import type { Upstream } from "../upstream.ts";
 import type { Uploads } from "../uploads.ts";
 import type { Addressing, RegistryHome } from "./address.ts";
 
@@ -20,6 +22,8 @@ export interface Rooms {
   readonly blobs: FileBlobStore;
   readonly pullThrough: PullThrough;
   readonly tokens: Tokens;
+  readonly upstream: Upstream;
+  readonly logins: Logins;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -9,6 +9,8 @@ import { handleBlob } from "./blobs.ts";
 import { handleCatalog, handleReferrers, handleTags } from "./discovery.ts";
 import { errorBody, OCI_ERRORS, type OciError } from "./errors.ts";
 import type { Exchange, Rooms } from "./exchange.ts";
+import { isLoginAccount } from "../logins.ts";
+import { handleHandedOn } from "./handed-on.ts";
 import { handleManifest } from "./manifests.ts";
 import { handleUpload, handleUploads, uploadHeaders } from "./uploads.ts";
 
@@ -45,6 +47,11 @@ async function handle(rooms: Rooms, request: FastifyRequest, reply: FastifyReply
   const opened = layerScope(rooms, route, url, request.method);
   const repository = opened === undefined ? repositoryOf(route.name, addressing) : { ...opened, name: route.name };
   const exchange: Exchange = { rooms, request, reply, url, name: route.name, repository, addressing, caller };
+  if (caller !== undefined && isLoginAccount(repository.account) && opened === undefined) {
+    const { registry } = scopeOf(addressing);
+    if (registry === undefined) throw new RegistryProblem("name-invalid", "a login at another registry opens nothing of this one");
+    return handleHandedOn(exchange, route, registry);
+  }
   if (opened === undefined) {
     const refused = await refusal(exchange, route, verified);
     if (refused !== undefined) return refuse(exchange, refused);
