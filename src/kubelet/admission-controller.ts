@@ -1,6 +1,6 @@
 import type { Controller, ReconcileResult } from "../contracts/controller.ts";
 import { isProblem } from "../core/problem.ts";
-import { admissionPolicy, POLICY_BINDING, policyMark, probePod } from "./admission-policy.ts";
+import { admissionPolicy, FIXED_SIZE_BINDING, FIXED_SIZE_POLICY, POLICY_BINDING, policyMark, probePod } from "./admission-policy.ts";
 import { IDENTITY_POLICY_BINDING, identityPolicy } from "./identity-policy.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { SCHEDULER_NAME } from "./match-profile.ts";
@@ -46,6 +46,7 @@ export function createAdmissionController(room: KubeletRoom): Controller {
       // Before the other: who waits for a profile finds both in force.
       await client.admit(identityPolicy({ region: cluster.region, associated }), IDENTITY_POLICY_BINDING);
       await client.admit(admissionPolicy(profiles), POLICY_BINDING);
+      await client.forbid(FIXED_SIZE_POLICY, FIXED_SIZE_BINDING);
       const mark = policyMark(profiles);
       const last = looks.get(key);
       const count = last?.mark === mark ? last.count : 1;

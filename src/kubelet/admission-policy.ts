@@ -1,10 +1,19 @@
 import { createHash } from "node:crypto";
-import type { V1MutatingAdmissionPolicy, V1MutatingAdmissionPolicyBinding, V1Pod } from "@kubernetes/client-node";
+import type {
+  V1MutatingAdmissionPolicy,
+  V1MutatingAdmissionPolicyBinding,
+  V1Pod,
+  V1ValidatingAdmissionPolicy,
+  V1ValidatingAdmissionPolicyBinding,
+} from "@kubernetes/client-node";
 import { inOrder, patternOf, PROFILE_LABEL, SCHEDULER_NAME } from "./match-profile.ts";
 import type { FargateProfile, PodSelector } from "./ports.ts";
 
 /** As AWS's webhook of the same purpose is called. */
 export const POLICY_NAME = "0500-amazon-eks-fargate-mutation.amazonaws.com";
+
+/** Whatever the pod's own is, as on AWS. The API server refuses a number that is not the class's. */
+const PRIORITY = `priorityClassName: "system-node-critical", priority: 2000001000, preemptionPolicy: "PreemptLowerPriority"`;
 
 /** Of pods that are never made: they ask whether the API server goes by this very policy already. */
 const PROBE_LABEL = "tidegate.internal/policy";
@@ -54,7 +63,7 @@ export function admissionPolicy(profiles: readonly FargateProfile[]): V1Mutating
         {
           patchType: "ApplyConfiguration",
           applyConfiguration: {
-            expression: `Object{metadata: Object.metadata{labels: {${quote(PROFILE_LABEL)}: variables.profile}}, spec: Object.spec{schedulerName: ${quote(SCHEDULER_NAME)}}}`,
+            expression: `Object{metadata: Object.metadata{labels: {${quote(PROFILE_LABEL)}: variables.profile}}, spec: Object.spec{schedulerName: ${quote(SCHEDULER_NAME)}, ${PRIORITY}}}`,
           },
         },
       ],
@@ -69,8 +78,42 @@ export const POLICY_BINDING: V1MutatingAdmissionPolicyBinding = {
   spec: { policyName: POLICY_NAME },
 };
 
+const FIXED_SIZE_NAME = "fixed-size.fargate.eks.amazonaws.com";
+
+/** A pod of Fargate has the size that it was started with. Differs: AWS documents no resizing, nor that it is refused. */
+export const FIXED_SIZE_POLICY: V1ValidatingAdmissionPolicy = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "ValidatingAdmissionPolicy",
+  metadata: { name: FIXED_SIZE_NAME },
+  spec: {
+    failurePolicy: "Fail",
+    matchConstraints: {
+      matchPolicy: "Equivalent",
+      resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], resources: ["pods/resize"], operations: ["UPDATE"], scope: "*" }],
+    },
+    matchConditions: [{ name: "on-fargate", expression: `object.spec.schedulerName == ${quote(SCHEDULER_NAME)}` }],
+    validations: [
+      {
+        expression: "false",
+        message:
+          "Pods on Fargate cannot be resized in place: Fargate has given this one a machine of the size that its requests had when it was created. Change the resources in what made it (a Deployment, say), which replaces it, or delete it and create it anew",
+        reason: "Forbidden",
+      },
+    ],
+  },
+};
+
+export const FIXED_SIZE_BINDING: V1ValidatingAdmissionPolicyBinding = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "ValidatingAdmissionPolicyBinding",
+  metadata: { name: FIXED_SIZE_NAME },
+  spec: { policyName: FIXED_SIZE_NAME, validationActions: ["Deny"] },
+};
+
 /** CEL's strings are JSON's. */
-const quote = (text: string): string => JSON.stringify(text);
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
 
 const OWN_LABELS = "(has(object.metadata.labels) ? object.metadata.labels : {})";
 

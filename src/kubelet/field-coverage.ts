@@ -40,6 +40,7 @@ interface FieldStates {
 }
 
 const PLACED_BY_FARGATE = { ignored: "Fargate places its pods itself, each on a node of its own" } as const;
+const ALWAYS_CRITICAL = { ignored: "all pods on Fargate are system-node-critical, as on AWS, whatever they ask for" } as const;
 const NEW_VOLUMES = { ignored: "a pod's volumes are its own, and new with it" } as const;
 
 export const FIELD_STATES: FieldStates = {
@@ -65,9 +66,9 @@ export const FIELD_STATES: FieldStates = {
     nodeSelector: PLACED_BY_FARGATE,
     os: "done",
     overhead: { ignored: "it comes of a runtime class, which is refused" },
-    preemptionPolicy: PLACED_BY_FARGATE,
-    priority: PLACED_BY_FARGATE,
-    priorityClassName: { open: "as the pod has it; on AWS the webhook sets system-node-critical" },
+    preemptionPolicy: ALWAYS_CRITICAL,
+    priority: ALWAYS_CRITICAL,
+    priorityClassName: ALWAYS_CRITICAL,
     readinessGates: "done",
     resourceClaims: "refused",
     resources: "refused",
@@ -99,7 +100,7 @@ export const FIELD_STATES: FieldStates = {
     name: "done",
     ports: "done",
     readinessProbe: "done",
-    resizePolicy: { open: "a resize is accepted by the API server and changes nothing" },
+    resizePolicy: { ignored: "a pod on Fargate has the size that it was created with: a resize is refused by the API server, with words" },
     resources: "done",
     restartPolicy: "done",
     restartPolicyRules: { open: "by exit codes; the action RestartAllContainers is refused" },

@@ -8,6 +8,8 @@ import type {
   V1Node,
   V1Pod,
   V1Service,
+  V1ValidatingAdmissionPolicy,
+  V1ValidatingAdmissionPolicyBinding,
 } from "@kubernetes/client-node";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
@@ -62,6 +64,8 @@ export interface KubernetesClient extends Disposable {
   readonly objects: ObjectsClient;
   /** Makes the policy and its binding, or makes them so again. */
   admit(policy: V1MutatingAdmissionPolicy, binding: V1MutatingAdmissionPolicyBinding): Promise<void>;
+  /** The same, of what is refused. */
+  forbid(policy: V1ValidatingAdmissionPolicy, binding: V1ValidatingAdmissionPolicyBinding): Promise<void>;
 }
 
 export interface IssuedToken {
@@ -251,23 +255,46 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
       const { status } = await ask(() => authorization.createSubjectAccessReview({ body: { spec } }));
       return status?.allowed === true;
     },
-    async admit(policy, binding) {
-      const name = policy.metadata?.name ?? "";
-      const found = await unless("not-found", () => admission.readMutatingAdmissionPolicy({ name }));
-      if (found === undefined) await ask(() => admission.createMutatingAdmissionPolicy({ body: policy }));
-      else if (!holds(found.spec, policy.spec)) {
-        const body = {
-          apiVersion: policy.apiVersion,
-          kind: policy.kind,
-          metadata: { name, resourceVersion: found.metadata?.resourceVersion },
-          spec: policy.spec,
-        };
-        await ask(() => admission.replaceMutatingAdmissionPolicy({ name, body }));
-      }
-      const bound = await unless("not-found", () => admission.readMutatingAdmissionPolicyBinding({ name }));
-      if (bound === undefined) await ask(() => admission.createMutatingAdmissionPolicyBinding({ body: binding }));
-    },
+    admit: (policy, binding) =>
+      put(policy, binding, {
+        read: (name) => admission.readMutatingAdmissionPolicy({ name }),
+        create: (body) => admission.createMutatingAdmissionPolicy({ body }),
+        replace: (name, body) => admission.replaceMutatingAdmissionPolicy({ name, body }),
+        readBinding: (name) => admission.readMutatingAdmissionPolicyBinding({ name }),
+        bind: (body) => admission.createMutatingAdmissionPolicyBinding({ body }),
+      }),
+    forbid: (policy, binding) =>
+      put(policy, binding, {
+        read: (name) => admission.readValidatingAdmissionPolicy({ name }),
+        create: (body) => admission.createValidatingAdmissionPolicy({ body }),
+        replace: (name, body) => admission.replaceValidatingAdmissionPolicy({ name, body }),
+        readBinding: (name) => admission.readValidatingAdmissionPolicyBinding({ name }),
+        bind: (body) => admission.createValidatingAdmissionPolicyBinding({ body }),
+      }),
   };
+}
+
+interface PolicyCalls<Policy, Binding> {
+  readonly read: (name: string) => Promise<Policy>;
+  readonly create: (policy: Policy) => Promise<unknown>;
+  readonly replace: (name: string, policy: Policy) => Promise<unknown>;
+  readonly readBinding: (name: string) => Promise<Binding>;
+  readonly bind: (binding: Binding) => Promise<unknown>;
+}
+
+async function put<Policy extends KubernetesObject & { spec?: unknown }, Binding>(
+  policy: Policy,
+  binding: Binding,
+  calls: PolicyCalls<Policy, Binding>,
+): Promise<void> {
+  const name = policy.metadata?.name ?? "";
+  const found = await unless("not-found", () => calls.read(name));
+  if (found === undefined) await ask(() => calls.create(policy));
+  else if (!holds(found.spec, policy.spec)) {
+    const metadata = { name, resourceVersion: found.metadata?.resourceVersion };
+    await ask(() => calls.replace(name, { ...policy, metadata }));
+  }
+  if ((await unless("not-found", () => calls.readBinding(name))) === undefined) await ask(() => calls.bind(binding));
 }
 
 /** Whether an object has all that another has; it may have more, as the API server fills in what is left out. */

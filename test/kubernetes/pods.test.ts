@@ -61,7 +61,7 @@ test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", 
   expect(before).toHaveLength(2);
   for (const { spec, status, metadata } of before) {
     expect(status).toMatchObject({ phase: "Running", containerStatuses: [{ restartCount: 0 }] });
-    expect(spec.schedulerName).toBe("fargate-scheduler");
+    expect(spec).toMatchObject({ schedulerName: "fargate-scheduler", priorityClassName: "system-node-critical", priority: 2_000_001_000 });
     expect(spec.nodeName).toMatch(new RegExp(`^fargate-ip-${status.podIP?.replaceAll(".", "-")}\\.`));
     expect(metadata.annotations).toMatchObject({ CapacityProvisioned: "0.25vCPU 0.5GB" });
   }
@@ -89,12 +89,20 @@ test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", 
   expect(await ended("fails")).toEqual(["Failed", 3]);
   expect(await ended("asks")).toEqual(["Succeeded", 0]);
   // What Fargate forbids says so.
-  await kubectl("run", "host", "--image", stack.image, "--restart", "Never", "--overrides", `{"spec":{"hostNetwork":true}}`);
+  const host = { hostNetwork: true, containers: [{ name: "host", image: stack.image, resources: { requests: { cpu: "100m" } } }] };
+  await kubectl("run", "host", "--image", stack.image, "--restart", "Never", "--overrides", JSON.stringify({ spec: host }));
   await until("the pod is refused", async () =>
     (await kubectl("get", "events", "--field-selector", "involvedObject.name=host")).includes(
       "Pod not supported on Fargate: fields not supported: HostNetwork",
     ),
   );
+  // So does a resize: of what runs the API server's own words, which knows what nodes can do, else the policy's.
+  const resize = (pod: string, container: string): Promise<string> => {
+    const patch = { spec: { containers: [{ name: container, resources: { requests: { cpu: "200m" } } }] } };
+    return kubectl("patch", "pod", pod, "--subresource=resize", "--patch", JSON.stringify(patch));
+  };
+  await expect(resize(web?.metadata.name ?? "", "tiny")).rejects.toThrow(/node without support for resize/);
+  await expect(resize("host", "host")).rejects.toThrow(/Pods on Fargate cannot be resized in place/);
   await kubectl("delete", "pod", "asks", "fails", "host");
   await logsToCloudWatch();
 
