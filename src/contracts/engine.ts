@@ -26,6 +26,8 @@ export interface ContainerStatus {
   readonly lastEnd?: ContainerEnd;
   readonly health: Health;
   readonly ready: boolean;
+  /** It runs and its startup probe, if it has one, has passed. Left out: of a record that does not say. */
+  readonly started?: boolean;
   readonly restartCount: number;
   readonly createdAtMs?: number;
   readonly startedAtMs?: number;

@@ -97,6 +97,7 @@ function containerStatus(
     lastEnd: lastEndOf(spec.name, { before, observed, messages: facts.messages }),
     health: observed?.health ?? "UNKNOWN",
     ready: state === "RUNNING" && observed?.ready === true,
+    started: state === "RUNNING" && observed?.started === true,
     restartCount: Math.max((observed?.attempt ?? 0) - (observed?.unmade === true ? 1 : 0), before?.restartCount ?? 0, 0),
     createdAtMs: observed?.createdAtMs ?? before?.createdAtMs,
     startedAtMs: observed?.startedAtMs ?? before?.startedAtMs,

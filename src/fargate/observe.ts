@@ -117,7 +117,11 @@ function present(
           : hookFailure?.attempt === attempt && hookFailure.complaint.ends
             ? hookFailure.complaint.words
             : verdict?.killReason;
-      const noProbes = spec.probes.startup === undefined && spec.probes.readiness === undefined;
+      // Until its probes say otherwise, after a restart of Tidegate: what they said before.
+      const before = sameAttempt && known.before?.state === "RUNNING" ? known.before : undefined;
+      const hasNoStartup = spec.probes.startup === undefined;
+      const ready = before?.ready ?? (hasNoStartup && spec.probes.readiness === undefined);
+      const started = before?.started ?? (hasNoStartup || ready);
       return {
         ...facts,
         state: "running",
@@ -125,8 +129,8 @@ function present(
         killReason,
         killGraceSeconds: verdict?.killGraceSeconds,
         complaint: hookFailure?.attempt === attempt ? hookFailure.complaint : verdict?.complaint,
-        started: verdict?.started ?? spec.probes.startup === undefined,
-        ready: verdict?.ready ?? noProbes,
+        started: verdict?.started ?? started,
+        ready: verdict?.ready ?? ready,
       };
     }
     case "exited": {

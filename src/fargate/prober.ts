@@ -13,7 +13,7 @@ export interface ProbedContainer {
   readonly startedAtMs: number;
   readonly address: string;
   /** As stored before a restart of Tidegate: stands until a probe says otherwise. */
-  readonly lastHealth: Health;
+  readonly last: { readonly health: Health; readonly ready: boolean; readonly started: boolean };
 }
 
 export interface ProberOptions {
@@ -76,11 +76,13 @@ class ProbeLoop {
     const { clock } = options;
     this.#startedMs = clock.steadyMs() - Math.max(0, clock.nowMs() - container.startedAtMs);
     const known = { HEALTHY: "passing", UNHEALTHY: "failing", UNKNOWN: "unknown" } as const;
+    const { health, ready, started } = container.last;
+    const passingIf = (passes: boolean): ProbeState => ({ ...NOT_PROBED, outcome: passes ? "passing" : "unknown" });
     this.#states = {
-      startup: NOT_PROBED,
-      readiness: NOT_PROBED,
+      startup: passingIf(started),
+      readiness: passingIf(ready),
       liveness: NOT_PROBED,
-      health: { ...NOT_PROBED, outcome: known[container.lastHealth] },
+      health: { ...NOT_PROBED, outcome: known[health] },
     };
     for (const kind of KINDS) {
       const probe = container.probes[kind];

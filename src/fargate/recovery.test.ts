@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { WorkloadStatus } from "../contracts/engine.ts";
+import type { ContainerStatus, WorkloadStatus } from "../contracts/engine.ts";
 import type { TaskHook } from "../contracts/task-hook.ts";
 import type { Workload } from "../contracts/workload.ts";
 import { createControllerRunner, type ControllerRunner } from "../control/controller-runner.ts";
@@ -10,7 +10,7 @@ import { silentLogger } from "../core/logger.ts";
 import { createSimulatedLogCollector, createSimulatedNetwork, createSimulatedRuntime } from "../engines/simulated/index.ts";
 import { createMemoryStore } from "../store/memory/memory-store.ts";
 import { createFargate, type Fargate, type FargateOptions } from "./fargate.ts";
-import { PLACEMENTS, USAGE } from "./records.ts";
+import { PLACEMENTS, STATUSES, USAGE } from "./records.ts";
 import { testContainer, testFargateOptions, testWorkload } from "./testing.ts";
 
 function openWorld() {
@@ -88,6 +88,36 @@ describe("an attachment that its owner keeps", () => {
     expect((await reach(workload().id, "STOPPED")).stop?.reason).toContain("of-a-cluster");
     expect(await world.network.list()).toEqual([]);
   });
+});
+
+it("what probes said of a container stands after a kill until they say otherwise", async () => {
+  const probe = {
+    action: { type: "exec", command: ["x"] },
+    initialDelaySeconds: 0,
+    periodSeconds: 10,
+    timeoutSeconds: 1,
+    failureThreshold: 1,
+    successThreshold: 2,
+  } as const;
+  const probes = { startup: { ...probe, successThreshold: 1 }, readiness: probe };
+  await boot();
+  const { id } = workload();
+  await fargate.engine.start(workload({ containers: [testContainer("web", { probes }), testContainer("late", { probes: { startup: probe } })] }));
+  await reach(id, "RUNNING");
+  for (let seconds = 0; seconds < 40; seconds++) await world.clock.advance(1000);
+  const before = await status(id);
+  expect(before?.containers).toMatchObject([
+    { ready: true, started: true },
+    { ready: true, started: true },
+  ]);
+  await kill();
+  const said: (readonly ContainerStatus[])[] = [];
+  using _watch = world.store.watch(STATUSES, ({ value }) => void (value !== undefined && said.push(value.containers)));
+  await boot();
+  // Not even one probe of the readiness, which needs two to be ready from nothing.
+  await world.clock.advance(5000);
+  expect(said.flat().filter(({ ready, started }) => !ready || started !== true)).toEqual([]);
+  expect((await status(id))?.containers).toEqual(before?.containers);
 });
 
 describe("what is lost", () => {

@@ -306,8 +306,8 @@ export class WorkloadController implements Controller {
     const probed = running.flatMap((container) => {
       const spec = record.workload.containers.find((each) => each.name === container.name);
       if (spec === undefined || container.containerId === undefined || address === undefined) return [];
-      const { name, containerId, startedAtMs = this.#context.clock.nowMs(), health } = container;
-      return [{ name, containerId, probes: spec.probes, startedAtMs, address, lastHealth: health }];
+      const { name, containerId, startedAtMs = this.#context.clock.nowMs(), health, ready, started } = container;
+      return [{ name, containerId, probes: spec.probes, startedAtMs, address, last: { health, ready, started } }];
     });
     this.#options.prober.sync(session.id, probed);
   }

@@ -145,6 +145,11 @@ describe("a container's state", () => {
     expect(statusOf(undefined, {}, {}, { ...PLACEMENT, waiting: config }).containerStatuses[0]?.state).toEqual({ waiting: config });
   });
 
+  it("has not started before its startup probe has passed", () => {
+    const started = (more: object): unknown => statusOf(workloadOf([runningContainer("app", more)])).containerStatuses[0]?.started;
+    expect([started({ started: false, ready: false }), started({ started: true }), started({})]).toEqual([false, true, true]);
+  });
+
   it("counts the restarts of the workloads before this one", () => {
     const placement = { ...PLACEMENT, restarts: { app: 2 } };
     expect(statusOf(workloadOf([runningContainer("app", { restartCount: 1 })]), {}, {}, placement).containerStatuses[0]?.restartCount).toBe(3);

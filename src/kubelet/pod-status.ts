@@ -114,7 +114,7 @@ function containerStatus(spec: V1Container, { pod, placement, workload, nowMs }:
       (observed.startedAtMs !== undefined || observed.createdAtMs !== undefined) && { containerID: `containerd://${observed.runtimeId}` }),
     // An init container is ready when it has done its work.
     ready: isInit && spec.restartPolicy !== "Always" ? state.terminated?.exitCode === 0 : isRunning && observed?.ready === true,
-    started: isRunning,
+    started: isRunning && observed?.started !== false,
     restartCount,
     state,
     lastState: lastState(before, { state, observed, restartCount, earlier: placement.lastEnds?.[spec.name] }),
