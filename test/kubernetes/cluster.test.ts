@@ -114,17 +114,19 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
 
   const taken = await until("a snapshot is taken", async () => (await snapshots()).find((each) => each.takenAtMs >= atMs));
 
-  // Its API server is killed: the next one has what was there, at the same address.
-  const { pid = "" } = before.find(({ command }) => command.startsWith("kube-apiserver")) ?? {};
-  process.kill(Number(pid), "SIGKILL");
+  // Its API server and etcd are killed: the next ones have what was there, at the same address.
+  const killed = before.filter(({ command }) => /^(kube-apiserver|etcd) /.test(command));
+  expect(killed).toHaveLength(2);
+  for (const { pid } of killed) process.kill(Number(pid), "SIGKILL");
   await until(
-    "another API server serves",
+    "others serve",
     async () => {
-      const now = (await programs()).find(({ command }) => command.startsWith("kube-apiserver"));
-      return now !== undefined && now.pid !== pid && (await kubectl("get", "configmap", "kept")).includes("kept");
+      const now = await programs();
+      return now.length === 4 && !now.some(({ pid }) => killed.some((each) => each.pid === pid)) && (await kubectl("get", "configmap", "kept"));
     },
     120_000,
   );
+  expect(await kubectl("get", "configmap", "kept", "--output", "jsonpath={.data.key}")).toBe("value");
   expect((await describeCluster()).endpoint).toBe(endpoint);
 
   // All of it is ended, as by a reboot: another workload takes over address and data.
