@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { RuntimeContainer } from "../contracts/container-runtime.ts";
 import type { WorkloadStatus } from "../contracts/engine.ts";
 import { messageKey, nextStatus } from "./next-status.ts";
-import { observeContainer } from "./observe.ts";
+import { type ContainerFacts, type ObservationSources, observeContainer } from "./observe.ts";
 import { testContainer, testWorkload } from "./testing.ts";
 
 const workload = testWorkload({ containers: [testContainer("web", { restart: { policy: "always" } })] });
@@ -24,17 +24,19 @@ function attempt(number: number, more: Partial<RuntimeContainer> = {}): RuntimeC
   return { id, sandboxId: "s", name: "web", attempt: number, state: "running", labels: {}, oomKilled: false, ...times, ...more };
 }
 
+function observe(before: WorkloadStatus, containers: readonly RuntimeContainer[], more: Partial<ObservationSources> = {}): ContainerFacts {
+  const none = { startFailures: new Map(), hookFailures: new Map(), busy: () => false, verdict: () => undefined };
+  return observeContainer(spec, { status: before, placement: undefined, containers, ...none, ...more });
+}
+
 /** The status of `web` after this one, where the runtime has these attempts. */
-function after(before: WorkloadStatus, containers: readonly RuntimeContainer[], messages: Readonly<Record<string, string>> = {}): WorkloadStatus {
-  const facts = observeContainer(spec, {
-    status: before,
-    placement: undefined,
-    containers,
-    startFailures: new Map(),
-    hookFailures: new Map(),
-    busy: () => false,
-    verdict: () => undefined,
-  });
+function after(
+  before: WorkloadStatus,
+  containers: readonly RuntimeContainer[],
+  messages: Readonly<Record<string, string>> = {},
+  more: Partial<ObservationSources> = {},
+): WorkloadStatus {
+  const facts = observe(before, containers, more);
   const record = { workload, acceptedAtMs: 0, desired: "RUNNING" as const };
   const known = { imageDigests: new Map(), messages: new Map(Object.entries(messages)), marks: [], nowMs: 9000 };
   return nextStatus(before, { record, placement: undefined, state: "RUNNING", containers: [facts], ...known }) ?? before;
@@ -61,4 +63,23 @@ it("says of an attempt that could not be started why", () => {
     startFailure: { step: "start", words: "no such file" },
     finishedAtMs: 900,
   });
+});
+
+it("counts no restart for a try that failed before there was a container", () => {
+  const failure = { attempt: 1, step: "pull", words: "why", text: "why", atMs: 2000 } as const;
+  const ended = attempt(0, { state: "exited", exitCode: 1, startedAtMs: 500, finishedAtMs: 900 });
+  const [web] = after(FIRST, [ended], {}, { startFailures: new Map([["web", failure]]) }).containers;
+  expect(web).toMatchObject({ state: "STOPPED", restartCount: 0, startFailure: { step: "pull" }, lastEnd: { attempt: 0, exitCode: 1 } });
+  expect(web?.exitCode).toBeUndefined();
+  const made = { ...failure, step: "start" as const };
+  expect(after(FIRST, [ended], {}, { startFailures: new Map([["web", made]]) }).containers[0]?.restartCount).toBe(1);
+});
+
+it("sees that a probe, or a hook of this attempt, condemns a container that runs", () => {
+  const verdict = () => ({ health: "UNKNOWN", started: true, ready: false, killReason: "its liveness probe failed" }) as const;
+  expect(observe(FIRST, [attempt(0)], { verdict }).killReason).toBe("its liveness probe failed");
+  const complaint = { about: "postStart", words: "exit code 1", ends: true } as const;
+  const hookFailures = new Map([["web", { attempt: 0, complaint }]]);
+  expect(observe(FIRST, [attempt(0)], { hookFailures }).killReason).toBe("exit code 1");
+  expect(observe(FIRST, [attempt(1)], { hookFailures }).killReason).toBeUndefined();
 });

@@ -30,6 +30,20 @@ describe("start", () => {
     expect(names(plan(workload, [{ ...absentContainer("a"), attempt: 2, state: "created" }]).steps)).toEqual(["run a 2"]);
   });
 
+  it("starts a debugger whatever the others do, once", () => {
+    const workload = testWorkload({
+      containers: [
+        testContainer("init", { kind: "init", essential: false }),
+        testContainer("web", { essential: false, restart: { policy: "always" } }),
+        testContainer("debug", { kind: "ephemeral", essential: false, restart: { policy: "always" } }),
+      ],
+    });
+    const early = [running("init"), absentContainer("web"), absentContainer("debug")];
+    expect(names(plan(workload, early).steps)).toEqual(["run debug 0"]);
+    const ended = [exited("init", 0), running("web"), exited("debug", 1)];
+    expect(plan(workload, ended)).toMatchObject({ steps: [], allStarted: true });
+  });
+
   it("decides nothing about a busy container", () => {
     const workload = testWorkload({ containers: [testContainer("a")] });
     const planned = plan(workload, [{ ...absentContainer("a"), busy: true }]);

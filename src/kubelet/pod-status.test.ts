@@ -37,6 +37,12 @@ describe("a pod's phase", () => {
     expect(conditionOf(after, "Initialized")).toMatchObject({ status: "True" });
   });
 
+  it("is Pending while init containers work anew, though the others have run in the workload before", () => {
+    const spec = { initContainers: [testContainer({ name: "first" })] };
+    const placement = { ...PLACEMENT, lastEnds: { app: { attempt: 0, exitCode: 1 } } };
+    expect(statusOf(workloadOf([runningContainer("first"), containerOf("app")]), spec, {}, placement).phase).toBe("Pending");
+  });
+
   it("is Failed when an init container failed that does not run again", () => {
     const spec = { initContainers: [testContainer({ name: "first" })], restartPolicy: "Never" };
     const workload = workloadOf([endedContainer("first", 1), containerOf("app", { state: "STOPPED" })], { state: "STOPPED" });
@@ -143,6 +149,15 @@ describe("a container's state", () => {
     expect(waiting("start", 0, { restartPolicy: "Never" })).toMatchObject({ state: ended });
     const config = { reason: "CreateContainerConfigError", message: `configmap "x" not found` };
     expect(statusOf(undefined, {}, {}, { ...PLACEMENT, waiting: config }).containerStatuses[0]?.state).toEqual({ waiting: config });
+  });
+
+  it("of a sidecar is to run again whatever it ended with, also where the others are not, and its readiness counts", () => {
+    const spec = { restartPolicy: "Never", initContainers: [testContainer({ name: "side", restartPolicy: "Always" })] };
+    const status = statusOf(workloadOf([endedContainer("side", 0), runningContainer("app")]), spec);
+    expect(status.initContainerStatuses?.[0]?.state.waiting?.reason).toBe("CrashLoopBackOff");
+    const unready = statusOf(workloadOf([runningContainer("side", { ready: false }), runningContainer("app")]), spec);
+    expect(conditionOf(unready, "Ready")).toMatchObject({ status: "False", message: "containers with unready status: [side]" });
+    expect(conditionOf(unready, "Initialized")).toMatchObject({ status: "True" });
   });
 
   it("has not started before its startup probe has passed", () => {
