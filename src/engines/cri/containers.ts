@@ -13,6 +13,7 @@ import { removingHalfMadeSnapshots } from "./half-made-snapshots.ts";
 import type { ContainerStateName, ContainerStatsMessage, ContainerStatusMessage } from "./messages.ts";
 import type { OomVerdicts } from "./oom.ts";
 import { shimsOf } from "./orphans.ts";
+import type { OutputRests } from "./output-rest.ts";
 import { ignoringNotFound, nanosToMs } from "./sandboxes.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 import { endingStrayTasks } from "./stray-tasks.ts";
@@ -39,6 +40,8 @@ export interface ContainersOptions {
   readonly sandboxes: Sandboxes;
   readonly ulimits: Ulimits;
   readonly oom: OomVerdicts;
+  /** Left out for a containerd that leaves none. */
+  readonly rests?: OutputRests;
   readonly apparmor: boolean;
   /** containerd's root folder. */
   readonly root: string;
@@ -74,6 +77,7 @@ export class Containers {
     const id = await this.#createOrFind(sandbox.id, spec, () => this.#client.createContainer({ podSandboxId: sandbox.id, config, sandboxConfig }));
     if (rlimits !== undefined) await patchRlimits(this.#client, id, rlimits).catch((error: unknown) => this.#undo(id, spec, error));
     this.#place(id, sandbox.id, sandboxConfig.linux.cgroupParent);
+    if (spec.logPath !== "") await this.#options.rests?.hold(id, join(sandboxConfig.logDirectory, spec.logPath));
     return id;
   }
 
@@ -112,6 +116,7 @@ export class Containers {
   async remove(id: string): Promise<void> {
     const removal = endingStrayTasks(this.#client, () => this.#removeOnceStopped(id));
     await ignoringNotFound(removal, `cannot remove container ${id}`);
+    await this.#options.rests?.save(id, { isLetGo: true });
     this.#forget(id);
   }
 
@@ -141,6 +146,11 @@ export class Containers {
 
   async inspect(id: string): Promise<RuntimeContainer | undefined> {
     return await this.#shown(await this.#freshStatus(id));
+  }
+
+  /** An event told that a container's process has ended. */
+  async noteExit(id: string): Promise<void> {
+    await this.#options.rests?.save(id, { isLetGo: false });
   }
 
   /** The ids of the images that containers are made of. */
@@ -279,6 +289,9 @@ export class Containers {
   async #shown(status: ContainerStatusMessage | undefined): Promise<RuntimeContainer | undefined> {
     if (status === undefined || wasCutOff(status)) return undefined;
     const sandboxId = status.annotations[SANDBOX_ANNOTATION] ?? "";
+    // Whoever sees that it has ended finds its log whole.
+    if (status.state === "CONTAINER_EXITED") await this.#options.rests?.save(status.id, { isLetGo: true });
+    else if (status.logPath !== "") await this.#options.rests?.hold(status.id, status.logPath);
     if (status.state === "CONTAINER_EXITED" && status.exitCode === UNKNOWN_EXIT_CODE && !this.#watcherLost.has(status.id)) {
       const shims = await shimsOf(this.#options.socket);
       this.#watcherLost.set(status.id, !shims.some(({ id }) => id === sandboxId));

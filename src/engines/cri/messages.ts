@@ -113,6 +113,8 @@ export interface ContainerStatusMessage {
   readonly message: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Absolute; empty where there is none. */
+  readonly logPath: string;
 }
 
 export interface ContainerStatsMessage {

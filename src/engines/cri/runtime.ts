@@ -36,6 +36,7 @@ import { LeftoverWatch } from "./leftover-watch.ts";
 import { hasOpen } from "./open-files.ts";
 import { writeOciArchive } from "./oci-archive.ts";
 import { OomVerdicts } from "./oom.ts";
+import { leavesRests, OutputRests } from "./output-rest.ts";
 import { pauseImage } from "./pause-image.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { prepareStream } from "./streams.ts";
@@ -66,7 +67,7 @@ export interface CriRuntime extends ContainerRuntime {
   removeImage(id: string): Promise<boolean>;
   reopenContainerLog(id: string): Promise<void>;
   /** Whether containerd has this file open. */
-  hasOpen(file: { readonly device: number; readonly inode: number }): boolean;
+  hasOpen(file: FileIdentity): boolean;
   /** For `down --all`: ends every container and containerd; with `purge` also removes images, files, mounts and cgroups. Then it is closed. */
   removeEverything(options: { readonly purge: boolean }): Promise<void>;
 }
@@ -91,8 +92,10 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
     const sandboxes = new Sandboxes(client, clock, containerd.paths);
     const oom = new OomVerdicts(join(config.runDir, "oom"));
     const { root, socket } = containerd.paths;
-    const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor: apparmorAvailable(), root, socket });
-    const runtime = new Runtime({ ...options, logger, client, containerd, images, sandboxes, containers, oom, ulimits });
+    const rests = await outputRests(options, { client, state: containerd.paths.state });
+    const apparmor = apparmorAvailable();
+    const containers = new Containers({ client, clock, sandboxes, ulimits, oom, apparmor, root, socket, ...(rests !== undefined && { rests }) });
+    const runtime = new Runtime({ ...options, logger, client, containerd, images, sandboxes, containers, oom, ulimits, rests });
     for (const words of ulimits.shortfalls([FARGATE_NOFILE])) logger.warn(`containers get less than on Fargate: ${words}`);
     if (!countsProcesses()) logger.warn("this kernel does not count processes by cgroup: a task that forks without end is bound by nothing");
     await runtime.begin();
@@ -101,6 +104,27 @@ export async function createCriRuntime(options: CriRuntimeOptions): Promise<CriR
     client.close();
     throw error;
   }
+}
+
+interface Containerd {
+  readonly client: ContainerdClient;
+  readonly state: string;
+}
+
+async function outputRests(options: CriRuntimeOptions, { client, state }: Containerd): Promise<OutputRests | undefined> {
+  const { runtimeVersion } = await client.version({ version: "v1" });
+  if (!leavesRests(runtimeVersion)) return undefined;
+  return new OutputRests({ ...options, state, hasOpen: (file) => containerdHasOpen(options.supervisor, file) });
+}
+
+interface FileIdentity {
+  readonly device: number;
+  readonly inode: number;
+}
+
+function containerdHasOpen(supervisor: DaemonSupervisor, file: FileIdentity): boolean {
+  const containerd = supervisor.list().find((daemon) => daemon.name === "containerd");
+  return containerd?.pid !== undefined && hasOpen(containerd.pid, file);
 }
 
 async function importPause(images: Images, folder: string, pause: Awaited<ReturnType<typeof pauseImage>>): Promise<void> {
@@ -122,6 +146,7 @@ interface Parts extends CriRuntimeOptions {
   readonly containers: Containers;
   readonly oom: OomVerdicts;
   readonly ulimits: Ulimits;
+  readonly rests: OutputRests | undefined;
 }
 
 class Runtime implements CriRuntime {
@@ -238,9 +263,8 @@ class Runtime implements CriRuntime {
     });
   }
 
-  hasOpen(file: { readonly device: number; readonly inode: number }): boolean {
-    const containerd = this.#parts.supervisor.list().find((daemon) => daemon.name === "containerd");
-    return containerd?.pid !== undefined && hasOpen(containerd.pid, file);
+  hasOpen(file: FileIdentity): boolean {
+    return containerdHasOpen(this.#parts.supervisor, file);
   }
 
   async limitGroup(cgroupParent: string, limits: GroupLimits): Promise<void> {
@@ -269,6 +293,7 @@ class Runtime implements CriRuntime {
     this.#listeners.clear();
     this.#events.close();
     this.#parts.client.close();
+    await this.#parts.rests?.close();
   }
 
   async removeEverything(options: { readonly purge: boolean }): Promise<void> {
@@ -301,6 +326,7 @@ class Runtime implements CriRuntime {
     // At once: the cgroup lives only until containerd has cleaned up.
     if (cgroup !== undefined && event.kind === "oom") oom.atNotice(event.id, cgroup);
     if (cgroup !== undefined && event.kind === "exit") oom.atExit(event.id, cgroup);
+    if (event.kind === "exit") void containers.noteExit(event.id);
     this.#pass(event).catch((error: unknown) => {
       logger.warn("an event's object could not be read, asking for a list", { err: messageOf(error) });
       this.#emit({ type: "resync" });
