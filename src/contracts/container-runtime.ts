@@ -63,8 +63,11 @@ export interface ContainerRuntime {
   groupStats?(cgroupParent: string): Promise<ContainerStats | undefined>;
   /** How many forks and threads were refused in the group because of its limit of processes. */
   refusedForks(cgroupParent: string): Promise<number>;
-  /** Removes the group after its last sandbox; one that is not there is no failure. @throws Problem `conflict` while processes live in it. */
-  removeGroup(cgroupParent: string): Promise<void>;
+  /**
+   * Removes the group after its last sandbox; one that is not there is no failure. With `endsProcesses` what still lives in it is nobody's, and
+   * killed. @throws Problem `conflict` while processes live in it.
+   */
+  removeGroup(cgroupParent: string, options?: { readonly endsProcesses?: boolean }): Promise<void>;
   /** Names of the groups right beneath `folder`, e.g. `/tidegate-ab12cd`; none when it is not there. */
   listGroups(folder: string): Promise<readonly string[]>;
 

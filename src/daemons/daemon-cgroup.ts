@@ -5,10 +5,13 @@ const ROOT = "/sys/fs/cgroup";
 /** Hierarchies of cgroup v1 by which an init system or a limit could take the daemon down with Tidegate. */
 const V1_HIERARCHIES = ["pids", "memory", "systemd", "unified"];
 
-/** The folders above the daemons' own, outside Tidegate's unit or login scope: one on cgroup v2, one for each hierarchy on v1. */
+/**
+ * The folders above the daemons' own, outside Tidegate's unit or login scope: one on cgroup v2, one for each hierarchy on v1. Beside the
+ * tasks' tree, not in it: that is ended and removed whole while daemons still run.
+ */
 function parentsOf(instanceId: string): readonly string[] {
-  if (existsSync(`${ROOT}/cgroup.controllers`)) return [`${ROOT}/tidegate-${instanceId}/daemons`];
-  return V1_HIERARCHIES.filter((name) => existsSync(`${ROOT}/${name}/cgroup.procs`)).map((name) => `${ROOT}/${name}/tidegate-${instanceId}-daemons`);
+  const roots = existsSync(`${ROOT}/cgroup.controllers`) ? [ROOT] : V1_HIERARCHIES.map((name) => `${ROOT}/${name}`);
+  return roots.filter((root) => existsSync(`${root}/cgroup.procs`)).map((root) => `${root}/tidegate-${instanceId}-daemons`);
 }
 
 /** Makes the daemon's cgroups; answers the `cgroup.procs` files it should enter. Hierarchies that refuse are left out. */

@@ -25,7 +25,8 @@ export async function deprovision(context: ComputeContext, unit: Unit, view: Wor
   };
   const { attachmentId, kept } = record.workload.network;
   await Promise.all([removeSandbox(), kept === true ? network.unplug(attachmentId) : network.detach(attachmentId)]);
-  await runtime.removeGroup(placement.cgroupParent);
+  // Its sandbox is gone: what is left there was cut off in its making, and would hold the task's end up for ever.
+  await runtime.removeGroup(placement.cgroupParent, { endsProcesses: true });
   const logged = record.workload.containers.flatMap(({ name, log }) => (log.type === "file" ? [name] : []));
   if (logged.length > 0) await folders.keepLogs(placement.sandboxName, record.workload.id, logged);
   await Promise.all([folders.removeWorkload(record.workload.id), folders.removeSandbox(placement.sandboxName)]);

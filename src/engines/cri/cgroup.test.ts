@@ -1,8 +1,22 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { countsProcesses, hierarchies, oomKillCount, refusedForks, removeGroup, setGroupLimits, usageOf } from "./cgroup.ts";
+import { systemClock } from "../../core/clock.ts";
+import {
+  countsProcesses,
+  endGroup,
+  hierarchies,
+  isCgroup2,
+  oomKillCount,
+  processesOf,
+  refusedForks,
+  removeGroup,
+  setGroupLimits,
+  usageOf,
+} from "./cgroup.ts";
 
 /** Both layouts, as files: whichever the host has, the other is tried too. */
 
@@ -114,6 +128,39 @@ describe("v1, a hierarchy for each controller, hybrid or not", () => {
     removeGroup(GROUP, root);
     removeGroup(GROUP, root);
     for (const controller of ["memory", "cpu", "pids"]) expect(() => readFileSync(join(root, controller, GROUP))).toThrow(/ENOENT/);
+  });
+});
+
+/** The kernel's own rules, on whichever unified hierarchy there is: the host's, or the one beside v1's. */
+describe("a group of the kernel's own on cgroup v2", () => {
+  const unified = isCgroup2() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+  const group = `/tidegate-test-${process.pid}`;
+  afterEach(() => endGroup(group, systemClock, unified));
+
+  async function inhabited(path: string): Promise<ChildProcess> {
+    mkdirSync(join(unified, path), { recursive: true });
+    // Which forks anew as long as it lives.
+    const child = spawn("sh", ["-c", `echo 0 > ${join(unified, path)}/cgroup.procs && echo in && while :; do sleep 60 & sleep 0.05; done`]);
+    await once(child.stdout, "data");
+    return child;
+  }
+
+  test("with processes in it, or beneath it, is not removed; ended, it goes with all that forks in it", async () => {
+    const child = await inhabited(`${group}/sandbox/container`);
+    const ended = once(child, "exit");
+    expect(() => removeGroup(group, unified)).toThrow(/sandbox\/container still holds processes/);
+    expect(processesOf(group, unified)).toContain(child.pid);
+    await endGroup(group, systemClock, unified);
+    expect(await ended).toEqual([null, "SIGKILL"]);
+    expect(existsSync(join(unified, group))).toBe(false);
+  });
+
+  test("that does not hand a controller down is told in words", async () => {
+    await inhabited(group);
+    // Either the controller is another hierarchy's here, or processes live at the inner node.
+    if (!isCgroup2())
+      expect(() => setGroupLimits(`${group}/task`, LIMITS, unified)).toThrow(/does not hand the cpu controller down: the kernel does not/);
+    else expect(() => setGroupLimits(`${group}/task`, LIMITS, unified)).toThrow(/does not hand the cpu controller down: processes live/);
   });
 });
 

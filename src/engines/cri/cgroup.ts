@@ -1,11 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GroupLimits } from "../../contracts/container-runtime.ts";
-import { Problem } from "../../core/problem.ts";
+import type { Clock } from "../../core/clock.ts";
+import { isProblem, Problem } from "../../core/problem.ts";
 
 /** Where the host mounts its hierarchies; the functions here take another for tests of a layout that the host does not have. */
 const ROOT = "/sys/fs/cgroup";
 const CPU_PERIOD_MICROS = 100_000;
+const KILL_WAIT_MS = 10_000;
 
 /** True on a host with the unified hierarchy (cgroup v2) alone; hybrid hosts count as v1. */
 export function isCgroup2(root = ROOT): boolean {
@@ -59,10 +61,22 @@ function delegateControllers(root: string, cgroupParent: string): void {
       try {
         write(folder, "cgroup.subtree_control", `+${controller}`);
       } catch (cause) {
-        if (controller === "cpu" || controller === "memory") throw cause;
+        if (controller === "cpu" || controller === "memory") throw undelegated(folder, controller, cause);
       }
     }
   }
+}
+
+/** What the kernel's bare EBUSY or ENOENT stands for. */
+function undelegated(folder: string, controller: string, cause: unknown): Problem {
+  const { code } = cause as NodeJS.ErrnoException;
+  const why =
+    code === "EBUSY"
+      ? "processes live in that cgroup itself, as where Tidegate runs in a container with a cgroup namespace of its own: move them into a cgroup beneath it first, or run that container with --cgroupns=host"
+      : code === "ENOENT" || code === "EINVAL"
+        ? "the kernel does not have it there: see cgroup.controllers in that folder; cgroup_disable= on the kernel's command line, or a cgroup v1 mount of it, takes it away"
+        : (cause as Error).message;
+  return new Problem("unavailable", `tasks cannot be limited: ${folder} does not hand the ${controller} controller down: ${why}`, { cause });
 }
 
 function setLimits1(root: string, cgroupParent: string, limits: GroupLimits): void {
@@ -114,9 +128,7 @@ export function removeGroup(cgroupParent: string, root = ROOT): void {
 /** Names of the groups right beneath one, in whichever hierarchy; none when it is not there. */
 export function groupsIn(cgroupParent: string): readonly string[] {
   assertGroupPath(cgroupParent);
-  const names = hierarchies().flatMap((root) => foldersIn(join(root, cgroupParent)));
-  // Where cgroup v2 has the daemons.
-  return [...new Set(names)].filter((name) => name !== "daemons");
+  return [...new Set(hierarchies().flatMap((root) => foldersIn(join(root, cgroupParent))))];
 }
 
 function foldersIn(folder: string): readonly string[] {
@@ -148,10 +160,41 @@ function removeTree(folder: string): void {
   }
 }
 
-/** Every process in a group and beneath it. */
-export function processesOf(cgroupParent: string): readonly number[] {
+/** Removes a group that nobody needs any more, ending what still lives in it. @throws Problem `conflict` when a process does not go within ten seconds. */
+export async function endGroup(cgroupParent: string, clock: Clock, root = ROOT): Promise<void> {
+  const deadlineMs = clock.steadyMs() + KILL_WAIT_MS;
+  for (;;) {
+    try {
+      return removeGroup(cgroupParent, root);
+    } catch (error) {
+      if (!isProblem(error, "conflict") || clock.steadyMs() > deadlineMs) throw error;
+      killGroup(cgroupParent, root);
+      await clock.sleep(20);
+    }
+  }
+}
+
+/** By the kernel where it can (cgroup v2 from 5.14 on), so that none forks away from it; else one by one. */
+function killGroup(cgroupParent: string, root: string): void {
+  const files = hierarchies(root).map((hierarchy) => join(hierarchy, cgroupParent, "cgroup.kill"));
+  for (const file of files.filter((each) => existsSync(each))) writeIfThere(file, "1");
+  for (const pid of processesOf(cgroupParent, root)) kill(pid);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+/** Every process in a group and beneath it, as far as this process sees them. */
+export function processesOf(cgroupParent: string, root = ROOT): readonly number[] {
   const pids = new Set<number>();
-  for (const root of hierarchies()) collectPids(join(root, cgroupParent), pids);
+  for (const hierarchy of hierarchies(root)) collectPids(join(hierarchy, cgroupParent), pids);
+  // Of a process of another pid namespace the kernel says 0, which as a target would be ourselves.
+  pids.delete(0);
   return [...pids];
 }
 
@@ -235,6 +278,15 @@ function readIfAny(path: string): string | undefined {
     return readFileSync(path, "utf8").trim();
   } catch {
     return undefined;
+  }
+}
+
+function writeIfThere(path: string, value: string): void {
+  try {
+    writeFileSync(path, value);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENODEV") throw error;
   }
 }
 

@@ -1,12 +1,9 @@
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
-import { isProblem } from "../../core/problem.ts";
 import { run } from "../../host/run.ts";
-import { hierarchies, processesOf, removeGroup } from "./cgroup.ts";
+import { endGroup, hierarchies } from "./cgroup.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
-
-const KILL_WAIT_MS = 10_000;
 
 /**
  * What may be left when containerd is gone, or could not clean up: containers' processes, shims, mounts, cgroups, files. To be called with
@@ -15,7 +12,7 @@ const KILL_WAIT_MS = 10_000;
 export async function removeLeftovers(instanceId: string, paths: ContainerdPaths, clock: Clock): Promise<void> {
   const shimSockets = await shimSocketsOf(paths.state);
   await killShims(paths, clock);
-  await emptyGroup(`/tidegate-${instanceId}`, clock);
+  await endGroup(`/tidegate-${instanceId}`, clock);
   await unmountUnder([paths.root, paths.state, paths.runcRoot]);
   for (const socket of shimSockets) await rm(socket, { force: true });
   for (const path of [paths.root, paths.state, paths.runcRoot, dirname(paths.configFile), paths.socket, `${paths.socket}.ttrpc`]) {
@@ -59,20 +56,6 @@ export async function findShims(paths: Pick<ContainerdPaths, "socket">): Promise
 async function killShims(paths: ContainerdPaths, clock: Clock): Promise<void> {
   for (const pid of await findShims(paths)) kill(pid);
   await clock.sleep(0);
-}
-
-async function emptyGroup(group: string, clock: Clock): Promise<void> {
-  const deadlineMs = clock.steadyMs() + KILL_WAIT_MS;
-  for (;;) {
-    for (const pid of processesOf(group)) kill(pid);
-    try {
-      removeGroup(group);
-      return;
-    } catch (error) {
-      if (!isProblem(error, "conflict") || clock.steadyMs() > deadlineMs) throw error;
-      await clock.sleep(20);
-    }
-  }
 }
 
 function kill(pid: number): void {

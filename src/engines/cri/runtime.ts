@@ -22,7 +22,7 @@ import type { Logger } from "../../core/logger.ts";
 import { messageOf } from "../../core/problem.ts";
 import { DiskGuard } from "../../host/disk-guard.ts";
 import { apparmorAvailable } from "./capabilities.ts";
-import { countsProcesses, groupsIn, refusedForks, removeGroup, setGroupLimits } from "./cgroup.ts";
+import { countsProcesses, endGroup, groupsIn, refusedForks, removeGroup, setGroupLimits } from "./cgroup.ts";
 import { removeLeftovers } from "./cleanup.ts";
 import { containerdPaths } from "./containerd-config.ts";
 import { startContainerd } from "./containerd-daemon.ts";
@@ -276,8 +276,9 @@ class Runtime implements CriRuntime {
   async refusedForks(cgroupParent: string): Promise<number> {
     return refusedForks(cgroupParent);
   }
-  async removeGroup(cgroupParent: string): Promise<void> {
-    removeGroup(cgroupParent);
+  async removeGroup(cgroupParent: string, options: { readonly endsProcesses?: boolean } = {}): Promise<void> {
+    if (options.endsProcesses === true) await endGroup(cgroupParent, this.#parts.clock);
+    else removeGroup(cgroupParent);
   }
   async listGroups(folder: string): Promise<readonly string[]> {
     return groupsIn(folder);
