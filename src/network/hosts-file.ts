@@ -1,5 +1,5 @@
 /** The marked block in the host's /etc/hosts. */
-import { chmod, chown, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { exclusively } from "../host/exclusively.ts";
 import { replaceFile } from "../host/files.ts";
@@ -82,7 +82,22 @@ export class HostsFile {
       await rm(temporary, { force: true });
       // A file that is mounted by itself, as in a container, cannot be replaced.
       if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
-      await writeFile(this.#path, text, { flush: true });
+      await overwrite(this.#path, text);
     }
+  }
+}
+
+/** In place. At no moment is less of the text there than before or after: a kill in between leaves empty lines at the end, at most. */
+async function overwrite(path: string, text: string): Promise<void> {
+  const file = await open(path, "r+");
+  try {
+    const bytes = Buffer.from(text);
+    const { size } = await file.stat();
+    const padded = Buffer.concat([bytes, Buffer.alloc(Math.max(0, size - bytes.length), "\n")]);
+    for (let at = 0; at < padded.length;) at += (await file.write(padded, at, padded.length - at, at)).bytesWritten;
+    await file.truncate(bytes.length);
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }

@@ -22,7 +22,7 @@ export interface ControlPlane {
 }
 
 /** Takes over from the one that the instance runs: its first kill ends that. */
-export function controlPlaneOf(instance: TestInstance, always: readonly Alteration[] = []): ControlPlane {
+export function controlPlaneOf(instance: Pick<TestInstance, "dataDir" | "port" | "kill">, always: readonly Alteration[] = []): ControlPlane {
   let running: (ProcessIdentity & { readonly exited: () => boolean }) | undefined;
   const log = join(instance.dataDir, "tidegate.log");
   return {
