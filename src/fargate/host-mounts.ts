@@ -12,10 +12,16 @@ interface MountEntry {
   readonly mountPoint: string;
 }
 
+interface MemoryOptions {
+  readonly sizeBytes: number;
+  readonly mode: number;
+  readonly groupId: number;
+}
+
 /** Makes `folder` a file system in memory of at most `sizeBytes`. Idempotent: one that is there stays, with what is in it. */
-export async function mountMemory(folder: string, sizeBytes: number): Promise<void> {
+export async function mountMemory(folder: string, { sizeBytes, mode, groupId }: MemoryOptions): Promise<void> {
   if ((await mounts()).some(({ mountPoint }) => mountPoint === folder)) return;
-  await run(["mount", "-t", "tmpfs", "-o", `size=${sizeBytes},mode=0777`, "tidegate", folder]);
+  await run(["mount", "-t", "tmpfs", "-o", `size=${sizeBytes},mode=${mode.toString(8)},gid=${groupId}`, "tidegate", folder]);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -39,6 +39,45 @@ it("writes a workload's files and volumes, again and again, and keeps what conta
   await folders.removeSandbox("sandbox");
   await folders.removeSandbox("sandbox");
   expect(await folders.list()).toEqual({ workloads: [], sandboxes: [], keptLogs: [] });
+});
+
+it("leaves files and volumes as a container made them when it prepares again, as after a kill", async () => {
+  const folders = createWorkloadFolders({ dataDir });
+  const workload = testWorkload({
+    fsGroup: 2000,
+    volumes: [
+      { name: "data", type: "ephemeral" },
+      { name: "memory", type: "ephemeral", medium: "memory" },
+    ],
+  });
+  const own = join(dataDir, "workloads", workload.id);
+  const [hosts, data, memory] = [join(own, "hosts"), join(own, "volumes/data"), join(own, "volumes/memory")];
+  const rightsOf = async (path: string): Promise<readonly number[]> => {
+    const { mode, gid } = await stat(path);
+    return [mode & 0o7777, gid];
+  };
+  try {
+    await folders.prepare(workload, content);
+    expect([await rightsOf(data), await rightsOf(memory)]).toEqual([
+      [0o2777, 2000],
+      [0o2777, 2000],
+    ]);
+    // A program adds a name, and a database closes its folder.
+    const { ino } = await stat(hosts);
+    await writeFile(hosts, "10.0.0.9 added\n", { flag: "a" });
+    for (const folder of [data, memory]) await chmod(folder, 0o700);
+    // Of a start that was killed.
+    await writeFile(`${hosts}.new`, "half");
+    await folders.prepare(workload, content);
+    expect(await readFile(hosts, "utf8")).toBe(`${content.hosts}10.0.0.9 added\n`);
+    expect((await stat(hosts)).ino).toBe(ino);
+    expect([await rightsOf(data), await rightsOf(memory)]).toEqual([
+      [0o700, 2000],
+      [0o700, 2000],
+    ]);
+  } finally {
+    await folders.removeWorkload(workload.id);
+  }
 });
 
 it("keeps logs beyond their sandbox, until they are removed", async () => {

@@ -21,7 +21,7 @@ export type VolumeContent = Readonly<Record<string, readonly WrittenFile[]>>;
 
 /** The files of workloads on the host. */
 export interface WorkloadFolders {
-  /** Writes the workload's files and makes its volumes. Idempotent; what containers wrote into volumes stays. */
+  /** Writes the workload's files and makes its volumes. Idempotent; what containers wrote there, and the rights they gave, stay. */
   prepare(workload: Workload, content: FolderContent): Promise<void>;
   /** Brings `files` volumes that are there to this content. Idempotent. */
   refresh(workload: Workload, files: VolumeContent): Promise<void>;
@@ -77,9 +77,9 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       await makeClosed(join(dataDir, "workloads"), join(dataDir, "mounts"), join(dataDir, "volumes"));
       await mkdir(folder, { recursive: true });
       await Promise.all([
-        writeFile(join(folder, "hosts"), content.hosts),
-        writeFile(join(folder, "hostname"), `${content.hostname}\n`),
-        writeFile(join(folder, "resolv.conf"), content.resolvConf),
+        writeOnce(join(folder, "hosts"), content.hosts),
+        writeOnce(join(folder, "hostname"), `${content.hostname}\n`),
+        writeOnce(join(folder, "resolv.conf"), content.resolvConf),
         ...workload.volumes.map((volume) => prepareVolume({ dataDir, workload, volume, files: content.files[volume.name] ?? [] })),
       ]);
     },
@@ -209,19 +209,39 @@ interface VolumeToPrepare {
 async function prepareVolume({ dataDir, workload, volume, files }: VolumeToPrepare): Promise<void> {
   if (volume.type === "host") return;
   const path = volumePath(dataDir, workload, volume);
-  await mkdir(path, { recursive: true });
   if (volume.type === "files") {
+    await mkdir(path, { recursive: true });
     await chmod(path, 0o755);
     return writeAtomically(path, files, workload.fsGroup);
   }
+  // Any user of the image may write, as in an emptyDir.
+  const rights = { mode: workload.fsGroup === undefined ? 0o777 : 0o2777, groupId: workload.fsGroup ?? 0 };
+  await makeOnce(path, rights);
   if (volume.type === "ephemeral" && volume.medium === "memory") {
-    await mountMemory(path, Math.min(volume.sizeLimit?.bytes ?? Infinity, workload.memoryMiB * 1024 ** 2));
+    await mountMemory(path, { ...rights, sizeBytes: Math.min(volume.sizeLimit?.bytes ?? Infinity, workload.memoryMiB * 1024 ** 2) });
   }
-  // mkdir's mode is cut by the umask. Any user of the image may write, as in an emptyDir.
-  await chmod(path, 0o777);
-  if (workload.fsGroup === undefined) return;
-  await chown(path, 0, workload.fsGroup);
-  await chmod(path, 0o2777);
+}
+
+/**
+ * What a container has mounted is whole as soon as it has its name, and is its own from then on. A start of Tidegate prepares again what was
+ * not stored as prepared, and a container may run by then: it must not see an empty file, nor lose what it has written.
+ */
+async function writeOnce(path: string, text: string): Promise<void> {
+  if (await exists(path)) return;
+  const draft = `${path}.new`;
+  await writeFile(draft, text);
+  await rename(draft, path);
+}
+
+/** A folder, likewise: a database closes its own to others, and insists on that. No volume's name has a dot in it. */
+async function makeOnce(path: string, { mode, groupId }: { readonly mode: number; readonly groupId: number }): Promise<void> {
+  if (await exists(path)) return;
+  const draft = `${path}.new`;
+  await mkdir(draft, { recursive: true });
+  await chown(draft, 0, groupId);
+  // mkdir's mode is cut by the umask, and a change of the owner takes away bits.
+  await chmod(draft, mode);
+  await rename(draft, path);
 }
 
 interface ShownMount {
