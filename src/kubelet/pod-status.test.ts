@@ -86,6 +86,11 @@ it("is Failed and NodeLost when its node is gone, whatever its containers ended 
 });
 
 describe("a container's state", () => {
+  it("is terminated when it ends because the pod is to end, whatever the restart policy", () => {
+    const [container] = statusOf(workloadOf([endedContainer("app", 143)], { state: "STOPPING", desired: "STOPPED" })).containerStatuses;
+    expect(container?.state).toMatchObject({ terminated: { exitCode: 143 } });
+  });
+
   it("is CrashLoopBackOff between two runs, with what the last one ended with", () => {
     const [container] = statusOf(workloadOf([endedContainer("app", 2, { restartCount: 1 })])).containerStatuses;
     expect(container).toMatchObject({ ready: false, restartCount: 1, lastState: { terminated: { exitCode: 2 } } });

@@ -103,7 +103,8 @@ function containerStatus(spec: V1Container, { pod, placement, workload, nowMs }:
   const isOver = workload?.state === "STOPPED";
   const isInit = pod.spec?.initContainers?.some(({ name }) => name === spec.name) ?? false;
   const isFresh = nowMs - (observed?.finishedAtMs ?? 0) < FRESH_MS;
-  const state = stateOf(spec, { observed, placement, pod, isOver, waits: initializing && !isInit, isFresh });
+  const isEnding = isOver || workload?.desired === "STOPPED";
+  const state = stateOf(spec, { observed, placement, pod, isOver, isEnding, waits: initializing && !isInit, isFresh });
   const restartCount = (placement.restarts[spec.name] ?? 0) + (observed?.restartCount ?? 0);
   const isRunning = state.running !== undefined;
   return {
@@ -124,17 +125,19 @@ function containerStatus(spec: V1Container, { pod, placement, workload, nowMs }:
 interface StateParts extends Pick<StatusParts, "pod" | "placement"> {
   readonly observed: ContainerStatus | undefined;
   readonly isOver: boolean;
+  /** It is told to end: nothing is started any more. */
+  readonly isEnding: boolean;
   /** Its end, or failed start, was a moment ago. */
   readonly isFresh: boolean;
   /** For the init containers before it. */
   readonly waits: boolean;
 }
 
-function stateOf(spec: V1Container, { observed, placement, pod, isOver, waits, isFresh }: StateParts): WrittenContainer["state"] {
+function stateOf(spec: V1Container, { observed, placement, pod, isOver, isEnding, waits, isFresh }: StateParts): WrittenContainer["state"] {
   if (observed?.state === "RUNNING") return { running: { startedAt: iso(observed.startedAtMs ?? placement.startedAtMs) } };
   const ended = observed === undefined ? undefined : endOf(observed);
   if (ended !== undefined) {
-    if (isOver || !willRestart(spec, pod, ended.exitCode)) return { terminated: ended };
+    if (isEnding || !willRestart(spec, pod, ended.exitCode)) return { terminated: ended };
     if (isFresh && observed?.startFailure !== undefined) return { waiting: { reason: "RunContainerError", message: observed.startFailure.words } };
     return { waiting: { reason: "CrashLoopBackOff", message: `back-off restarting failed container=${spec.name} pod=${called(pod)}` } };
   }
