@@ -42,6 +42,7 @@ interface FieldStates {
 const PLACED_BY_FARGATE = { ignored: "Fargate places its pods itself, each on a node of its own" } as const;
 const ALWAYS_CRITICAL = { ignored: "all pods on Fargate are system-node-critical, as on AWS, whatever they ask for" } as const;
 const NEW_VOLUMES = { ignored: "a pod's volumes are its own, and new with it" } as const;
+const NO_SELINUX: FieldState = { ignored: "nodes are without SELinux, where a runtime labels nothing" };
 
 export const FIELD_STATES: FieldStates = {
   V1PodSpec: {
@@ -125,7 +126,7 @@ export const FIELD_STATES: FieldStates = {
     runAsGroup: "done",
     runAsNonRoot: "done",
     runAsUser: "done",
-    seLinuxOptions: "refused",
+    seLinuxOptions: NO_SELINUX,
     seccompProfile: "refused",
     windowsOptions: "refused",
   },
@@ -137,7 +138,7 @@ export const FIELD_STATES: FieldStates = {
     runAsNonRoot: "done",
     runAsUser: "done",
     seLinuxChangePolicy: NEW_VOLUMES,
-    seLinuxOptions: "refused",
+    seLinuxOptions: NO_SELINUX,
     seccompProfile: "refused",
     supplementalGroups: "done",
     supplementalGroupsPolicy: "refused",
