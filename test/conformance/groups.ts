@@ -12,8 +12,23 @@ export interface LeftOut {
   readonly why: string;
 }
 
+const PINNED = "hostPort, and a pod that is sent to the node of another";
+const NODE_PORT = "a node's ports lead to its one pod alone: services of type NodePort are not served there";
+const HOST = "hostNetwork or hostPath";
+
 /** What Fargate has not, so that no pod on it can pass. */
-export const FORBIDDEN: readonly LeftOut[] = [];
+export const FORBIDDEN: readonly LeftOut[] = [
+  { name: "HostPort validates that there is no conflict", why: PINNED },
+  { name: "Should recreate evicted statefulset", why: PINNED },
+  { name: "KubeletManagedEtcHosts", why: HOST },
+  { name: "Granular Checks: Pods should function", why: `${HOST}: its pods are one a node, and ask each other from the nodes` },
+  { name: "ImageVolume", why: "volumes of type image" },
+  { name: "RuntimeClass should schedule a Pod", why: "runtimeClassName" },
+  { name: "session affinity work for NodePort service", why: NODE_PORT },
+  { name: "switch session affinity for NodePort service", why: NODE_PORT },
+  { name: "create a functioning NodePort service", why: NODE_PORT },
+  { name: "from ExternalName to NodePort", why: NODE_PORT },
+];
 
 /** What could be and is not. */
-export const OPEN: readonly LeftOut[] = [];
+export const OPEN: readonly LeftOut[] = [{ name: "Pod InPlace Resize", why: "resizing a pod as it runs" }];

