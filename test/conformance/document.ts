@@ -15,7 +15,7 @@ const SECTIONS: readonly (readonly [Result["state"], string])[] = [
   ["failed", "Failed"],
   ["open", "Open"],
   ["forbidden", "Not on Fargate"],
-  ["alone", "Not run: for a cluster of its own"],
+  ["not-run", "Not run"],
   ["passed", "Passed"],
 ];
 

@@ -22,8 +22,8 @@ interface GinkgoSpec {
 export interface Result {
   /** Without upstream's marks. */
   readonly name: string;
-  /** `forbidden` and `open`: left out by name; `alone`: it wants the cluster for itself. */
-  readonly state: "passed" | "failed" | "forbidden" | "open" | "alone";
+  /** `forbidden` and `open`: left out by name. */
+  readonly state: "passed" | "failed" | "forbidden" | "open" | "not-run";
   /** Of a failure, or why it was left out. */
   readonly words: string;
   readonly seconds: number;
@@ -43,8 +43,8 @@ export function resultsOf({ SpecReports }: GinkgoReport, files: readonly string[
     const [forbidden, open] = [whyOf(FORBIDDEN), whyOf(OPEN)];
     if (forbidden !== undefined) return [{ name, state: "forbidden", words: forbidden, seconds }];
     if (open !== undefined) return [{ name, state: "open", words: open, seconds }];
-    // Else it was not asked for.
-    return labels.has("Serial") || labels.has("Disruptive") ? [{ name, state: "alone", words, seconds }] : [];
+    const isAlone = labels.has("Serial") || labels.has("Disruptive");
+    return [{ name, state: "not-run", words: isAlone ? "it wants the cluster for itself" : "", seconds }];
   });
 }
 
