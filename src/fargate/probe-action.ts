@@ -64,7 +64,8 @@ function httpAction(action: HttpAction, address: string, timeoutMs: number): Pro
       response.destroy();
       resolve({ ok: status >= 200 && status < 400, words: `HTTP probe failed with statuscode: ${status}` });
     });
-    sent.on("error", (error) => resolve({ ok: false, words: error.message }));
+    const url = `${action.scheme ?? "http"}://${host}:${action.port}${action.path}`;
+    sent.on("error", (error) => resolve({ ok: false, words: `Get "${url}": ${wordsOf(error, { host, port: action.port }, HTTP_TIMEOUT)}` }));
     sent.end();
   });
 }
@@ -77,6 +78,20 @@ function tcpAction(at: { readonly host: string; readonly port: number }, timeout
       resolve(result);
     };
     socket.on("connect", () => answer({ ok: true, words: "connected" }));
-    socket.on("error", (error) => answer({ ok: false, words: error.message }));
+    socket.on("error", (error) => answer({ ok: false, words: wordsOf(error, at, `dial tcp ${at.host}:${at.port}: i/o timeout`) }));
   });
+}
+
+const HTTP_TIMEOUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+const DIAL_FAILURES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network is unreachable",
+};
+
+/** As the kubelet says it, whose words people look for. */
+function wordsOf(error: NodeJS.ErrnoException, { host, port }: { readonly host: string; readonly port: number }, timeout: string): string {
+  if (error.name === "AbortError") return timeout;
+  const words = DIAL_FAILURES[error.code ?? ""];
+  return words === undefined ? error.message : `dial tcp ${host}:${port}: connect: ${words}`;
 }

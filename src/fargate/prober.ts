@@ -88,12 +88,18 @@ class ProbeLoop {
       const probe = container.probes[kind];
       if (probe === undefined) continue;
       const dueMs = this.#startedMs + probe.initialDelaySeconds * 1000 - clock.steadyMs();
-      this.#schedule(kind, probe, Math.max(0, dueMs));
+      this.#schedule(kind, probe, Math.max(dueMs, this.#spreadMs(probe, -dueMs)));
     }
   }
 
   verdict(): ProbeVerdict {
     return verdictOf(this.#container.probes, this.#states);
+  }
+
+  /** What was there before Tidegate came is not probed all in one moment, as by the kubelet: each at a point of its period. */
+  #spreadMs({ periodSeconds }: Probe, overdueMs: number): number {
+    const periodMs = periodSeconds * 1000;
+    return overdueMs < periodMs ? 0 : Math.floor((Number.parseInt(this.#container.containerId.slice(0, 8), 16) / 2 ** 32) * periodMs) || 0;
   }
 
   close(): void {

@@ -276,10 +276,14 @@ async function report(room: KubeletRoom, written: Map<string, string>, unit: Liv
   const status = podStatus({ pod, placement, workload, nowMs: room.clock.nowMs() });
   const text = JSON.stringify(status);
   if (written.get(key) !== text) {
-    await client.writeStatus(pod, status).catch((error: unknown) => {
-      if (!isProblem(error, "not-found", "conflict")) throw error;
-    });
-    written.set(key, text);
+    try {
+      await client.writeStatus(pod, status);
+      written.set(key, text);
+    } catch (error) {
+      // The pod is gone, which the watch will tell, or others wrote in the same moment.
+      if (isProblem(error, "conflict")) return { requeueAfterMs: LOOK_AGAIN_MS };
+      if (!isProblem(error, "not-found")) throw error;
+    }
   }
   const { events, told } = newsOf({ pod, status, workload }, placement.told);
   if (events.length > 0) {

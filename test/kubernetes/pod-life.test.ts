@@ -133,6 +133,8 @@ test("pods go on while Tidegate is killed and away, and are taken up as they wer
   await podUntil("steady", "is ready", isReady);
   const after = await pod("steady");
   expect(after.status?.containerStatuses).toEqual(before.status?.containerStatuses);
+  // Not for a moment was it unready.
+  expect(after.status?.conditions).toEqual(before.status?.conditions);
   expect(after.spec?.nodeName).toBe(before.spec?.nodeName);
   expect(await pidsOf("steady")).toEqual(steady);
   await kubectl("delete", "pods", "--all", "--timeout=80s");
