@@ -6,7 +6,10 @@ import { removeWithoutTrace } from "../support/host-state.ts";
 import { background, startInstance, type TestInstance, until } from "../support/instance.ts";
 import { createCluster, type TestCluster } from "./support/cluster.ts";
 
-/** What the API server asks of nodes, by the real kubectl: logs, exec, attach, cp, port-forward, debug, figures; and who else may not. */
+/**
+ * What the API server asks of nodes, by the real kubectl: logs, exec, attach, cp, port-forward, debug, figures; and who else may not. What
+ * metrics-server asks of them, for `kubectl top` and an autoscaler.
+ */
 
 let instance: TestInstance;
 let cluster: TestCluster;
@@ -28,6 +31,9 @@ beforeAll(async () => {
   cluster = await createCluster(instance);
   kubectl = (...args) => cluster.kubectl(...args);
   await cluster.profile("namespace=default");
+  // Figures take two looks, a quarter of a minute apart: they come while the rest is tested.
+  await instance.aws("eks", "create-addon", ...METRICS_SERVER, "--configuration-values", `{"replicas":1}`);
+  await apply(...scaledByLoad(), loadOf(`http://${BURNS_ADDRESS}/cgi-bin/burn`));
   await runPod("web", "hostname > /www/index.html; echo serving; trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait");
   await kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=80s");
 }, 45 * 60_000);
@@ -36,6 +42,53 @@ afterAll(() => removeWithoutTrace(instance));
 async function runPod(name: string, command: string, ...flags: readonly string[]): Promise<void> {
   await kubectl("run", name, "--image", cluster.stack.image, ...flags, "--", "sh", "-c", command);
 }
+
+const METRICS_SERVER = ["--cluster-name", "shop", "--addon-name", "metrics-server"];
+const apply = (...items: readonly unknown[]): Promise<string> =>
+  withInput(JSON.stringify({ apiVersion: "v1", kind: "List", items }), "apply", "-f", "-");
+
+const BURNS_ADDRESS = "10.100.0.80";
+
+/** A Deployment that works for each request, its Service, and who is to scale it, up and soon down again. */
+function scaledByLoad(): readonly unknown[] {
+  const burn = "#!/bin/sh\necho; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo burnt\n";
+  const command = [
+    "sh",
+    "-c",
+    'mkdir /www/cgi-bin; printf %s "$BURN" > /www/cgi-bin/burn; chmod +x /www/cgi-bin/burn; exec httpd -f -p 8080 -h /www',
+  ];
+  const resources = { requests: { cpu: "50m", memory: "16Mi" }, limits: { cpu: "100m" } };
+  const container = { name: "burns", image: cluster.stack.image, command, env: [{ name: "BURN", value: burn }], resources };
+  const labels = { app: "burns" };
+  const template = { metadata: { labels }, spec: { terminationGracePeriodSeconds: 1, containers: [container] } };
+  const metadata = { name: "burns" };
+  const target = { type: "Utilization", averageUtilization: 50 };
+  return [
+    { apiVersion: "v1", kind: "Service", metadata, spec: { clusterIP: BURNS_ADDRESS, selector: labels, ports: [{ port: 80, targetPort: 8080 }] } },
+    { apiVersion: "apps/v1", kind: "Deployment", metadata, spec: { selector: { matchLabels: labels }, template } },
+    {
+      apiVersion: "autoscaling/v2",
+      kind: "HorizontalPodAutoscaler",
+      metadata,
+      spec: {
+        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "burns" },
+        minReplicas: 1,
+        maxReplicas: 2,
+        metrics: [{ type: "Resource", resource: { name: "cpu", target } }],
+        behavior: { scaleDown: { stabilizationWindowSeconds: 0 } },
+      },
+    },
+  ];
+}
+
+/** A pod that asks for this again and again. */
+function loadOf(url: string): unknown {
+  const command = ["sh", "-c", `while :; do wget -q -O- ${url} || sleep 1; done`];
+  const container = { name: "load", image: cluster.stack.image, command, resources: { limits: { cpu: "100m" } } };
+  return { apiVersion: "v1", kind: "Pod", metadata: { name: "load" }, spec: { terminationGracePeriodSeconds: 1, containers: [container] } };
+}
+
+const replicasOfBurns = (): Promise<string> => kubectl("get", "deployment", "burns", "--output", "jsonpath={.spec.replicas}");
 
 const pod = (name: string): Promise<Pod> => cluster.get<Pod>("pod", name);
 /** Its exit code and what it said, whatever that is. */
@@ -181,6 +234,40 @@ test("figures of a node, under the kubelet's names", async () => {
 });
 
 test(
+  "metrics-server, as an add-on, gives kubectl top the kubelets' figures, and an autoscaler the reason to scale up",
+  { timeout: 8 * 60_000 },
+  async () => {
+    const offered = await instance.aws(
+      "eks",
+      "describe-addon-versions",
+      "--addon-name",
+      "metrics-server",
+      "--query",
+      "addons[].[owner,defaultNamespace]",
+    );
+    expect(offered).toEqual([["community", "kube-system"]]);
+    await until("the add-on is ACTIVE", async () => (await cluster.statusOf("describe-addon", ...METRICS_SERVER)) === "ACTIVE", 240_000);
+    expect(
+      await kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", "--output", "jsonpath={.status.conditions[?(@.type=='Available')].status}"),
+    ).toBe("True");
+    const [, cpu] = await until(
+      "top knows the pod that is under load",
+      async () => /^burns-\S+ +([1-9]\d*)m +\d+Mi/m.exec((await outcome("top", "pods")).said) ?? undefined,
+      180_000,
+    );
+    // Its limit, and what a shell and a web server may have.
+    expect(Number(cpu)).toBeLessThan(160);
+    const web = await kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/web");
+    expect(Number(/"memory":"(\d+)Ki"/.exec(web)?.[1])).toBeGreaterThan(50);
+    expect(Number(/"memory":"(\d+)Ki"/.exec(web)?.[1])).toBeLessThan(20_000);
+    const { nodeName } = (await pod("web")).spec;
+    await until("top knows the node", async () => new RegExp(`^${nodeName} +\\d+m .*Mi`, "m").test((await outcome("top", "nodes")).said), 120_000);
+    await until("the autoscaler has scaled up", async () => (await replicasOfBurns()) === "2", 240_000);
+    await kubectl("delete", "pod", "load", "--now", "--wait=false");
+  },
+);
+
+test(
   "nobody else comes in: without a certificate, by one of another's, by a token; and from the host not at all",
   { timeout: 3 * 60_000 },
   async () => {
@@ -243,6 +330,17 @@ test(
     await kubectl("delete", "pod", "asks", "--now", "--wait=false");
   },
 );
+
+test("without the load the autoscaler scales down again; the add-on goes with all it had", { timeout: 6 * 60_000 }, async () => {
+  await until("the autoscaler has scaled down", async () => (await replicasOfBurns()) === "1", 300_000);
+  await kubectl("delete", "hpa,deployment,service", "burns", "--wait=false");
+  await instance.aws("eks", "delete-addon", ...METRICS_SERVER);
+  await instance.client(["aws", "eks", "wait", "addon-deleted", ...METRICS_SERVER]);
+  expect(await outcome("get", "apiservice", "v1beta1.metrics.k8s.io")).toMatchObject({
+    code: 1,
+    said: expect.stringContaining("NotFound") as string,
+  });
+});
 
 test("after kill -9 of Tidegate pods go on, and all of it works again", { timeout: 3 * 60_000 }, async () => {
   const before = await kubectl("exec", "web", "-c", "web", "--", "sh", "-c", "echo kept > /tmp/kept; cat /proc/1/stat");

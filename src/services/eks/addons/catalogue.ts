@@ -1,9 +1,10 @@
 import { COREDNS } from "./coredns.ts";
 import type { AddonDefinition } from "./definition.ts";
+import { METRICS_SERVER } from "./metrics-server.ts";
 import { POD_IDENTITY_AGENT } from "./pod-identity-agent.ts";
 
 /** The add-ons that clusters may have. Those of EKS that are DaemonSets of a node (`vpc-cni`, `kube-proxy`) have no node here to run on. */
-export const ADDONS: readonly AddonDefinition[] = [COREDNS, POD_IDENTITY_AGENT];
+export const ADDONS: readonly AddonDefinition[] = [COREDNS, METRICS_SERVER, POD_IDENTITY_AGENT];
 
 /** What of EKS's own add-ons Tidegate does itself, without a pod; each with what to tell who asks for it. */
 const BUILT_IN: Readonly<Record<string, string>> = {

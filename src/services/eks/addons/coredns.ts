@@ -1,13 +1,12 @@
 import type { ClusterObject } from "../ports.ts";
-import type { AddonDefinition, AddonParts, JsonSchema } from "./definition.ts";
+import type { AddonDefinition, AddonParts } from "./definition.ts";
+import { disruptionBudget, POD_PROPERTIES, podMetadata, podPlacing } from "./pod-settings.ts";
 
 const NAME = "coredns";
 const NAMESPACE = "kube-system";
 /** As EKS labels its own. */
 const POD_LABELS = { "eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns" };
 const IMAGE = "kubernetes.tidegate.internal/coredns:v1.14.2";
-const OBJECT: JsonSchema = { type: "object" };
-const STRINGS: JsonSchema = { type: "object", additionalProperties: { type: "string" } };
 
 /** EKS's own. */
 const COREFILE = `.:53 {
@@ -35,6 +34,7 @@ const DEFAULT_RESOURCES = { limits: { memory: "170Mi" }, requests: { cpu: "100m"
 export const COREDNS: AddonDefinition = {
   name: NAME,
   type: "networking",
+  owner: "aws",
   version: "v1.14.2-eksbuild.1",
   namespace: NAMESPACE,
   image: IMAGE,
@@ -46,26 +46,11 @@ export const COREDNS: AddonDefinition = {
     properties: {
       replicaCount: { type: "integer", minimum: 0 },
       corefile: { type: "string", description: "Entire corefile contents to use with installation" },
-      resources: {
-        type: "object",
-        additionalProperties: false,
-        properties: { limits: STRINGS, requests: STRINGS },
-      },
       computeType: { type: "string", description: "All pods are on Fargate, whatever it says" },
-      podAnnotations: STRINGS,
-      podLabels: STRINGS,
-      nodeSelector: STRINGS,
-      affinity: OBJECT,
-      tolerations: { type: "array", items: OBJECT },
-      topologySpreadConstraints: { type: "array", items: OBJECT },
-      podDisruptionBudget: {
-        type: "object",
-        additionalProperties: false,
-        properties: { enabled: { type: "boolean" }, maxUnavailable: {}, minAvailable: {} },
-      },
+      ...POD_PROPERTIES,
     },
   },
-  objects: (parts) => [serviceAccount(), role(), roleBinding(), configMap(parts), service(parts), deployment(parts), ...disruptionBudget(parts)],
+  objects: (parts) => [serviceAccount(), role(), roleBinding(), configMap(parts), service(parts), deployment(parts), ...budget(parts)],
 };
 
 const labels = { "eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns" };
@@ -131,18 +116,12 @@ function deployment({ configuration: c }: AddonParts): ClusterObject {
       strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1 } },
       selector: { matchLabels: POD_LABELS },
       template: {
-        metadata: { labels: { ...asObject(c["podLabels"]), ...POD_LABELS }, annotations: asObject(c["podAnnotations"]) },
+        metadata: podMetadata(c, POD_LABELS),
         spec: {
           serviceAccountName: NAME,
           priorityClassName: "system-cluster-critical",
           dnsPolicy: "Default",
-          ...(c["nodeSelector"] !== undefined && { nodeSelector: c["nodeSelector"] }),
-          ...(c["affinity"] !== undefined && { affinity: c["affinity"] }),
-          ...(c["topologySpreadConstraints"] !== undefined && { topologySpreadConstraints: c["topologySpreadConstraints"] }),
-          tolerations: c["tolerations"] ?? [
-            { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" },
-            { key: "CriticalAddonsOnly", operator: "Exists" },
-          ],
+          ...podPlacing(c),
           containers: [container(c["resources"] ?? DEFAULT_RESOURCES)],
           volumes: [{ name: "config-volume", configMap: { name: NAME, items: [{ key: "Corefile", path: "Corefile" }] } }],
         },
@@ -175,19 +154,6 @@ function container(resources: unknown): unknown {
   };
 }
 
-function disruptionBudget({ configuration }: AddonParts): readonly ClusterObject[] {
-  const { enabled = true, ...bounds } = asObject(configuration["podDisruptionBudget"]);
-  if (enabled === false) return [];
-  return [
-    {
-      apiVersion: "policy/v1",
-      kind: "PodDisruptionBudget",
-      metadata: metadata(NAME),
-      spec: { selector: { matchLabels: POD_LABELS }, ...(Object.keys(bounds).length === 0 ? { maxUnavailable: 1 } : bounds) },
-    },
-  ];
-}
-
-function asObject(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+function budget({ configuration }: AddonParts): readonly ClusterObject[] {
+  return disruptionBudget(configuration, { metadata: metadata(NAME), podLabels: POD_LABELS });
 }

@@ -15,6 +15,8 @@ export interface AddonDefinition {
   readonly name: string;
   /** What DescribeAddonVersions calls its type, e.g. `networking`. */
   readonly type: string;
+  /** Who makes it: EKS shows both as published by itself. */
+  readonly owner: "aws" | "community";
   /** e.g. `v1.14.2-eksbuild.1`: one version, that of the program which is built with the control plane. */
   readonly version: string;
   readonly namespace: string;

@@ -7,6 +7,7 @@ import type { AddonDefinition } from "./definition.ts";
 export const POD_IDENTITY_AGENT: AddonDefinition = {
   name: "eks-pod-identity-agent",
   type: "security",
+  owner: "aws",
   version: "v1.3.8-eksbuild.2",
   namespace: "kube-system",
   schema: { type: "object", additionalProperties: false, properties: {} },

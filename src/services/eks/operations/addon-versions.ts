@@ -21,24 +21,24 @@ export const describeAddonVersions = operation<DescribeAddonVersionsRequest, Des
     const matches = (asked: readonly string[] | undefined, value: string): boolean =>
       asked === undefined || asked.length === 0 || asked.includes(value);
     const found = ADDONS.filter(
-      ({ name, type }) =>
+      ({ name, type, owner }) =>
         kubernetesVersion === CLUSTER_VERSION &&
         (addonName === undefined || name === addonName) &&
         matches(types, type) &&
         matches(publishers, "eks") &&
-        matches(owners, "aws"),
+        matches(owners, owner),
     );
     const { items, nextToken } = pageOf(found, ({ name }) => name, page);
     return { addons: items.map(infoOf), ...(nextToken !== undefined && { nextToken }) };
   },
 });
 
-function infoOf({ name, type, version, namespace }: AddonDefinition): AddonInfo {
+function infoOf({ name, type, owner, version, namespace }: AddonDefinition): AddonInfo {
   return {
     addonName: name,
     type,
     publisher: "eks",
-    owner: "aws",
+    owner,
     defaultNamespace: namespace,
     addonVersions: [
       {

@@ -45,6 +45,7 @@ export function addonStatus(addon: AddonRecord, status: AddonStatusRecord | unde
 }
 
 function addonView(addon: AddonRecord, status: AddonStatusRecord | undefined): Addon {
+  const definition = addonNamed(addon.name);
   return {
     addonName: addon.name,
     clusterName: addon.clusterName,
@@ -57,10 +58,10 @@ function addonView(addon: AddonRecord, status: AddonStatusRecord | undefined): A
     ...(addon.serviceAccountRoleArn !== undefined && { serviceAccountRoleArn: addon.serviceAccountRoleArn }),
     tags: { ...addon.tags },
     publisher: "eks",
-    owner: "aws",
+    owner: definition?.owner ?? "aws",
     ...(addon.configurationValues !== undefined && { configurationValues: addon.configurationValues }),
     podIdentityAssociations: [],
-    namespaceConfig: { namespace: addonNamed(addon.name)?.namespace ?? "" },
+    namespaceConfig: { namespace: definition?.namespace ?? "" },
   };
 }
 
