@@ -120,8 +120,8 @@ async function expectNothingLeft(instance: TestInstance, name: string): Promise<
     const left = await instance.aws<unknown[]>("ec2", "describe-network-interfaces", "--query", "NetworkInterfaces[]");
     return left.length === 0;
   });
-  const none = Object.fromEntries(Object.keys(await leftOvers(instance, name)).map((kind) => [kind, []]));
-  expect(await leftOvers(instance, name)).toEqual(none);
+  const left = await leftOvers(instance, name);
+  expect(left).toEqual(Object.fromEntries(Object.keys(left).map((kind) => [kind, []])));
 }
 
 describe("Terraform, without compute", () => {
@@ -161,9 +161,11 @@ describe("Terraform, without compute", () => {
   it(
     "changes the count and the task definition; wait_for_steady_state ends when the new tasks have replaced the old",
     async () => {
-      const changed = { desired_count: 2, message: "second", eks: true, eks_logs: ["api", "audit"] };
+      const changed = { desired_count: 2, message: "second", eks: true, eks_logs: ["api", "audit"], eks_metrics_replicas: 3 };
       await stack.apply(changed);
       expect((await stack.outputs()).kubernetes?.logs).toEqual(["api", "audit"]);
+      const addon = ["--cluster-name", stack.name, "--addon-name", "metrics-server", "--query", "addon.[status,configurationValues]"];
+      expect(await instance.aws("eks", "describe-addon", ...addon)).toEqual(["ACTIVE", `{"replicas":3}`]);
       const services = await instance.aws<readonly object[]>(
         "ecs",
         "describe-services",
@@ -188,7 +190,7 @@ describe("Terraform, without compute", () => {
     async () => {
       await stack.run(["state", "rm", "aws_ecs_cluster.main"]);
       await stack.run(["import", "-no-color", "-input=false", "-var", `name=${stack.name}`, "-var", "eks=true", "aws_ecs_cluster.main", stack.name]);
-      await stack.planIsClean({ desired_count: 2, message: "second", eks: true, eks_logs: ["api", "audit"] });
+      await stack.planIsClean({ desired_count: 2, message: "second", eks: true, eks_logs: ["api", "audit"], eks_metrics_replicas: 3 });
     },
     APPLY_MS,
   );

@@ -11,6 +11,11 @@ variable "eks_logs" {
   default = ["audit"]
 }
 
+variable "eks_metrics_replicas" {
+  type    = number
+  default = 1
+}
+
 resource "aws_iam_role" "eks" {
   count = var.eks ? 1 : 0
   name  = "${var.name}-eks"
@@ -50,6 +55,23 @@ resource "aws_eks_fargate_profile" "default" {
     namespace = "default"
     labels    = { on = "fargate" }
   }
+}
+
+data "aws_eks_addon_version" "metrics_server" {
+  count              = var.eks ? 1 : 0
+  addon_name         = "metrics-server"
+  kubernetes_version = aws_eks_cluster.main[0].version
+  most_recent        = true
+}
+
+resource "aws_eks_addon" "metrics_server" {
+  count                       = var.eks ? 1 : 0
+  cluster_name                = aws_eks_cluster.main[0].name
+  addon_name                  = "metrics-server"
+  addon_version               = data.aws_eks_addon_version.metrics_server[0].version
+  configuration_values        = jsonencode({ replicas = var.eks_metrics_replicas })
+  resolve_conflicts_on_create = "OVERWRITE"
+  resolve_conflicts_on_update = "PRESERVE"
 }
 
 resource "aws_eks_access_entry" "developers" {
