@@ -43,12 +43,13 @@ export interface RunningContainerd {
 export async function startContainerd(options: ContainerdOptions): Promise<RunningContainerd> {
   const paths = containerdPaths(options.config);
   const [containerd, ctr, runtimes] = await Promise.all([program("containerd"), program("ctr"), findRuntimes()]);
-  await removeOverlayTrial(options.config.dataDir);
-  const snapshotter = (await keptSnapshotter(paths)) ?? ((await overlayWorks(options.config.dataDir)) ? "overlayfs" : "native");
+  const [snapshotter, baseSpecFile] = await Promise.all([
+    chooseSnapshotter(paths, options.config.dataDir),
+    writeBaseSpec(ctr, dirname(paths.configFile), options.defaultRlimits),
+  ]);
   if (snapshotter === "native") {
     options.logger.warn("overlayfs does not work here: image layers are copied, which costs time and disk", { dataDir: options.config.dataDir });
   }
-  const baseSpecFile = await writeBaseSpec(ctr, dirname(paths.configFile), options.defaultRlimits);
   const mayLowerOomScore = hasSysResource();
   const toml = containerdConfig({ paths, pauseImage: options.pauseImage, mayLowerOomScore, snapshotter, runtimes, baseSpecFile });
   await writeContainerdFiles(paths, toml, options.registryPort);
@@ -132,6 +133,11 @@ async function findProgram(name: string): Promise<string | undefined> {
     if ((await stat(path).catch(() => undefined))?.isFile()) return path;
   }
   return undefined;
+}
+
+async function chooseSnapshotter(paths: ContainerdPaths, dataDir: string): Promise<"overlayfs" | "native"> {
+  await removeOverlayTrial(dataDir);
+  return (await keptSnapshotter(paths)) ?? ((await overlayWorks(dataDir)) ? "overlayfs" : "native");
 }
 
 /** What images were unpacked with stays: a trial on a full disk would fail, and another snapshotter would not find them. */
