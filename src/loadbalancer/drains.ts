@@ -1,7 +1,7 @@
 import type { Store, Stored, Write } from "../contracts/store.ts";
 import { isProblem } from "../core/problem.ts";
 import { shutsAtDelaysEnd } from "./attributes.ts";
-import { serverName } from "./config/proxy-model.ts";
+import { openServerName, serverName } from "./config/proxy-model.ts";
 import { path, shutSessions } from "./haproxy/live-servers.ts";
 import type { Worker } from "./haproxy/proxy-process.ts";
 import type { ServerStats } from "./haproxy/stats.ts";
@@ -58,21 +58,19 @@ async function isOver(
   { proxy, isDue, shuts }: Drain & { readonly shuts: boolean },
 ): Promise<boolean> {
   const backend = backendName(target.targetGroupArn);
-  const name = serverName(target, registration.token);
-  const find = (worker: Worker): ServerStats | undefined => worker.servers.find((server) => server.backend === backend && server.name === name);
-  const key = path(backend, name);
+  const checked = serverName(target, registration.token);
+  const names = [checked, openServerName(checked)];
+  const find = (worker: Worker): readonly ServerStats[] =>
+    worker.servers.filter((server) => server.backend === backend && names.includes(server.name));
   const workers = [...(proxy.current === undefined ? [] : [proxy.current]), ...proxy.leaving];
   if (isDue(registration.untilMs)) {
-    for (const worker of workers) if (shuts && find(worker) !== undefined) await shutSessions(worker, backend, name);
+    for (const worker of workers) for (const { name } of shuts ? find(worker) : []) await shutSessions(worker, backend, name);
     return true;
   }
-  return workers.every((worker) => {
-    const server = find(worker);
-    if (server === undefined) return true;
-    // A worker that was replaced gives its servers no new request.
-    const settled = worker !== proxy.current || proxy.settled.has(key);
-    return settled && server.open === 0;
-  });
+  // A worker that was replaced gives its servers no new request.
+  return workers.every((worker) =>
+    find(worker).every(({ name, open }) => (worker !== proxy.current || proxy.settled.has(path(backend, name))) && open === 0),
+  );
 }
 
 async function writeTarget(before: Stored<TargetRecord>, after: TargetRecord, { records, store }: Drain): Promise<void> {

@@ -77,6 +77,32 @@ describe("a load balancer", () => {
     expect(await bad.seen()).toBeGreaterThan(0);
   });
 
+  it.each(["HTTP", "TCP"] as const)(
+    "gives all targets what comes by %s where none is healthy, but not those that drain, until one is healthy",
+    async (protocol) => {
+      const group = await room.addGroup({ protocol });
+      const { url } = await room.serve(group, { protocol });
+      const [first, second] = [await lab.target(), await lab.target()];
+      for (const target of [first, second]) {
+        await target.setHealth("500");
+        await room.balancers.registrar.register(group, { ip: target.ip, port: target.port });
+      }
+      for (const target of [first, second]) await until("unhealthy", async () => (await room.healthOf(group, target)) === "unhealthy");
+      for (let count = 0; count < 10; count++) expect((await call(url)).status).toBe(200);
+      expect([await first.seen(), await second.seen()]).toEqual([5, 5]);
+
+      await room.balancers.registrar.deregister(group, { ip: first.ip, port: first.port });
+      await until("deregistered", async () => (await room.healthOf(group, first)) === "gone");
+      for (let count = 0; count < 4; count++) expect((await call(url)).status).toBe(200);
+      expect([await first.seen(), await second.seen()]).toEqual([5, 9]);
+
+      await first.setHealth("200");
+      await room.addHealthy(group, first);
+      for (let count = 0; count < 4; count++) expect((await call(url)).status).toBe(200);
+      expect([await first.seen(), await second.seen()]).toEqual([9, 9]);
+    },
+  );
+
   it("keeps connections to targets for requests that may be repeated, and gives the others a fresh one", async () => {
     const group = await room.addGroup();
     const { url } = await room.serve(group);

@@ -70,6 +70,8 @@ describe("haproxyConfig", () => {
     expect(lines).toContain(
       "  server 10.0.0.5:3000_ab12cd34 10.0.0.5:3000 check inter 30s fall 2 rise 5 sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s",
     );
+    expect(lines).toContain("  option allbackups");
+    expect(lines).toContain("  server 10.0.0.5:3000_ab12cd34_open 10.0.0.5:3000 backup sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s");
   });
 
   it("keeps its structure when targets come and go, and changes it with all else", () => {

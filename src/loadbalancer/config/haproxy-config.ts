@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { NO_TARGET } from "./actions.ts";
-import { healthCheckLines, serverArguments, serverSettings } from "./health-check.ts";
+import { healthCheckLines, serverLinesOf, serverSettings } from "./health-check.ts";
 import type { Backend, Frontend, ProxyModel } from "./proxy-model.ts";
 import { decisionOf } from "./rules.ts";
 
@@ -157,6 +157,7 @@ function freshConnectionLines(): readonly string[] {
 }
 
 function backendLines(backend: Backend): readonly string[] {
+  const settings = serverSettings(backend);
   const idle = `${backend.idleTimeoutSeconds}s`;
   return [
     ...(backend.mode === "tcp" ? ["mode tcp"] : []),
@@ -167,12 +168,14 @@ function backendLines(backend: Backend): readonly string[] {
     `timeout server ${idle}`,
     "retries 3",
     "option redispatch 1",
+    // Where no target is healthy, all of them get requests.
+    "option allbackups",
     ...(backend.mode === "tcp" ? [] : requestLines(backend)),
     // Only health changes are logged, into memory; Tidegate waits on that ring instead of polling.
     "log ring@health local0",
     "option log-health-checks",
     ...healthCheckLines(backend),
-    `# servers: ${serverSettings(backend)}`,
+    `# servers: ${settings.checked}, ${settings.open}`,
   ];
 }
 
@@ -187,5 +190,5 @@ function requestLines(backend: Backend): readonly string[] {
 }
 
 function serverLines(backend: Backend): readonly string[] {
-  return backend.servers.map((server) => `server ${server.name} ${serverArguments(backend, server)}`);
+  return serverLinesOf(backend).map((server) => `server ${server.name} ${server.arguments}`);
 }

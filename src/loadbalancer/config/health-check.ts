@@ -1,5 +1,5 @@
 import { word } from "./escape.ts";
-import type { Backend, Server } from "./proxy-model.ts";
+import { type Backend, openServerName, type Server } from "./proxy-model.ts";
 
 /** How a backend asks its servers whether they are well. */
 export function healthCheckLines({ healthCheck: check }: Backend): readonly string[] {
@@ -23,17 +23,30 @@ export function healthCheckLines({ healthCheck: check }: Backend): readonly stri
  */
 const CONNECTIONS = "sni var(txn.fresh) pool-max-conn -1 pool-purge-delay 1s";
 
-/** What follows `server <name>` in the configuration and `add server <backend>/<name>` at run time. */
-export function serverArguments(backend: Backend, server: Server): string {
-  return `${server.ip}:${server.port} ${serverSettings(backend)}`;
+/** Of the targets of a backend as HAProxy has them, all checked ones first. */
+export interface ServerLine {
+  readonly name: string;
+  /** What follows `server <name>` in the configuration and `add server <backend>/<name>` at run time. */
+  readonly arguments: string;
+  readonly isChecked: boolean;
 }
 
-/** The part that all servers of a backend share. */
-export function serverSettings({ healthCheck: check, mode, sendProxy }: Backend): string {
+export function serverLinesOf(backend: Backend, servers: readonly Server[] = backend.servers): readonly ServerLine[] {
+  const settings = serverSettings(backend);
+  const line = ({ name, ip, port }: Server, isChecked: boolean): ServerLine => ({
+    name: isChecked ? name : openServerName(name),
+    arguments: `${ip}:${port} ${isChecked ? settings.checked : settings.open}`,
+    isChecked,
+  });
+  return [...servers.map((server) => line(server, true)), ...servers.map((server) => line(server, false))];
+}
+
+/** The parts that all servers of a backend share, by whether they are checked. */
+export function serverSettings({ healthCheck: check, mode, sendProxy }: Backend): { readonly checked: string; readonly open: string } {
   const port = check.port === "traffic-port" ? "" : ` port ${Number(check.port)}`;
   const tls = check.protocol === "HTTPS" ? " check-ssl verify none" : "";
   const thresholds = `fall ${check.unhealthyThreshold} rise ${check.healthyThreshold}`;
-  const settings = `check inter ${check.intervalSeconds}s ${thresholds}${port}${tls}`;
-  if (mode === "http") return `${settings} ${CONNECTIONS}`;
-  return sendProxy ? `${settings} send-proxy-v2 check-send-proxy` : settings;
+  const checked = `check inter ${check.intervalSeconds}s ${thresholds}${port}${tls}`;
+  if (mode === "http") return { checked: `${checked} ${CONNECTIONS}`, open: `backup ${CONNECTIONS}` };
+  return sendProxy ? { checked: `${checked} send-proxy-v2 check-send-proxy`, open: "backup send-proxy-v2" } : { checked, open: "backup" };
 }

@@ -70,3 +70,11 @@ export interface Server {
 export function serverName(target: { readonly ip: string; readonly port: number }, token: string): string {
   return `${target.ip}:${target.port}_${token}`;
 }
+
+/**
+ * A target is two servers: one that is checked, and this one, which gets requests as long as no checked one of its backend may, as AWS fails
+ * open. Draining targets have neither.
+ */
+export function openServerName(server: string): string {
+  return `${server}_open`;
+}

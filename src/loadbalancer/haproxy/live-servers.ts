@@ -1,6 +1,6 @@
 import { Problem } from "../../core/problem.ts";
-import { serverArguments } from "../config/health-check.ts";
-import type { Backend, ProxyModel, Server } from "../config/proxy-model.ts";
+import { type ServerLine, serverLinesOf } from "../config/health-check.ts";
+import type { ProxyModel } from "../config/proxy-model.ts";
 import type { ServerStats } from "./stats.ts";
 import type { Worker } from "./proxy-process.ts";
 
@@ -9,12 +9,12 @@ export async function convergeCurrent(worker: Worker, model: ProxyModel): Promis
   // Only target groups' backends: the others have servers of their own.
   const managed = new Set(model.backends.map(({ name }) => name));
   const present = new Map(worker.servers.flatMap((server) => (managed.has(server.backend) ? [[path(server.backend, server.name), server]] : [])));
-  for (const [name, { backend, server }] of wanted(model)) {
+  for (const [name, server] of wanted(model)) {
     const known = present.get(name);
     present.delete(name);
     // Something was between `add` and `ready` when Tidegate was killed.
-    if (known !== undefined && isMaintained(known)) await startServing(worker, name);
-    if (known === undefined) await addServer(worker, backend, server);
+    if (known !== undefined && isMaintained(known)) await startServing(worker, name, server);
+    if (known === undefined) await addServer(worker, name, server);
   }
   let leftOver = 0;
   for (const [name, server] of present) {
@@ -39,28 +39,27 @@ export function path(backend: string, server: string): string {
 }
 
 /** `<backend>/<server>` of all that is registered. */
-export function wanted(model: ProxyModel): ReadonlyMap<string, { readonly backend: Backend; readonly server: Server }> {
-  return new Map(model.backends.flatMap((backend) => backend.servers.map((server) => [path(backend.name, server.name), { backend, server }])));
+function wanted(model: ProxyModel): ReadonlyMap<string, ServerLine> {
+  return new Map(model.backends.flatMap((backend) => serverLinesOf(backend).map((server) => [path(backend.name, server.name), server])));
 }
 
 function isMaintained(server: ServerStats): boolean {
   return server.status.startsWith("MAINT");
 }
 
-async function addServer(worker: Worker, backend: Backend, server: Server): Promise<void> {
-  const name = path(backend.name, server.name);
-  const answer = await worker.client.command(`add server ${name} ${serverArguments(backend, server)}`);
+async function addServer(worker: Worker, name: string, server: ServerLine): Promise<void> {
+  const answer = await worker.client.command(`add server ${name} ${server.arguments}`);
   if (!answer.includes("registered")) throw new Problem("unavailable", `HAProxy did not add server ${name}: ${answer}`);
-  await startServing(worker, name);
+  await startServing(worker, name, server);
 }
 
 /**
  * Leaves maintenance without a moment in which it could get a request: HAProxy would take a new server for healthy until its first check
  * says otherwise. In drain it gets nothing; `stopping` then means: nothing until a check passes, which one passed check is enough for.
  */
-async function startServing(worker: Worker, name: string): Promise<void> {
-  const steps = ["state drain", "health stopping"].map((step) => `set server ${name} ${step}`);
-  await worker.client.command([steps[0], `enable health ${name}`, steps[1], `set server ${name} state ready`].join("; "));
+async function startServing(worker: Worker, name: string, { isChecked }: ServerLine): Promise<void> {
+  const steps = [`set server ${name} state drain`, `enable health ${name}`, `set server ${name} health stopping`];
+  await worker.client.command([...(isChecked ? steps : []), `set server ${name} state ready`].join("; "));
 }
 
 /** No new request, not even from clients that were bound to it; open ones go on. */

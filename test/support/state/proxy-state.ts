@@ -6,6 +6,7 @@ import { systemClock } from "../../../src/core/clock.ts";
 import { findMarkedProcesses } from "../../../src/daemons/proc.ts";
 import { createRuntimeClient } from "../../../src/loadbalancer/haproxy/runtime-client.ts";
 import { parseServerStats } from "../../../src/loadbalancer/haproxy/stats.ts";
+import { openServerName } from "../../../src/loadbalancer/config/proxy-model.ts";
 import { planProxy } from "../../../src/loadbalancer/plan-proxy.ts";
 import { loadBalancerRecords } from "../../../src/loadbalancer/records.ts";
 import { readVpc } from "../../../src/loadbalancer/vpc-records.ts";
@@ -33,7 +34,9 @@ export async function expectedProxies(store: Store, { instanceId }: InstanceDaem
     if (model.frontends.length === 0) continue;
     must.push(`daemon haproxy-${vpcId}, recorded`);
     must.push(...model.frontends.map(({ id }) => `${vpcId} listener ls-${id}`));
-    must.push(...model.backends.flatMap(({ name, servers }) => servers.map((server) => `${vpcId} server ${name}/${server.name}, in use`)));
+    const inUse = (backend: string, server: string): readonly string[] =>
+      [server, openServerName(server)].map((name) => `${vpcId} server ${backend}/${name}, in use`);
+    must.push(...model.backends.flatMap(({ name, servers }) => servers.flatMap((server) => inUse(name, server.name))));
   }
   // One that has no listener any more stays until its load balancer goes.
   const may = (await balancedVpcs(store)).map((vpcId) => `daemon haproxy-${vpcId}, recorded`);
