@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { explainBaseImage } from "./base-image.ts";
+import { tellingFullDisk } from "../host/disk-guard.ts";
 import { run } from "../host/run.ts";
 import type { Builder, BuildRequest } from "./builder.ts";
 import { PUBLIC_PREFIX } from "./public-names.ts";
@@ -10,10 +11,15 @@ import { streamCommand } from "./stream-command.ts";
 export async function findBuildah(): Promise<Builder | undefined> {
   const version = await run(["buildah", "--version"]).catch(() => undefined);
   if (version === undefined) return undefined;
-  return { name: "buildah", version: `buildah ${/version (\S+)/.exec(version.stdout)?.[1] ?? "of unknown version"}`, build };
+  return {
+    name: "buildah",
+    version: `buildah ${/version (\S+)/.exec(version.stdout)?.[1] ?? "of unknown version"}`,
+    build: (request) =>
+      tellingFullDisk("the image cannot be built, and nothing that runs was changed", request.stateFolder, () => buildAndPush(request)),
+  };
 }
 
-async function build(request: BuildRequest): Promise<{ readonly digest: string }> {
+async function buildAndPush(request: BuildRequest): Promise<{ readonly digest: string }> {
   await mkdir(request.stateFolder, { recursive: true });
   const folder = await mkdtemp(join(request.stateFolder, "build-"));
   try {

@@ -19,7 +19,7 @@ const PRUNE_TIMEOUT_MS = 5 * 60_000;
  */
 export async function pruneBuilderState(stateFolder: string, clock: Clock): Promise<boolean> {
   const entries: readonly string[] = await readdir(stateFolder).catch(() => []);
-  const builds = entries.filter((name) => name.startsWith("build-")).map((name) => join(stateFolder, name));
+  const builds = entries.filter((name) => /^(build|seed)-/.test(name)).map((name) => join(stateFolder, name));
   const isOld = async (path: string): Promise<boolean> =>
     clock.nowMs() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? 0) > LONGEST_BUILD_MS;
   const old = await Promise.all(builds.map(isOld));

@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Clock } from "../core/clock.ts";
 import { isDiskFull } from "../core/disk-full.ts";
 import { isProblem, Problem } from "../core/problem.ts";
@@ -128,9 +129,27 @@ export async function tellingFullDisk<T>(what: string, folder: string, work: () 
   try {
     return await work();
   } catch (error) {
-    const { bavail, bsize } = await statfs(folder);
-    if (isProblem(error, "exhausted") || !(isDiskFull(error) || bavail * bsize < MIB)) throw error;
+    if (isProblem(error, "exhausted") || !(isDiskFull(error) || (await freeBytesOf(folder)) < MIB)) throw error;
     throw new Problem("exhausted", `${what}: the disk that holds ${folder} is full. ${DISK_ADVICE}`, { cause: error });
+  }
+}
+
+/** Before work is begun that is known to write so much into `folder`. @throws Problem `exhausted` that says so, and what to do. */
+export async function mustHaveRoom(what: string, folder: string, neededBytes: number): Promise<void> {
+  const freeBytes = await freeBytesOf(folder);
+  if (freeBytes >= neededBytes) return;
+  const has = `the disk that holds ${folder} has ${inWords(freeBytes)} free, and it takes ${inWords(neededBytes)} for a while`;
+  throw new Problem("exhausted", `${what}: ${has}. ${DISK_ADVICE}`);
+}
+
+/** The folder need not be there yet. */
+async function freeBytesOf(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(folder) === folder) throw error;
+    return await freeBytesOf(dirname(folder));
   }
 }
 

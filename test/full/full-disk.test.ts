@@ -1,6 +1,7 @@
 /** A whole instance on a small disk that others fill. What is read: statfs, processes with their start times, the words that users get. */
 import { randomBytes } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AuthorizeSecurityGroupIngressCommand } from "@aws-sdk/client-ec2";
@@ -61,6 +62,11 @@ const stopped = (taskArn: string) =>
     const task = await stack.task(taskArn);
     return task.lastStatus === "STOPPED" && task;
   });
+
+async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "tg-full-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
 
 const createCluster = (clusterName: string) => stack.ecs.send(new CreateClusterCommand({ clusterName }));
 
@@ -184,6 +190,34 @@ test("a disk without a free block: writes say so and reads go on, through a kill
   await until("all is well", async () => (await instance.cli(["status"], { okCodes: [0, 1] })).code === 0);
   using database = new DatabaseSync(join(disk.folder, "tidegate.db"), { readOnly: true });
   expect(database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+});
+
+test("a build and a base image that the disk has no room for fail in words, and leave nothing; the same build works once there is room", async () => {
+  await using work = await temporaryFolder();
+  await writeFile(join(work.path, "Dockerfile"), `FROM ${stack.image}\nRUN dd if=/dev/zero of=/big bs=1M count=60\nCMD ["sleep", "1000000"]\n`);
+  const deploy = ["deploy", work.path, "--name", "filler", "--builder", "buildah", "--cpu", "256", "--memory", "512", "--count", "1"];
+  // Enough for the base image, not for what is made on it.
+  await disk.fill(40 * MIB);
+  const builds = (): Promise<readonly string[]> => readdir(join(disk.folder, "builder")).catch(() => []);
+  const failed = await instance.cli(deploy, { okCodes: [1], timeoutMs: 120_000 });
+  const words = `the image cannot be built, and nothing that runs was changed: the disk that holds ${disk.folder}/builder is full. Free some space`;
+  expect(failed.stdout + failed.stderr).toContain(words);
+  await until("what was built is gone again", async () => (await disk.freeBytes()) > 35 * MIB);
+  expect((await builds()).filter((name) => name.startsWith("build-"))).toEqual([]);
+
+  const unseeded = await instance.cli(["images", "seed", "node"], { okCodes: [1], timeoutMs: 120_000 });
+  expect(unseeded.stdout + unseeded.stderr).toMatch(
+    /the base image cannot be made: the disk that holds \S+\/builder has \d\S* MiB free, and it takes 512 MiB for a while\. Free some space/,
+  );
+  expect((await builds()).filter((name) => name.startsWith("seed-"))).toEqual([]);
+  await bystanderRunsOn();
+
+  await disk.release();
+  await instance.cli(deploy, { timeoutMs: 120_000 });
+  const { services } = await stack.ecs.send(new DescribeServicesCommand({ services: ["filler"] }));
+  expect(services?.[0]).toMatchObject({ runningCount: 1 });
+  await instance.aws("ecs", "update-service", "--service", "filler", "--desired-count", "0");
+  await bystanderRunsOn();
 });
 
 test("images that nothing uses go, by themselves when room is short and by hand; the bytes come back, and what is in use stays", async () => {

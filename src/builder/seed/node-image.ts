@@ -2,7 +2,7 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "nod
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Problem } from "../../core/problem.ts";
-import { tellingFullDisk } from "../../host/disk-guard.ts";
+import { mustHaveRoom, tellingFullDisk } from "../../host/disk-guard.ts";
 import { readTextIfAny } from "../../host/files.ts";
 import { run } from "../../host/run.ts";
 import type { RegistryAccess } from "../builder.ts";
@@ -12,6 +12,8 @@ import { type Layer, packFolder, packTar } from "./tar-layer.ts";
 
 const SUITE = "bookworm";
 const CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
+/** What it takes for a while: trees, tars and layers (400 MiB), and the registry's copies. */
+const ROOM_BYTES = 512 * 1024 * 1024;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The official image's entry point does the same: an argument that is no program is an argument to node. */
@@ -43,16 +45,20 @@ export interface SeededImage {
  * Makes a Node base image from what the machine can have without an image registry, and stores it under the public names: Debian's essential
  * packages with apt, adduser and certificates (by mmdebstrap from the machine's Debian mirror), the npm package `node`, npm itself, the
  * `node` user (1000:1000) and the official entry point's behaviour. It has no compilers, git, python or yarn.
- * @throws Problem `unavailable` when mmdebstrap is missing or the Debian mirror cannot be reached.
+ * @throws Problem `unavailable` when mmdebstrap is missing or the Debian mirror cannot be reached; `exhausted` when the disk has no room for it.
  */
 export async function seedNode(options: SeedOptions): Promise<readonly SeededImage[]> {
-  await mkdir(options.stateFolder, { recursive: true });
-  const folder = await mkdtemp(join(options.stateFolder, "seed-"));
-  try {
-    return await tellingFullDisk("the base image cannot be made", options.stateFolder, () => makeAndPush(folder, options));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const what = "the base image cannot be made";
+  await mustHaveRoom(what, options.stateFolder, ROOM_BYTES);
+  return tellingFullDisk(what, options.stateFolder, async () => {
+    await mkdir(options.stateFolder, { recursive: true });
+    const folder = await mkdtemp(join(options.stateFolder, "seed-"));
+    try {
+      return await makeAndPush(folder, options);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
 }
 
 async function makeAndPush(folder: string, options: SeedOptions): Promise<readonly SeededImage[]> {
@@ -113,7 +119,8 @@ async function debianLayer(folder: string): Promise<{ readonly layer: Layer; rea
   // Nobody needs this tree after a crash: no fsync a file, no translated descriptions.
   options.push('--aptopt=Acquire::Languages "none"', "--dpkgopt=force-unsafe-io");
   const include = "--include=ca-certificates,adduser,netbase,tzdata,libatomic1,libstdc++6";
-  await run(["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", include, ...options, SUITE, tarPath], { timeoutMs: 600_000 }).catch(
+  // When its disk is full it sends SIGHUP to its whole process group, which else would be the command line's.
+  await run(["setsid", "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", include, ...options, SUITE, tarPath], { timeoutMs: 600_000 }).catch(
     (cause: unknown) => {
       const words = cause instanceof Error ? cause.message : String(cause);
       throw new Problem(
