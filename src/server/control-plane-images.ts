@@ -20,9 +20,9 @@ export function controlPlaneImages({ config, registry, clock, logger }: ControlP
   let making: Promise<void> | undefined;
   let hasTriedAddons = false;
   let failure: { readonly error: unknown } | undefined;
-  const make = async (): Promise<void> => {
+  const make = async (mirror?: "off"): Promise<void> => {
     const say = (text: string): void => logger.info(`EKS needs the image ${reference}: ${text}`);
-    const programs = await obtainKubernetes({ cacheFolder: DEFAULT_CACHE_FOLDER, onStep: say });
+    const programs = await obtainKubernetes({ cacheFolder: DEFAULT_CACHE_FOLDER, mirror, onStep: say });
     say("pack and push");
     const { account, region, port } = config;
     const { password } = registry.tokens.issue({ account, region, principalArn: `arn:aws:iam::${account}:root` });
@@ -38,10 +38,11 @@ export function controlPlaneImages({ config, registry, clock, logger }: ControlP
       const kept = all.find((each) => each.image === image);
       if (kept !== undefined) {
         const there = new Set(all.map((each) => `${PUBLIC_PREFIX}/${each.image}`));
-        // One that an older Tidegate has made lacks the add-ons; so does an operator's folder, maybe: it is tried once.
+        // One that an older Tidegate has made lacks the add-ons; so does an operator's folder, maybe, and upstream's release, which has no
+        // metrics-server: they are built, which is tried once, and the clusters do not wait for it.
         if (!hasTriedAddons && kubernetesReferences().some((each) => !there.has(each))) {
           hasTriedAddons = true;
-          making ??= make()
+          making ??= make("off")
             .catch((error: unknown) => logger.warn("the images of the clusters' add-ons could not be made", { err: error }))
             .finally(() => (making = undefined));
         }

