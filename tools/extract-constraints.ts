@@ -48,6 +48,7 @@ const PLANS: Readonly<Record<string, Plan>> = {
   iam: {},
   sts: {},
   eks: {},
+  "eks-auth": {},
 };
 
 const LOAD = `

@@ -132,6 +132,7 @@ export async function openRooms(config: InstanceConfig, toolbox: Toolbox, observ
   const services: readonly Service[] = [
     ecs,
     eks,
+    eks.auth,
     createEcrService({ registry, toolbox, config }),
     createEc2Service({ network: network.admin, toolbox }),
     elbv2,

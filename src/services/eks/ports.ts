@@ -66,6 +66,10 @@ export interface RoleCredentials {
   readonly sessionToken: string;
   readonly accountId: string;
   readonly expirationMs: number;
+  /** `arn:aws:sts::<account>:assumed-role/<role>/<session>`. */
+  readonly assumedRoleArn: string;
+  /** `AROA…:<session>`. */
+  readonly assumedRoleId: string;
 }
 
 export interface Roles {

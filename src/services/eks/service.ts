@@ -35,6 +35,7 @@ import {
 import { listTagsForResource, tagResource, untagResource } from "./operations/tags.ts";
 import { associateEncryptionConfig, updateClusterVersion } from "./operations/update-cluster-version.ts";
 import { describeUpdate, listUpdates, updateClusterConfig } from "./operations/updates.ts";
+import { createEksAuthService } from "./pod-identity/auth-service.ts";
 import { createPodIdentityAgent, type PodIdentityAgent } from "./pod-identity/credentials.ts";
 import type { EksPorts } from "./ports.ts";
 import type { EksRoom } from "./room.ts";
@@ -59,6 +60,8 @@ export interface EksService extends Service {
   readonly identityMap: IdentityMap;
   readonly issuers: ClusterIssuers;
   readonly podIdentity: PodIdentityAgent;
+  /** EKS Auth, an API of its own. */
+  readonly auth: Service;
 }
 
 /** Amazon EKS: clusters, each with an upstream Kubernetes control plane that runs as a system workload. */
@@ -121,6 +124,7 @@ export function createEksService({ store, engine, ports, toolbox, ownHosts }: Ek
     },
     issuers: createClusterIssuers(store),
     podIdentity: createPodIdentityAgent(room),
+    auth: createEksAuthService(room),
     snapshots: (scope, name) => snapshotsOf(room, scope, name),
     recover: (scope, asked) => recoverCluster(room, scope, asked),
     identityMap: createIdentityMap(room),

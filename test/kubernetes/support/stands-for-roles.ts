@@ -47,6 +47,7 @@ export async function standsForRoles(cluster: PodsCluster): Promise<void> {
   const { keys } = (await (await fetch(`${instance.endpoint}${path}/keys`)).json()) as Document;
   const token = await cluster.inPod("who-trusted", "cat", "/var/run/secrets/eks.amazonaws.com/serviceaccount/token");
   expect(JSON.parse(Buffer.from(token.split(".")[0] ?? "", "base64url").toString())).toMatchObject({ kid: keys[0]?.kid });
+  await asksEksAuth(cluster);
   await kubectl("delete", "pod", ...names.map((each) => `who-${each}`));
 }
 
@@ -62,6 +63,19 @@ async function associate(cluster: PodsCluster, serviceAccount: string): Promise<
       `default/${serviceAccount}`,
     ),
   );
+}
+
+/** As the agent of Pod Identity does on AWS, with the token of a pod. */
+async function asksEksAuth({ instance, inPod }: PodsCluster): Promise<void> {
+  const token = (await inPod("who-associated", "cat", "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token")).trim();
+  const assume = ["assume-role-for-pod-identity", "--cluster-name", "shop", "--token"];
+  const answer = await instance.aws<{ readonly credentials: { readonly accessKeyId: string } }>("eks-auth", ...assume, token);
+  expect(answer).toMatchObject({
+    subject: { namespace: "default", serviceAccount: "associated" },
+    assumedRoleUser: { arn: expect.stringMatching(new RegExp(`${ACCOUNT_ROLE.source}associated/`)) as string },
+    credentials: { accessKeyId: expect.stringMatching(/^ASIA/) as string },
+  });
+  await expect(instance.aws("eks-auth", ...assume, `${token.slice(0, -8)}AAAAAAAA`)).rejects.toThrow("InvalidTokenException");
 }
 
 async function makeRole({ instance }: PodsCluster, name: string, statement: object): Promise<string> {

@@ -12,6 +12,8 @@ import type { Roles } from "../ports.ts";
 import { CLUSTER_SECRETS, clusterKey, CLUSTERS, POD_IDENTITIES, type PodIdentityAssociationRecord, recordPrefix } from "../records.ts";
 import type { EksRoom } from "../room.ts";
 import { testCluster } from "../testing.ts";
+import type { RequestContext, Service } from "../../../contracts/service.ts";
+import { createEksAuthService } from "./auth-service.ts";
 import { createPodIdentityAgent, type PodIdentityAgent } from "./credentials.ts";
 
 const cluster = testCluster();
@@ -37,6 +39,7 @@ let clock: FakeClock;
 let asked: Parameters<Roles["assume"]>[0][];
 let refuse: string | undefined;
 let agent: PodIdentityAgent;
+let auth: Service;
 let store: ReturnType<typeof createMemoryStore>;
 
 beforeEach(async () => {
@@ -53,10 +56,13 @@ beforeEach(async () => {
     asked.push(request);
     if (refuse !== undefined) throw new Problem("invalid", refuse);
     const expirationMs = clock.nowMs() + 3600_000;
-    return { accessKeyId: `ASIA${asked.length}`, secretAccessKey: "s", sessionToken: "t", accountId: "111122223333", expirationMs };
+    const assumed = { assumedRoleArn: `arn:aws:sts::111122223333:assumed-role/pods/${request.sessionName}`, assumedRoleId: "AROA1:pods" };
+    return { accessKeyId: `ASIA${asked.length}`, secretAccessKey: "s", sessionToken: "t", accountId: "111122223333", expirationMs, ...assumed };
   };
   const ports = { roles: { exists: async () => true, assume } };
-  agent = createPodIdentityAgent({ clock, ids: seededIds("pods"), logger: silentLogger, store, ports } as unknown as EksRoom);
+  const room = { clock, ids: seededIds("pods"), logger: silentLogger, store, ports } as unknown as EksRoom;
+  agent = createPodIdentityAgent(room);
+  auth = createEksAuthService(room);
 });
 
 async function associate(more: Partial<PodIdentityAssociationRecord>): Promise<void> {
@@ -141,5 +147,29 @@ describe("the agent of Pod Identity", () => {
     expect(await agent.credentials({ clusterKey: key, podUid: "pod-1" }, "")).toMatchObject({ body: { code: "InvalidTokenException" } });
     refuse = "the trust policy does not let it";
     expect(await get()).toMatchObject({ status: 400, body: { code: "AccessDeniedException", message: refuse } });
+  });
+});
+
+describe("EKS Auth", () => {
+  const exchange = async (claims: Claims = {}, clusterName = cluster.name): Promise<unknown> => {
+    const { account, region } = cluster;
+    return auth.operations[0]?.handle({ clusterName, token: await token(claims) }, { account, region } as RequestContext);
+  };
+
+  it("gives an agent the role of the pod whose token it has", async () => {
+    expect(await exchange()).toMatchObject({
+      subject: { namespace: "shop", serviceAccount: "api" },
+      audience: "pods.eks.amazonaws.com",
+      podIdentityAssociation: { associationArn: "arn:aws:eks:us-east-1:111122223333:podidentityassociation/shop/a-1", associationId: "a-1" },
+      assumedRoleUser: { arn: expect.stringContaining("assumed-role/pods/eks-shop-api-0-") as string },
+      credentials: { accessKeyId: "ASIA1", expiration: new Date("2026-01-01T01:00:00Z") },
+    });
+  });
+
+  it("refuses as the agent does, by errors", async () => {
+    await expect(exchange({ expires: -1 })).rejects.toMatchObject({ code: "ExpiredTokenException", httpStatus: 400 });
+    await expect(exchange({}, "other")).rejects.toMatchObject({ code: "ResourceNotFoundException", httpStatus: 404 });
+    refuse = "the trust policy does not let it";
+    await expect(exchange()).rejects.toMatchObject({ code: "AccessDeniedException", message: refuse });
   });
 });
