@@ -1,33 +1,33 @@
 import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Cluster, DescribeClusterCommand, DescribeUpdateCommand, EKSClient, ListClustersCommand } from "@aws-sdk/client-eks";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, type TestInstance, until } from "../support/instance.ts";
 import { type OidcIssuer, startIssuer } from "../support/oidc-issuer.ts";
+import { clientOptions } from "../support/stack.ts";
+import { writeKubeconfig } from "./support/kubeconfig.ts";
 import { letsInByMapAndEntries, letsInByProvider, refusesBadTokens, type Within } from "./support/lets-in.ts";
 import { type Program, programsOf } from "./support/programs.ts";
 
 /** A cluster, by the real aws and kubectl: made, used, without Tidegate, with its API server killed, and deleted. */
 
-interface Cluster {
-  readonly status: string;
-  readonly arn: string;
-  readonly endpoint?: string;
-}
-
 let instance: TestInstance;
 let environment: Record<string, string>;
 let folder: string;
 let issuer: OidcIssuer;
+/** For what is asked again and again. */
+let eks: EKSClient;
 
 beforeAll(async () => {
   await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
     throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
   });
   instance = await startInstance();
+  eks = new EKSClient(clientOptions(instance));
   folder = await mkdtemp(join(tmpdir(), "tidegate-cluster-"));
   environment = { ...instance.environment, KUBECONFIG: join(folder, "kubeconfig") };
   // Of an authority that the Tidegate of the second start trusts, and so the API server.
@@ -45,8 +45,8 @@ afterAll(async () => {
 });
 
 const kubectl = async (...args: readonly string[]): Promise<string> => (await run(["kubectl", ...args], { environment, timeoutMs: 60_000 })).stdout;
-const describeCluster = async (): Promise<Cluster> =>
-  (await instance.aws<{ readonly cluster: Cluster }>("eks", "describe-cluster", "--name", "shop")).cluster;
+const describeCluster = async (): Promise<Cluster | undefined> => (await eks.send(new DescribeClusterCommand({ name: "shop" }))).cluster;
+const isGone = async (): Promise<boolean> => !(await eks.send(new ListClustersCommand({}))).clusters?.includes("shop");
 
 test("a cluster serves kubectl, outlives Tidegate and its own API server, and leaves nothing", { timeout: 10 * 60_000 }, async () => {
   const subnets = await instance.aws<{ readonly Subnets: readonly { readonly SubnetId: string }[] }>("ec2", "describe-subnets");
@@ -70,21 +70,21 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
     network,
     "--no-bootstrap-self-managed-addons",
   ];
-  const made = await instance.aws<{ readonly cluster: Cluster }>(...make);
-  expect(made.cluster).toMatchObject({ status: "CREATING" });
-  expect(made.cluster.endpoint).toBeUndefined();
+  const { cluster } = await instance.aws<{ readonly cluster: Cluster }>(...make);
+  expect(cluster).toMatchObject({ status: "CREATING" });
+  expect(cluster.endpoint).toBeUndefined();
   const { endpoint = "" } = await until(
     "the cluster is ACTIVE",
     async () => {
-      const cluster = await describeCluster();
-      if (cluster.status === "FAILED") throw new Error(JSON.stringify(cluster));
-      return cluster.status === "ACTIVE" && cluster;
+      const now = await describeCluster();
+      if (now?.status === "FAILED") throw new Error(JSON.stringify(now));
+      return now?.status === "ACTIVE" && now;
     },
     240_000,
   );
   console.log(`create-cluster to ACTIVE: ${Math.round(systemClock.steadyMs() - begunMs)} ms`);
   await instance.client(["aws", "eks", "wait", "cluster-active", "--name", "shop"]);
-  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment["KUBECONFIG"] ?? ""]);
+  await writeKubeconfig(instance, { cluster: "shop", path: environment["KUBECONFIG"] ?? "" });
 
   expect(await kubectl("get", "namespaces", "--output", "name")).toContain("namespace/kube-system");
   await kubectl("create", "configmap", "kept", "--from-literal", "key=value");
@@ -94,7 +94,10 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   expect(await etcdHolds(instance, "configmaps/default/kept")).toBe(true);
   console.log(`resident in all: ${Math.round((await residentKiB()) / 1024)} MiB`);
 
-  const within: Within = { instance, cluster: "shop", endpoint, environment };
+  // As it is made: each call of kubectl asks who it is anew.
+  const made = join(folder, "kubeconfig-as-made");
+  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", made]);
+  const within: Within = { instance, cluster: "shop", endpoint, environment: { ...environment, KUBECONFIG: made } };
   await letsInByMapAndEntries(within);
   await refusesBadTokens(within);
   await keepsLogs(endpoint);
@@ -127,7 +130,7 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
     120_000,
   );
   expect(await kubectl("get", "configmap", "kept", "--output", "jsonpath={.data.key}")).toBe("value");
-  expect((await describeCluster()).endpoint).toBe(endpoint);
+  expect((await describeCluster())?.endpoint).toBe(endpoint);
 
   // All of it is ended, as by a reboot: another workload takes over address and data.
   const ended = await programs();
@@ -151,11 +154,7 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   await instance.client(["aws", "eks", "delete-cluster", "--name", "shop"]);
   await instance.kill();
   await instance.up();
-  await until(
-    "the cluster is gone",
-    async () => !(await instance.aws<{ clusters: readonly string[] }>("eks", "list-clusters")).clusters.includes("shop"),
-    120_000,
-  );
+  await until("the cluster is gone", isGone, 120_000);
   console.log(`delete-cluster to its end, with a restart of Tidegate: ${Math.round(systemClock.steadyMs() - endedMs)} ms`);
   await instance.client(["aws", "eks", "wait", "cluster-deleted", "--name", "shop"]);
   expect(await programs()).toEqual([]);
@@ -170,6 +169,7 @@ test("a cluster serves kubectl, outlives Tidegate and its own API server, and le
   const dataDir = join(folder, "restored");
   await run([join(import.meta.dirname, "../../tidegate"), "--data-dir", dataDir, "restore", archive], { timeoutMs: 120_000 });
   instance = await startInstance([], { dataDir });
+  eks = new EKSClient(clientOptions(instance));
   const kept = await until("the restored cluster serves", () => kubectl("get", "secret", "hidden", "--output", "jsonpath={.data.word}"), 120_000);
   expect(Buffer.from(kept, "base64").toString()).toBe("in-the-clear");
   expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint });
@@ -189,10 +189,7 @@ async function keepsLogs(endpoint: string): Promise<void> {
   expect(begun.update.status).toBe("InProgress");
   await until(
     "the update is done",
-    async () => {
-      const asked = ["describe-update", "--name", "shop", "--update-id", begun.update.id];
-      return (await instance.aws<{ readonly update: { readonly status: string } }>("eks", ...asked)).update.status === "Successful";
-    },
+    async () => (await eks.send(new DescribeUpdateCommand({ name: "shop", updateId: begun.update.id }))).update?.status === "Successful",
     120_000,
   );
   expect(await describeCluster()).toMatchObject({ status: "ACTIVE", endpoint, logging: { clusterLogging: [{ enabled: true }] } });

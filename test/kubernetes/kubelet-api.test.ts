@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DescribeAddonCommand } from "@aws-sdk/client-eks";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
@@ -30,7 +31,7 @@ beforeAll(async () => {
   instance = await startInstance();
   cluster = await createCluster(instance);
   kubectl = (...args) => cluster.kubectl(...args);
-  await cluster.profile("namespace=default");
+  await cluster.profile({ namespace: "default" });
   // Figures take two looks, a quarter of a minute apart: they come while the rest is tested.
   await instance.aws("eks", "create-addon", ...METRICS_SERVER, "--configuration-values", `{"replicas":1}`);
   await apply(...scaledByLoad(), loadOf(`http://${BURNS_ADDRESS}/cgi-bin/burn`));
@@ -246,7 +247,14 @@ test(
       "addons[].[owner,defaultNamespace]",
     );
     expect(offered).toEqual([["community", "kube-system"]]);
-    await until("the add-on is ACTIVE", async () => (await cluster.statusOf("describe-addon", ...METRICS_SERVER)) === "ACTIVE", 240_000);
+    await until(
+      "the add-on is ACTIVE",
+      async () => {
+        const which = { clusterName: "shop", addonName: "metrics-server" };
+        return (await cluster.stack.eks.send(new DescribeAddonCommand(which))).addon?.status === "ACTIVE";
+      },
+      240_000,
+    );
     expect(
       await kubectl("get", "apiservice", "v1beta1.metrics.k8s.io", "--output", "jsonpath={.status.conditions[?(@.type=='Available')].status}"),
     ).toBe("True");

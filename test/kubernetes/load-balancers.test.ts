@@ -1,9 +1,11 @@
+import { DescribeLoadBalancersCommand, type LoadBalancer } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { call } from "../loadbalancer/support/lab.ts";
 import { constantLoad, more } from "../support/constant-load.ts";
-import { until } from "../support/instance.ts";
-import { openShop, type Shop } from "./support/shop.ts";
+import { removeWithoutTrace } from "../support/host-state.ts";
+import { startInstance, type TestInstance, until } from "../support/instance.ts";
+import { createCluster, deleteCluster, type TestCluster } from "./support/cluster.ts";
 
 /** A Service's network load balancer and an Ingress' application load balancer, before a real Deployment: reached, rolled out under load, left alone, taken away. */
 
@@ -19,13 +21,13 @@ interface Pods {
   }[];
 }
 
-interface Balancers {
-  readonly LoadBalancers: readonly { readonly LoadBalancerArn: string; readonly DNSName: string; readonly Type: string }[];
-}
-
-let shop: Shop;
-beforeAll(async () => void (shop = await openShop()), 45 * 60_000);
-afterAll(() => shop.remove());
+let instance: TestInstance;
+let shop: TestCluster;
+beforeAll(async () => {
+  instance = await startInstance();
+  shop = await createCluster(instance);
+}, 45 * 60_000);
+afterAll(() => removeWithoutTrace(instance));
 
 const SERVICE = "service.beta.kubernetes.io/aws-load-balancer-";
 const INGRESS = "alb.ingress.kubernetes.io/";
@@ -97,15 +99,14 @@ async function hostnameOf(kind: "service" | "ingress"): Promise<string> {
   return until(`the ${kind} has a name`, async () => (await shop.get<Balanced>(kind, "web")).status.loadBalancer.ingress?.[0]?.hostname);
 }
 
-const balancers = async (): Promise<Balancers["LoadBalancers"]> =>
-  (await shop.instance.aws<Balancers>("elbv2", "describe-load-balancers")).LoadBalancers;
+const balancers = async (): Promise<readonly LoadBalancer[]> => (await shop.stack.elb.send(new DescribeLoadBalancersCommand({}))).LoadBalancers ?? [];
 
 test(
   "a deployment behind a Service and an Ingress is rolled out without a failed request, and its load balancers go",
   { timeout: 8 * 60_000 },
   async () => {
-    const { kubectl, apply, instance, stack } = shop;
-    await shop.profile("default", "default");
+    const { kubectl, apply, stack } = shop;
+    await shop.profile({ namespace: "default" });
     await kubectl("label", "namespace", "default", "elbv2.k8s.aws/pod-readiness-gate-inject=enabled");
     const begunMs = systemClock.steadyMs();
     await until("the class alb is there", async () => (await kubectl("get", "ingressclass", "--output", "name")).includes("/alb"));
@@ -155,9 +156,8 @@ test(
       expect(throughIngress.failures).toEqual([]);
       expect(throughService.failures).toEqual([]);
     }
-    expect((await balancers()).map(({ LoadBalancerArn }) => LoadBalancerArn).sort()).toEqual(
-      made.map(({ LoadBalancerArn }) => LoadBalancerArn).sort(),
-    );
+    const arnsOf = (all: typeof made): ReadonlySet<unknown> => new Set(all.map(({ LoadBalancerArn }) => LoadBalancerArn));
+    expect(arnsOf(await balancers())).toEqual(arnsOf(made));
 
     // What cannot be done is said, and what is there goes on.
     await apply(ingress({ [`${INGRESS}ssl-redirect`]: "443" }));
@@ -184,13 +184,8 @@ test(
 
     // A cluster takes with it what its Ingresses had.
     await kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=100s");
-    await shop.deleteProfile("default");
-    await instance.aws("eks", "delete-cluster", "--name", "shop");
-    await until(
-      "the cluster is gone",
-      async () => !(await instance.aws<{ clusters: readonly string[] }>("eks", "list-clusters")).clusters.includes("shop"),
-      120_000,
-    );
+    await shop.deleteProfile();
+    await deleteCluster(shop);
     expect(await balancers()).toEqual([]);
     expect((await instance.aws<{ readonly TargetGroups: readonly unknown[] }>("elbv2", "describe-target-groups")).TargetGroups).toEqual([]);
     const groups = await instance.aws<{ readonly SecurityGroups: readonly { readonly GroupName: string }[] }>("ec2", "describe-security-groups");

@@ -1,5 +1,4 @@
 import { readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { V1Pod } from "@kubernetes/client-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { removeWithoutTrace } from "../support/host-state.ts";
@@ -140,7 +139,7 @@ test("pods go on while Tidegate is killed and away, and are taken up as they wer
   await kubectl("delete", "pods", "--all", "--timeout=80s");
   await until("their nodes are gone", async () => (await kubectl("get", "nodes", "--output", "name")) === "");
   // The client's own, in the instance's folder.
-  await rm(join(instance.dataDir, "kubeconfig"));
+  await rm(cluster.clientFolder, { recursive: true });
   await untilStateAgrees(instance);
 });
 

@@ -4,7 +4,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { run } from "../../src/host/run.ts";
 import { removeWithoutTrace } from "../support/host-state.ts";
 import { startInstance, type TestInstance, until } from "../support/instance.ts";
-import { createCluster, type TestCluster } from "./support/cluster.ts";
+import { createCluster, deleteCluster, type TestCluster } from "./support/cluster.ts";
 
 /** Pods on Fargate, by the real aws and kubectl: run, reached by one another, without Tidegate, and deleted. */
 
@@ -48,9 +48,8 @@ const ended = (name: string): Promise<unknown> =>
   });
 
 test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", { timeout: 8 * 60_000 }, async () => {
-  const profile = ["--cluster-name", "shop", "--fargate-profile-name", "default"];
   const { stack } = cluster;
-  await cluster.profile("namespace=def*");
+  await cluster.profile({ namespace: "def*" });
 
   const begunMs = systemClock.steadyMs();
   const serve = "hostname > /www/index.html; trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait";
@@ -126,17 +125,8 @@ test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", 
     const found = await instance.aws<{ readonly NetworkInterfaces: readonly unknown[] }>("ec2", "describe-network-interfaces");
     return found.NetworkInterfaces.length === 1;
   });
-  await instance.aws("eks", "delete-fargate-profile", ...profile);
-  await until("the profile is gone", async () => {
-    const left = await instance.aws<{ readonly fargateProfileNames: readonly string[] }>("eks", "list-fargate-profiles", "--cluster-name", "shop");
-    return left.fargateProfileNames.length === 0;
-  });
-  await instance.aws("eks", "delete-cluster", "--name", "shop");
-  await until(
-    "the cluster is gone",
-    async () => !(await instance.aws<{ clusters: readonly string[] }>("eks", "list-clusters")).clusters.includes("shop"),
-    120_000,
-  );
+  await cluster.deleteProfile();
+  await deleteCluster(cluster);
 });
 
 /** By the ConfigMap aws-logging, as EKS documents it; one that is wrong says so, and the pod runs. */
@@ -172,7 +162,7 @@ async function logsToCloudWatch(): Promise<void> {
   await apply("s3");
   expect(await speak("mumbles")).toContain("s3 is not a supported output plugin. Please fix the logging configmap");
   await kubectl("delete", "pod", "speaks", "mumbles");
-  await kubectl("delete", "namespace", "aws-observability");
+  await kubectl("delete", "namespace", "aws-observability", "--wait=false");
 }
 
 /** The pods' processes on the host: pids, in order. */

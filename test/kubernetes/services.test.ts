@@ -1,3 +1,4 @@
+import { type Addon, type AddonStatus, DescribeAddonCommand, ListAddonsCommand } from "@aws-sdk/client-eks";
 import type { V1Pod, V1Service, V1ServiceSpec } from "@kubernetes/client-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { removeWithoutTrace } from "../support/host-state.ts";
@@ -105,21 +106,16 @@ async function clusterGroup(): Promise<string> {
   return shown.resourcesVpcConfig.clusterSecurityGroupId;
 }
 
-interface Addon {
-  readonly status: string;
-  readonly health: { readonly issues: readonly { readonly code: string; readonly message: string }[] };
-}
-
 test("CoreDNS as an add-on: taken over, set, in conflict with the user, and deleted", { timeout: 4 * 60_000 }, async () => {
   const { instance, kubectl } = cluster;
   const which = ["--cluster-name", "shop", "--addon-name", "coredns"];
   const aws = (operation: string, ...args: readonly string[]): Promise<unknown> => instance.aws("eks", operation, ...which, ...args);
-  const reach = (status: string): Promise<Addon> =>
+  const reach = (status: AddonStatus): Promise<Addon> =>
     until(
       `the add-on is ${status}`,
       async () => {
-        const { addon } = await instance.aws<{ readonly addon: Addon }>("eks", "describe-addon", ...which);
-        return addon.status === status && addon;
+        const { addon } = await cluster.stack.eks.send(new DescribeAddonCommand({ clusterName: "shop", addonName: "coredns" }));
+        return addon?.status === status && addon;
       },
       90_000,
     );
@@ -128,6 +124,8 @@ test("CoreDNS as an add-on: taken over, set, in conflict with the user, and dele
   expect(await instance.aws("eks", "list-addons", "--cluster-name", "shop")).toEqual({ addons: [] });
   await expect(aws("create-addon", "--configuration-values", `{"replicas":1}`)).rejects.toThrow("is not defined in the schema");
   await aws("create-addon", "--configuration-values", "replicaCount: 1");
+  // The waiter looks every ten seconds: it is asked when it is so.
+  await reach("ACTIVE");
   await instance.client(["aws", "eks", "wait", "addon-active", ...which]);
   expect(await deployment(".spec.replicas")).toBe("1");
 
@@ -136,7 +134,7 @@ test("CoreDNS as an add-on: taken over, set, in conflict with the user, and dele
   const values = ["--configuration-values", "replicaCount: 2"];
   await aws("update-addon", ...values, "--resolve-conflicts", "NONE");
   const failed = await reach("UPDATE_FAILED");
-  expect(failed.health.issues).toEqual([
+  expect(failed.health?.issues).toEqual([
     expect.objectContaining({ code: "ConfigurationConflict", message: expect.stringContaining(".spec.replicas") }),
   ]);
   await aws("update-addon", ...values, "--resolve-conflicts", "PRESERVE");
@@ -147,6 +145,7 @@ test("CoreDNS as an add-on: taken over, set, in conflict with the user, and dele
   expect(await deployment(".spec.replicas")).toBe("2");
 
   await aws("delete-addon");
+  await until("the add-on is gone", async () => (await cluster.stack.eks.send(new ListAddonsCommand({ clusterName: "shop" }))).addons?.length === 0);
   await instance.client(["aws", "eks", "wait", "addon-deleted", ...which]);
   await until("its pods are gone", async () => (await kubectl("get", "pods", "--namespace", "kube-system", "--output", "name")) === "", 60_000);
   await instance.aws("eks", "delete-fargate-profile", "--cluster-name", "shop", "--fargate-profile-name", "default");

@@ -23,6 +23,7 @@ import {
   type RunTaskCommandInput,
   type Task,
 } from "@aws-sdk/client-ecs";
+import { EKSClient } from "@aws-sdk/client-eks";
 import { ElasticLoadBalancingV2Client } from "@aws-sdk/client-elastic-load-balancing-v2";
 import { CreateRoleCommand, IAMClient } from "@aws-sdk/client-iam";
 import { STSClient } from "@aws-sdk/client-sts";
@@ -46,6 +47,7 @@ export interface Stack {
   readonly ecs: ECSClient;
   readonly ec2: EC2Client;
   readonly ecr: ECRClient;
+  readonly eks: EKSClient;
   readonly elb: ElasticLoadBalancingV2Client;
   readonly iam: IAMClient;
   readonly logs: CloudWatchLogsClient;
@@ -72,9 +74,15 @@ export interface Stack {
   lines(taskArn: string, container: string): Promise<readonly string[]>;
 }
 
+/** What a client of the SDK needs for an instance. */
+export function clientOptions({ endpoint, environment }: Pick<TestInstance, "endpoint" | "environment">) {
+  const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "", AWS_REGION: region = "" } = environment;
+  return { endpoint, region, credentials: { accessKeyId, secretAccessKey }, disableHostPrefix: true };
+}
+
 export async function createStack(instance: TestInstance): Promise<Stack> {
-  const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "", AWS_REGION: region = "" } = instance.environment;
-  const options = { endpoint: instance.endpoint, region, credentials: { accessKeyId, secretAccessKey }, disableHostPrefix: true };
+  const options = clientOptions(instance);
+  const { region } = options;
   const [ecs, ec2, ecr] = [new ECSClient(options), new EC2Client(options), new ECRClient(options)];
   const [logs, iam] = [new CloudWatchLogsClient(options), new IAMClient(options)];
   await ecr.send(new CreateRepositoryCommand({ repositoryName: "tiny" }));
@@ -105,6 +113,7 @@ export async function createStack(instance: TestInstance): Promise<Stack> {
     ecs,
     ec2,
     ecr,
+    eks: new EKSClient(options),
     elb: new ElasticLoadBalancingV2Client(options),
     iam,
     logs,

@@ -4,14 +4,10 @@ import { join } from "node:path";
 import type { CoreV1Event, V1Container, V1Pod, V1PodSpec } from "@kubernetes/client-node";
 import { run } from "../../../src/host/run.ts";
 import { startInstance, type TestInstance, until } from "../../support/instance.ts";
-import { createStack, type Stack } from "../../support/stack.ts";
+import { createCluster, type TestCluster } from "./cluster.ts";
 
-export interface PodsCluster {
+export interface PodsCluster extends TestCluster {
   readonly instance: TestInstance;
-  readonly stack: Stack;
-  readonly kubectl: (...args: readonly string[]) => Promise<string>;
-  /** Applies manifests, and answers when the API server has them. */
-  readonly apply: (...objects: readonly object[]) => Promise<void>;
   readonly pod: (name: string) => Promise<V1Pod>;
   /** Waits until something holds of the pod. */
   readonly podUntil: (name: string, what: string, holds: (pod: V1Pod) => boolean, timeoutMs?: number) => Promise<V1Pod>;
@@ -28,36 +24,12 @@ export interface PodsCluster {
 }
 
 /** Makes an instance, the cluster `shop`, without CoreDNS unless asked for, and a Fargate profile for the namespace `default`. To be removed by `removeWithoutTrace`. */
-export async function startPodsCluster({ coredns = false }: { readonly coredns?: boolean } = {}): Promise<PodsCluster> {
-  await run(["kubectl", "version", "--client"]).catch((error: unknown) => {
-    throw new Error("this test drives clusters with kubectl, which is not on PATH", { cause: error });
-  });
+export async function startPodsCluster(options: { readonly coredns?: boolean } = {}): Promise<PodsCluster> {
   const instance = await startInstance();
-  const environment = { ...instance.environment, KUBECONFIG: join(instance.dataDir, "kubeconfig") };
-  // Where the control plane has to be built first, that takes its time.
-  await instance.cli(["images", "seed", "kubernetes"], { timeoutMs: 40 * 60_000 });
-  const stack = await createStack(instance);
-  const network = ["--resources-vpc-config", `subnetIds=${stack.subnets.join(",")}`];
-  await instance.aws(
-    "eks",
-    "create-cluster",
-    "--name",
-    "shop",
-    "--role-arn",
-    stack.roleArn,
-    ...network,
-    ...(coredns ? [] : ["--no-bootstrap-self-managed-addons"]),
-  );
-  const statusOf = async (operation: string, ...args: readonly string[]): Promise<string | undefined> =>
-    Object.values(await instance.aws<Readonly<Record<string, { readonly status?: string }>>>("eks", operation, ...args))[0]?.status;
-  await until("the cluster is ACTIVE", async () => (await statusOf("describe-cluster", "--name", "shop")) === "ACTIVE", 240_000);
-  await instance.client(["aws", "eks", "update-kubeconfig", "--name", "shop", "--kubeconfig", environment.KUBECONFIG]);
-  const profile = ["--cluster-name", "shop", "--fargate-profile-name", "default"];
-  const rest = ["--pod-execution-role-arn", stack.roleArn, "--selectors", "namespace=default"];
-  await instance.aws("eks", "create-fargate-profile", ...profile, ...rest);
-  await until("the profile is ACTIVE", async () => (await statusOf("describe-fargate-profile", ...profile)) === "ACTIVE");
-  const kubectl: PodsCluster["kubectl"] = async (...args) => (await run(["kubectl", ...args], { environment, timeoutMs: 90_000 })).stdout;
-  const pod: PodsCluster["pod"] = async (name) => JSON.parse(await kubectl("get", "pod", name, "--output", "json")) as V1Pod;
+  const cluster = await createCluster(instance, options);
+  await cluster.profile({ namespace: "default" });
+  const { kubectl, stack } = cluster;
+  const pod: PodsCluster["pod"] = (name) => cluster.get<V1Pod>("pod", name);
   const containerPid = async (name: string): Promise<string> => {
     const { metadata, spec } = await pod(name);
     return pidOf(instance, { podUid: metadata?.uid ?? "", container: spec?.containers[0]?.name ?? "" });
@@ -67,14 +39,9 @@ export async function startPodsCluster({ coredns = false }: { readonly coredns?:
     return async (...command) => (await run(["nsenter", "--target", pid, "--all", ...command])).stdout;
   };
   return {
+    ...cluster,
     instance,
-    stack,
-    kubectl,
     pod,
-    async apply(...objects) {
-      const list = { apiVersion: "v1", kind: "List", items: objects };
-      await run(["kubectl", "apply", "--filename", "-"], { environment, stdin: JSON.stringify(list), timeoutMs: 60_000 });
-    },
     podUntil: (name, what, holds, timeoutMs) =>
       until(
         `the pod ${name} ${what}`,

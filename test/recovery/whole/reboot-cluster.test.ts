@@ -16,7 +16,7 @@ beforeAll(async () => {
   machine = await startMachine();
   instance = await startInMachine(machine);
   cluster = await createCluster(instance);
-  await cluster.profile("namespace=default");
+  await cluster.profile({ namespace: "default" });
 }, 45 * 60_000);
 
 afterAll(() => machine?.dispose());
