@@ -100,14 +100,17 @@ export async function until<T>(what: string, condition: () => Promise<T | undefi
   const untilMs = systemClock.steadyMs() + timeoutMs;
   let last: unknown;
   for (;;) {
+    const lookedMs = systemClock.steadyMs();
     try {
       const value = await condition();
       if (value !== undefined && value !== false) return value;
     } catch (error) {
       last = error;
     }
-    if (systemClock.steadyMs() > untilMs) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last });
-    await systemClock.sleep(50);
+    const nowMs = systemClock.steadyMs();
+    if (nowMs > untilMs) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last });
+    // A look that starts a client costs more than waiting: half of the time is left to what is waited for.
+    await systemClock.sleep(Math.min(Math.max(nowMs - lookedMs, 50), 500));
   }
 }
 
