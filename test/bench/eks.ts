@@ -1,6 +1,7 @@
 /**
  * A cluster: CreateCluster to ACTIVE, the first one and the next, and the resident memory of one that idles. A pod, from its creation to Running, beside
- * a task of the same image and size from RunTask to RUNNING, taking turns; then 50 of each at once. `node test/bench/eks.ts [rounds]`.
+ * a task of the same image and size from RunTask to RUNNING, taking turns; then 50 of each at once; a roll-out under constant load.
+ * `node test/bench/eks.ts [rounds]`.
  */
 import { Agent, request } from "node:https";
 import { performance } from "node:perf_hooks";
@@ -19,6 +20,7 @@ import { startInstance, until } from "../support/instance.ts";
 import { programsOf } from "../kubernetes/support/programs.ts";
 import { createStack, type Stack } from "../support/stack.ts";
 import { figure, median, ms, percentile } from "./figures.ts";
+import { type Ask, ROLLED, rollOut } from "./roll-out.ts";
 
 const rounds = Number(process.argv[2] ?? 10);
 const STORM = 50;
@@ -29,9 +31,6 @@ const COMMAND = ["httpd", "-f", "-p", "8080", "-h", "/www"];
 const CLUSTER = "bench";
 const PODS = "/api/v1/namespaces/default/pods";
 const DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments";
-
-/** Asks the cluster's API server, on connections that are kept, as kubectl does within one call. */
-type Ask = <T>(method: "GET" | "POST" | "DELETE", path: string, body?: unknown) => Promise<T>;
 
 interface PodList {
   readonly items: readonly { readonly status: { readonly phase?: string } }[];
@@ -79,6 +78,7 @@ try {
     `${STORM} pods of a deployment: ${ms(podsMs)} to the last one ready; ${STORM} tasks: ${ms(tasksMs)} to the last RUNNING: ${(podsMs / tasksMs).toFixed(2)} times`,
     { pods: STORM, podsMs, tasksMs, ratio: podsMs / tasksMs },
   );
+  await rollOut(ask, stack);
 } finally {
   await instance.remove();
 }
@@ -106,7 +106,10 @@ async function connect(eks: EKSClient): Promise<Ask> {
   const agent = new Agent({ ca, keepAlive: true });
   return (method, path, body) =>
     new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${status.token}`, "content-type": "application/json" };
+      const headers = {
+        authorization: `Bearer ${status.token}`,
+        "content-type": method === "PATCH" ? "application/merge-patch+json" : "application/json",
+      };
       const sent = request(new URL(path, cluster?.endpoint), { method, agent, headers }, (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -123,7 +126,9 @@ async function connect(eks: EKSClient): Promise<Ask> {
 
 async function podsOnFargate(eks: EKSClient, { roleArn }: Stack): Promise<void> {
   const name = { clusterName: CLUSTER, fargateProfileName: "default" };
-  await eks.send(new CreateFargateProfileCommand({ ...name, podExecutionRoleArn: roleArn, selectors: [{ namespace: "default" }] }));
+  await eks.send(
+    new CreateFargateProfileCommand({ ...name, podExecutionRoleArn: roleArn, selectors: ["default", ROLLED].map((namespace) => ({ namespace })) }),
+  );
   await until("the profile is ACTIVE", async () => (await eks.send(new DescribeFargateProfileCommand(name))).fargateProfile?.status === "ACTIVE");
 }
 
