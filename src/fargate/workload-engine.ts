@@ -163,10 +163,14 @@ export class WorkloadEngine implements Engine {
   async logFiles(id: string): Promise<readonly ContainerLogFile[]> {
     const { store, folders } = this.#context;
     const [record, placement] = await Promise.all([store.get(WORKLOADS, id), store.get(PLACEMENTS, id)]);
-    const places = [undefined, ...(placement === undefined ? [] : [placement.value.sandboxName])];
     const logged = (record?.value.workload.containers ?? []).filter(({ log }) => log.type === "file");
-    const found = logged.flatMap(({ name }) => places.map(async (place) => ({ name, files: await folders.logFiles(id, name, place) })));
-    return (await Promise.all(found)).flatMap(({ name, files }) => files.map((file) => ({ container: name, ...file })));
+    const found = logged.map(async ({ name }) => {
+      // In this order, as a workload's end moves them from the one to the other: what is in neither look is nowhere.
+      const running = placement === undefined ? [] : await folders.logFiles(id, name, placement.value.sandboxName);
+      const kept = await folders.logFiles(id, name);
+      return [...kept, ...running].map((file) => ({ container: name, ...file }));
+    });
+    return (await Promise.all(found)).flat();
   }
 
   async addContainer(id: string, container: ContainerSpec): Promise<void> {

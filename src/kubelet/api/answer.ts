@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { ContainerStatus, StreamEndpoint, WorkloadStatus } from "../../contracts/engine.ts";
+import type { ContainerLogFile, ContainerStatus, StreamEndpoint, WorkloadStatus } from "../../contracts/engine.ts";
 import { isProblem } from "../../core/problem.ts";
 import { FolderWatch } from "../../host/folder-watch.ts";
 import { dirname } from "node:path";
@@ -74,7 +74,9 @@ export async function answerLog(
   if (shown === undefined) return { status: 404, words: `container "${container}" not found in pod "${pod}"` };
   const attempt = chooseAttempt({ pod, previous: options.previous, shown, observed: observedOf(workload, container) });
   if (typeof attempt !== "number") return attempt;
-  const file = (await engine.logFiles?.(id))?.find((each) => each.container === container && each.attempt === attempt);
+  const look = async (): Promise<ContainerLogFile | undefined> =>
+    (await engine.logFiles?.(id))?.find((each) => each.container === container && each.attempt === attempt);
+  const file = await look();
   if (file === undefined) {
     if (options.previous) return { status: 400, words: `previous terminated container "${container}" in pod "${pod}" not found` };
     return {
@@ -92,9 +94,11 @@ export async function answerLog(
     stack.use(new FolderWatch(dirname(file.path), { change: () => turn.next(), error: () => {} }));
     stack.use(engine.watch((view) => view.status.id === id && turn.next()));
   }
-  try {
+  /** Answers whether anything was said. */
+  const readAt = async (path: string): Promise<boolean> => {
+    let hasSaid = false;
     await readLog({
-      path: file.path,
+      path,
       options,
       nowMs: clock.nowMs(),
       async isOpen() {
@@ -108,8 +112,19 @@ export async function answerLog(
         timer[Symbol.dispose]();
         gone.signal.throwIfAborted();
       },
-      write: (bytes) => writeTo(response, bytes, gone.signal),
+      write(bytes) {
+        hasSaid ||= bytes.length > 0;
+        return writeTo(response, bytes, gone.signal);
+      },
     });
+    return hasSaid;
+  };
+  try {
+    // The workload's end may move its logs between the look and the reading, which then finds nothing.
+    if (!(await readAt(file.path))) {
+      const now = await look();
+      if (now !== undefined && now.path !== file.path) await readAt(now.path);
+    }
   } catch (error) {
     if (!gone.signal.aborted) throw error;
   }
