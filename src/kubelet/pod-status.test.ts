@@ -31,6 +31,8 @@ describe("a pod's phase", () => {
     const spec = { initContainers: [testContainer({ name: "first" })] };
     const status = statusOf(workloadOf([runningContainer("first"), containerOf("app")]), spec);
     expect(status).toMatchObject({ phase: "Pending", containerStatuses: [{ state: { waiting: { reason: "PodInitializing" } } }] });
+    // Init containers whose turn has not come say the same.
+    expect(statusOf(undefined, spec).initContainerStatuses).toMatchObject([{ state: { waiting: { reason: "PodInitializing" } } }]);
     expect(conditionOf(status, "Initialized")).toMatchObject({ status: "False", message: "containers with incomplete status: [first]" });
     const after = statusOf(workloadOf([endedContainer("first", 0), runningContainer("app")]), spec);
     expect(after).toMatchObject({ phase: "Running", initContainerStatuses: [{ ready: true, state: { terminated: { reason: "Completed" } } }] });

@@ -147,7 +147,8 @@ function stateOf(spec: V1Container, { observed, placement, pod, isOver, isEnding
       terminated: { exitCode: 137, reason: "ContainerStatusUnknown", message: "The container could not be located when the pod was terminated" },
     };
   if (waits) return { waiting: { reason: "PodInitializing" } };
-  const { reason = "ContainerCreating", message } = placement.waiting ?? {};
+  const usual = (pod.spec?.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating";
+  const { reason = usual, message } = placement.waiting ?? {};
   return { waiting: { reason, ...(message !== undefined && { message }) } };
 }
 
