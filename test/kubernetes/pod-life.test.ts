@@ -5,15 +5,21 @@ import { removeWithoutTrace } from "../support/host-state.ts";
 import { until } from "../support/instance.ts";
 import { ecrLogin, pushTiny } from "../support/stack.ts";
 import { untilStateAgrees } from "../support/state/instance-state.ts";
+import { type PrivateRegistry, startPrivateRegistry } from "./support/private-registry.ts";
 import { isReady, type PodsCluster, startPodsCluster } from "./support/pods-cluster.ts";
 
 /** How pods come, fail and end is told as the kubelet tells it, and goes on without Tidegate; by the real kubectl, on a cluster for all of it. */
 
 let cluster: PodsCluster;
+let elsewhere: PrivateRegistry;
 beforeAll(async () => {
+  elsewhere = await startPrivateRegistry();
   cluster = await startPodsCluster();
 }, 45 * 60_000);
-afterAll(() => removeWithoutTrace(cluster.instance));
+afterAll(async () => {
+  await removeWithoutTrace(cluster.instance);
+  await elsewhere[Symbol.asyncDispose]();
+});
 
 const podOf: PodsCluster["podOf"] = (...parts) => cluster.podOf(...parts);
 
@@ -74,6 +80,33 @@ test("images, probes, hooks and ends are told as the kubelet tells them", { time
   await kubectl("delete", "pod", "stubborn", "--wait=false");
   await podUntil("stubborn", "is being deleted", ({ metadata }) => metadata?.deletionTimestamp !== undefined);
   await kubectl("delete", "pod", "stubborn", "--grace-period=1", "--timeout=60s");
+  await kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=80s");
+});
+
+test("images of a private registry are had by the logins of imagePullSecrets, and by nobody else", { timeout: 300_000 }, async () => {
+  const { apply, kubectl, podUntil, events } = cluster;
+  const image = `${elsewhere.host}/team/app:1`;
+  await pushTiny(image, elsewhere.login);
+  const [username = "", password = ""] = elsewhere.login.split(":");
+  const secret = (name: string, ...login: readonly string[]): Promise<string> =>
+    kubectl("create", "secret", "docker-registry", name, `--docker-server=https://${elsewhere.host}`, ...login);
+  await secret("wrong", `--docker-username=${username}`, "--docker-password=guessed");
+  await secret("right", `--docker-username=${username}`, `--docker-password=${password}`);
+  const by = (...names: readonly string[]) => ({ imagePullSecrets: names.map((name) => ({ name })) });
+  await apply(podOf("member", { image }, by("wrong", "right")), podOf("guesser", { image }, by("wrong", "missing")));
+  const failed = ({ status }: V1Pod): boolean =>
+    /^(ErrImagePull|ImagePullBackOff)$/.test(status?.containerStatuses?.[0]?.state?.waiting?.reason ?? "");
+  const guesser = await podUntil("guesser", "is refused", failed);
+  expect(app(guesser)?.state?.waiting?.message).toContain("there is no such image for ann");
+  expect(await events("guesser")).toContain(
+    "FailedToRetrieveImagePullSecret Unable to retrieve some image pull secrets (missing); attempting to pull the image may not succeed.",
+  );
+  const member = await podUntil("member", "runs", isReady, 90_000);
+  // It is on the host now, and still only theirs who have the login.
+  const pinned = `${elsewhere.host}/team/app@${app(member)?.imageID?.split("@")[1]}`;
+  const imagePullPolicy = "IfNotPresent";
+  await apply(podOf("stranger", { image, imagePullPolicy }), podOf("knower", { image: pinned, imagePullPolicy }));
+  for (const name of ["stranger", "knower"]) await podUntil(name, "is refused", failed);
   await kubectl("delete", "pods", "--all", "--grace-period=1", "--timeout=80s");
 });
 
