@@ -198,10 +198,10 @@ async function bind(room: KubeletRoom, unit: Live): Promise<ReconcileResult | vo
 
 async function start(room: KubeletRoom, written: Map<string, string>, before: Live): Promise<ReconcileResult | void> {
   const { bootId } = room;
-  const unit = before.placement.bootId === bootId ? before : { ...before, placement: await save(room, before, { bootId }) };
+  const begun = before.placement.bootId === bootId ? before : { ...before, placement: await save(room, before, { bootId }) };
+  await destroyEarlier(room, begun.placement);
+  const unit = { ...begun, placement: await tellMissingLogins(room, begun) };
   const { cluster, placement, pod, client } = unit;
-  await destroyEarlier(room, placement);
-  await tellMissingLogins(room, unit);
   try {
     const [sources, vpc] = [await room.sources.read(unit.key, client, pod), await room.ports.network.dnsFor(placement.subnetId)];
     const services = serviceVariables(pod, client.services());
@@ -209,10 +209,10 @@ async function start(room: KubeletRoom, written: Map<string, string>, before: Li
     if (placement.waiting !== undefined) await save(room, unit, { waiting: undefined });
   } catch (error) {
     if (!isProblem(error, "not-found", "invalid", "unsupported", "exhausted")) throw error;
-    const { waiting, event } = startFailure(error);
-    const told = { ...placement.told, start: event.message };
-    if (placement.told["start"] !== event.message) {
-      await send(room, unit, [event]);
+    const { waiting, events } = startFailure(error);
+    const told = { ...placement.told, start: error.message };
+    if (placement.told["start"] !== error.message) {
+      await send(room, unit, events);
       await save(room, unit, { waiting, told });
     }
     await report(room, written, { ...unit, placement: { ...placement, waiting, told } });
@@ -221,24 +221,29 @@ async function start(room: KubeletRoom, written: Map<string, string>, before: Li
 }
 
 /** What they hold is asked for at each pull (`Kubelet.pullLogins`). */
-async function tellMissingLogins(room: KubeletRoom, unit: Live): Promise<void> {
+async function tellMissingLogins(room: KubeletRoom, unit: Live): Promise<PodPlacement> {
   const { client, pod, placement } = unit;
   const names = (pod.spec?.imagePullSecrets ?? []).map(({ name = "" }) => name);
   const found = await Promise.all(names.map((name) => client.secret(placement.namespace, name)));
   const missing = names.filter((_, index) => found[index] === undefined);
-  if (missing.length === 0 || placement.told["logins"] !== undefined) return;
+  if (missing.length === 0 || placement.told["logins"] !== undefined) return placement;
   const message = `Unable to retrieve some image pull secrets (${missing.join(", ")}); attempting to pull the image may not succeed.`;
   await send(room, unit, [{ type: "Warning", reason: "FailedToRetrieveImagePullSecret", message }]);
+  return save(room, unit, { told: { ...placement.told, logins: message } });
+}
+
+interface Hindrance {
+  readonly waiting: { readonly reason: string; readonly message?: string };
+  /** Of the whole pod; what its containers wait for is told with their states. */
+  readonly events: readonly PodEvent[];
 }
 
 /** How the kubelet shows that a pod's containers cannot be made. */
-function startFailure(error: Problem): { readonly waiting: { readonly reason: string; readonly message?: string }; readonly event: PodEvent } {
-  const { kind, message } = error;
-  if (kind === "exhausted")
-    return { waiting: { reason: "ContainerCreating" }, event: { type: "Warning", reason: "FailedCreatePodSandBox", message } };
-  if (message.startsWith(MOUNT_FAILED))
-    return { waiting: { reason: "ContainerCreating" }, event: { type: "Warning", reason: "FailedMount", message } };
-  return { waiting: { reason: "CreateContainerConfigError", message }, event: { type: "Warning", reason: "Failed", message: `Error: ${message}` } };
+function startFailure({ kind, message }: Problem): Hindrance {
+  const waiting = { reason: "ContainerCreating" };
+  if (kind === "exhausted") return { waiting, events: [{ type: "Warning", reason: "FailedCreatePodSandBox", message }] };
+  if (message.startsWith(MOUNT_FAILED)) return { waiting, events: [{ type: "Warning", reason: "FailedMount", message }] };
+  return { waiting: { reason: "CreateContainerConfigError", message }, events: [] };
 }
 
 /** Ephemeral containers that have come since are added to what runs; one that cannot be is told of once. */
