@@ -348,7 +348,10 @@ test("a task's CPU limit is a quota of its parent cgroup", async () => {
 
 test("a stop signal of the caller's choice is sent, and the grace is honoured", async () => {
   const sandbox = await newSandbox();
-  const polite = await start(sandbox, spec("trap 'echo got INT; exit 9' INT; while :; do sleep 0.05; done", { name: "polite" }));
+  const polite = await start(sandbox, spec("trap 'echo got INT; exit 9' INT; touch /ready; while :; do sleep 0.05; done", { name: "polite" }));
+  // A first process ignores what it has no handler for yet.
+  const isReady = { command: ["/bin/sh", "-c", "until [ -e /ready ]; do sleep 0.05; done"], timeoutMs: 30_000 };
+  expect((await harness.runtime().execSync(polite, isReady)).exitCode).toBe(0);
   await harness.runtime().stopContainer(polite, { graceSeconds: 20, signal: "SIGINT" });
   expect(await harness.runtime().inspectContainer(polite)).toMatchObject({ state: "exited", exitCode: 9 });
   const deaf = await start(sandbox, spec("trap '' INT; while :; do sleep 0.05; done", { name: "deaf" }));
