@@ -10,7 +10,7 @@ import { nodeCommand } from "../host/node-command.ts";
 import { CommandError } from "./command.ts";
 import { readHealth } from "./health-answer.ts";
 import { readInstance, serverPid } from "./instance-files.ts";
-import type { Session } from "./session.ts";
+import { DEFAULT_DATA_DIR, type Session } from "./session.ts";
 
 /** The server's flags, as the parser hands them over. */
 export interface ServerOptions {
@@ -104,7 +104,8 @@ export async function sayWhereItServes(session: Session): Promise<void> {
     `Tidegate serves at http://localhost:${instance.port} (account ${instance.account}, region ${instance.region}, VPC ${instance.vpcCidr}).`,
   );
   for (const line of await publishedLines(instance)) session.output.line(line);
-  session.output.line('For AWS tools: eval "$(tidegate env)". Until the policy engine comes, a valid key may do all.');
+  const folder = session.dataDir === DEFAULT_DATA_DIR ? "" : ` --data-dir ${session.dataDir}`;
+  session.output.line(`For AWS tools: eval "$(tidegate${folder} env)". Until the policy engine comes, a valid key may do all.`);
 }
 
 /** @throws CommandError when the process ends first, or takes too long. */
