@@ -97,5 +97,8 @@ describe("a pod on its way out", () => {
   it("is left alone when it has ended and is not deleted", () => {
     expect(planPod(observed({ pod: { ...POD, isTerminal: true }, workload: stopped }))).toEqual({ do: "wait" });
     expect(planPod(observed({ pod: { ...POD, isTerminal: true }, workload: running }))).toEqual({ do: "stop" });
+    // But for what is told of it when its sandbox is gone.
+    const own = { ...stopped, stop: { code: "EssentialContainerExited", reason: "" } } as const;
+    expect(planPod(observed({ pod: { ...POD, isTerminal: true }, workload: own }))).toEqual({ do: "report" });
   });
 });

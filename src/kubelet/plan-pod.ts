@@ -35,7 +35,8 @@ export function planPod({ pod, hasAddress, isLost, isHostGone, workload, notBefo
   if (pod === undefined) return endOf(workload) ?? { do: "remove" };
   if (pod.isDeleting) return endOf(workload) ?? (pod.isBound ? { do: "finish" } : { do: "wait" });
   if (isLost) return { do: "lose" };
-  if (pod.isTerminal) return endOf(workload) ?? { do: "wait" };
+  // Its phase was known before its sandbox was gone, which is told too.
+  if (pod.isTerminal) return endOf(workload) ?? { do: workload !== undefined && isOwnEnd(workload) ? "report" : "wait" };
   if (!hasAddress) return { do: "allocate" };
   if (!pod.isBound) return { do: "bind" };
   if (workload === undefined) {

@@ -59,7 +59,10 @@ describe("a pod's phase", () => {
 
   it("is Succeeded when all have ended well, Failed when one has not, and stays so", () => {
     const never = { restartPolicy: "Never" };
-    expect(statusOf(workloadOf([endedContainer("app", 0)], ALL_EXITED), never).phase).toBe("Succeeded");
+    const succeeded = statusOf(workloadOf([endedContainer("app", 0)], ALL_EXITED), never);
+    expect(succeeded.phase).toBe("Succeeded");
+    expect(conditionOf(succeeded, "Initialized")).toMatchObject({ status: "True", reason: "PodCompleted" });
+    expect(conditionOf(succeeded, "PodReadyToStartContainers")).toMatchObject({ status: "False" });
     const failed = statusOf(workloadOf([endedContainer("app", 3)], ALL_EXITED), never);
     expect(failed).toMatchObject({ phase: "Failed", containerStatuses: [{ state: { terminated: { exitCode: 3, reason: "Error" } } }] });
     expect(statusOf(undefined, never, { status: { phase: "Succeeded" } }).phase).toBe("Succeeded");

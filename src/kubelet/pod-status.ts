@@ -288,7 +288,7 @@ function conditionsOf(parts: StatusParts, { phase, inits, mains }: Summary): rea
   const hasSandbox = workload?.connectivityAtMs !== undefined && workload.state !== "STOPPED";
   const initialized: Said =
     incomplete.length === 0 || phase === "Succeeded"
-      ? { status: "True" }
+      ? { status: "True", ...(phase === "Succeeded" && { reason: "PodCompleted" }) }
       : {
           status: "False",
           reason: "ContainersNotInitialized",
