@@ -55,6 +55,11 @@ function endOf(workload: ObservedPod["workload"]): PodAction | undefined {
   return workload.desired === "STOPPED" ? { do: "report" } : { do: "stop" };
 }
 
+/** Whether the pod ends with this workload, as it was deleted or came to its end; one that something befell is followed by another. */
+export function isPodsEnd(workload: NonNullable<ObservedPod["workload"]>): boolean {
+  return workload.desired === "STOPPED" && (workload.stop?.code === "UserInitiated" || isOwnEnd(workload));
+}
+
 /** Whether its containers, or the pod's own limits, brought the end about; else something befell it. */
 function isOwnEnd({ containers, stop }: NonNullable<ObservedPod["workload"]>): boolean {
   if (stop?.code === "EssentialContainerExited" || stop?.code === "DeadlineExceeded" || isEviction(stop)) return true;

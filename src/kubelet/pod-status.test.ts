@@ -92,8 +92,17 @@ it("is Failed and NodeLost when its node is gone, whatever its containers ended 
 
 describe("a container's state", () => {
   it("is terminated when it ends because the pod is to end, whatever the restart policy", () => {
-    const [container] = statusOf(workloadOf([endedContainer("app", 143)], { state: "STOPPING", desired: "STOPPED" })).containerStatuses;
+    const stop = { code: "UserInitiated", reason: "The pod was deleted" } as const;
+    const [container] = statusOf(workloadOf([endedContainer("app", 143)], { state: "STOPPING", desired: "STOPPED", stop })).containerStatuses;
     expect(container?.state).toMatchObject({ terminated: { exitCode: 143 } });
+  });
+
+  it("waits for the next run when its workload was lost, or taken down, and another follows", () => {
+    const stop = { code: "TerminationNotice", reason: "Tidegate was taken down together with everything it ran." } as const;
+    for (const exitCode of [0, 137]) {
+      const status = statusOf(workloadOf([endedContainer("app", exitCode)], { state: "DEPROVISIONING", desired: "STOPPED", stop }));
+      expect(status).toMatchObject({ phase: "Running", containerStatuses: [{ state: { waiting: {} }, lastState: { terminated: { exitCode } } }] });
+    }
   });
 
   it("is CrashLoopBackOff between two runs, with what the last one ended with", () => {

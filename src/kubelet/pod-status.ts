@@ -1,6 +1,6 @@
 import type { V1Container, V1ContainerStatus, V1EphemeralContainer, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
 import type { ContainerEnd, ContainerStatus, StartFailure, StopReason, WorkloadStatus } from "../contracts/engine.ts";
-import { isEviction } from "./plan-pod.ts";
+import { isEviction, isPodsEnd } from "./plan-pod.ts";
 import type { PodPlacement } from "./records.ts";
 
 /** The kubelet's rules for what a pod's status says. All pure. */
@@ -103,7 +103,7 @@ function containerStatus(spec: V1Container, { pod, placement, workload, nowMs }:
   const isOver = workload?.state === "STOPPED";
   const isInit = pod.spec?.initContainers?.some(({ name }) => name === spec.name) ?? false;
   const isFresh = nowMs - (observed?.finishedAtMs ?? 0) < FRESH_MS;
-  const isEnding = isOver || workload?.desired === "STOPPED";
+  const isEnding = isOver || (workload !== undefined && isPodsEnd(workload));
   const state = stateOf(spec, { observed, placement, pod, isOver, isEnding, waits: initializing && !isInit, isFresh });
   const restartCount = (placement.restarts[spec.name] ?? 0) + (observed?.restartCount ?? 0);
   const isRunning = state.running !== undefined;
@@ -125,7 +125,7 @@ function containerStatus(spec: V1Container, { pod, placement, workload, nowMs }:
 interface StateParts extends Pick<StatusParts, "pod" | "placement"> {
   readonly observed: ContainerStatus | undefined;
   readonly isOver: boolean;
-  /** It is told to end: nothing is started any more. */
+  /** The pod is to end: nothing is started any more. */
   readonly isEnding: boolean;
   /** Its end, or failed start, was a moment ago. */
   readonly isFresh: boolean;

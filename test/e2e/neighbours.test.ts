@@ -190,8 +190,9 @@ describe("beside another containerd, with what Tidegate would like to have taken
     const { LoadBalancerArn, DNSName } = LoadBalancers?.[0] ?? {};
     const forward = { Type: "forward" as const, TargetGroupArn };
     await stack.elb.send(new CreateListenerCommand({ LoadBalancerArn, Protocol: "HTTP", Port: 80, DefaultActions: [forward] }));
+    // Nobody listens at the target, which is tried four times, a second apart.
     await until("the load balancer answers", async () =>
-      /HAProxy|50[23]/i.test(await sh(`curl -sS --max-time 3 -w '%{http_code}' http://${DNSName}/ || true`)),
+      /HAProxy|50[23]/i.test(await sh(`curl -sS --max-time 10 -w '%{http_code}' http://${DNSName}/ || true`)),
     );
     expect(await sh("curl -fsS http://127.0.0.1:80/ http://127.0.0.1:4566/")).toBe("minemine");
     expect(await sh(`${ctr} tasks list`)).toMatch(/theirs\s+\d+\s+RUNNING/);
