@@ -10,6 +10,7 @@ const NAMESPACE_PATH = `/api/v1/namespaces/${NAMESPACE}`;
 /** A pod counts as ready once the load balancer has it, so that no old one goes too early. */
 const READINESS_GATES = { "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled" };
 const URL_WITHIN_MS = 120_000;
+const ANSWER_WITHIN_MS = 5_000;
 
 export interface EksRollOut {
   readonly api: KubernetesApi;
@@ -91,7 +92,7 @@ async function undo({ api, shipped: { settings } }: EksRollOut, before: Deployme
   return `Rolled back: the pods from before it serve on.`;
 }
 
-/** Of the Ingress' load balancer, once it has one. @throws CommandError with the events that say why it has none. */
+/** Of the Ingress' load balancer, once it has one, and has pods behind it. @throws CommandError with the command that says why it has none. */
 export async function urlOf({ api, shipped: { settings }, say }: EksRollOut): Promise<string> {
   const path = `${INGRESSES}/${settings.name}`;
   const untilMs = systemClock.steadyMs() + URL_WITHIN_MS;
@@ -101,12 +102,31 @@ export async function urlOf({ api, shipped: { settings }, say }: EksRollOut): Pr
       readonly status?: { readonly loadBalancer?: { readonly ingress?: readonly { readonly hostname?: string }[] } };
     }>(path);
     const hostname = ingress?.status?.loadBalancer?.ingress?.[0]?.hostname;
-    if (hostname !== undefined) return `http://${hostname}/`;
+    if (hostname !== undefined) {
+      const url = `http://${hostname}/`;
+      await untilItAnswers(url, { say, untilMs });
+      return url;
+    }
     if (systemClock.steadyMs() > untilMs) {
       throw new CommandError(
         `The Ingress ${settings.name} has no load balancer yet: \`kubectl describe ingress ${settings.name}\` shows why. The pods run.`,
       );
     }
+    await systemClock.sleep(LOOK_MS);
+  }
+}
+
+/**
+ * The first pods of a cluster may be there before the policy that makes pods wait for their load balancer: until they are registered, it has
+ * nobody to ask. An answer of the app's own, whatever it is, ends the wait; so does the time.
+ */
+async function untilItAnswers(url: string, { say, untilMs }: { readonly say: (text: string) => void; readonly untilMs: number }): Promise<void> {
+  for (let isFirst = true; systemClock.steadyMs() < untilMs; isFirst = false) {
+    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+    const response = await fetch(url, { headers: { connection: "close" }, redirect: "manual", signal }).catch(() => undefined);
+    await response?.body?.cancel();
+    if (response !== undefined && response.status !== 503) return;
+    if (isFirst) say("waiting for the load balancer to have the pods");
     await systemClock.sleep(LOOK_MS);
   }
 }
