@@ -29,5 +29,8 @@ it("says as the kubelet that nobody listens", async () => {
 it("says as the kubelet that an answer did not come in time", async () => {
   const words = `Get "http://127.0.0.1:${port}/health": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`;
   expect(await runAction(get(port), target, 50)).toEqual({ ok: false, words });
+  // As what is left of a pod's grace period.
+  expect(await runAction(get(port), target, 49.003)).toEqual({ ok: false, words });
+  expect(await runAction({ type: "tcp", port }, target, 4999.003)).toMatchObject({ ok: true });
   expect(await runAction({ type: "tcp", port }, target, 5000)).toMatchObject({ ok: true });
 });

@@ -21,7 +21,9 @@ export interface ActionResult {
 type HttpAction = Extract<ProbeAction, { type: "http" }>;
 
 /** Runs a probe or hook once; a failure, also of the attempt itself, is a result. */
-export async function runAction(action: ProbeAction, target: ActionTarget, timeoutMs: number): Promise<ActionResult> {
+export async function runAction(action: ProbeAction, target: ActionTarget, withinMs: number): Promise<ActionResult> {
+  // What is left of a grace period is no whole number, which timers insist on.
+  const timeoutMs = Math.max(1, Math.ceil(withinMs));
   try {
     if (action.type === "exec") {
       const result = await target.runtime.execSync(target.containerId, { command: action.command, timeoutMs });
