@@ -15,6 +15,7 @@ export interface LeftOut {
 const PINNED = "hostPort, and a pod that is sent to the node of another";
 const NODE_PORT = "a node's ports lead to its one pod alone: services of type NodePort are not served there";
 const HOST = "hostNetwork or hostPath";
+const ON_DISK = `${HOST}: its pods keep count on the node's disk`;
 
 /** What Fargate has not, so that no pod on it can pass. */
 export const FORBIDDEN: readonly LeftOut[] = [
@@ -24,6 +25,8 @@ export const FORBIDDEN: readonly LeftOut[] = [
   { name: "Granular Checks: Pods should function", why: `${HOST}: its pods are one a node, and ask each other from the nodes` },
   { name: "ImageVolume", why: "volumes of type image" },
   { name: "RuntimeClass should schedule a Pod", why: "runtimeClassName" },
+  { name: "pod failure policy to ignore failure matching on DisruptionTarget", why: ON_DISK },
+  { name: "pod failure policy on exit code to fail the job early", why: ON_DISK },
   { name: "session affinity work for NodePort service", why: NODE_PORT },
   { name: "switch session affinity for NodePort service", why: NODE_PORT },
   { name: "create a functioning NodePort service", why: NODE_PORT },
@@ -36,5 +39,7 @@ const SHELL = "the shell of Debian's busybox hands on no variable that is no nam
 export const OPEN: readonly LeftOut[] = [
   { name: "Pod InPlace Resize", why: "resizing a pod as it runs" },
   { name: "ConfigMap should be consumable as environment variable names with various prefixes", why: SHELL },
+  { name: "ConfigMap should be consumable via the environment", why: SHELL },
   { name: "Secrets should be consumable as environment variable names variable names with various prefixes", why: SHELL },
+  { name: "Secrets should be consumable via the environment", why: SHELL },
 ];
