@@ -17,9 +17,9 @@ export interface StatusFacts {
   readonly containers: readonly ContainerFacts[];
   /** By container name. */
   readonly imageDigests: ReadonlyMap<string, string>;
-  /** What happened since the last status was written. */
   /** By `messageKey`: the last words of attempts that have ended. */
   readonly messages: ReadonlyMap<string, string>;
+  /** What happened since the last status was written. */
   readonly marks: readonly { readonly phase: string; readonly atMs: number }[];
   readonly nowMs: number;
 }

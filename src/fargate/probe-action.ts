@@ -66,7 +66,7 @@ function httpAction(action: HttpAction, address: string, timeoutMs: number): Pro
       response.destroy();
       resolve({ ok: status >= 200 && status < 400, words: `HTTP probe failed with statuscode: ${status}` });
     });
-    const url = `${action.scheme ?? "http"}://${host}:${action.port}${action.path}`;
+    const url = `${action.scheme}://${host}:${action.port}${action.path}`;
     sent.on("error", (error) => resolve({ ok: false, words: `Get "${url}": ${wordsOf(error, { host, port: action.port }, HTTP_TIMEOUT)}` }));
     sent.end();
   });

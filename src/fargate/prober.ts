@@ -99,7 +99,9 @@ class ProbeLoop {
   /** What was there before Tidegate came is not probed all in one moment, as by the kubelet: each at a point of its period. */
   #spreadMs({ periodSeconds }: Probe, overdueMs: number): number {
     const periodMs = periodSeconds * 1000;
-    return overdueMs < periodMs ? 0 : Math.floor((Number.parseInt(this.#container.containerId.slice(0, 8), 16) / 2 ** 32) * periodMs) || 0;
+    // Ids are hex digits.
+    const share = Number.parseInt(this.#container.containerId.slice(0, 8), 16) / 2 ** 32;
+    return overdueMs < periodMs ? 0 : Math.floor(share * periodMs);
   }
 
   close(): void {

@@ -18,6 +18,7 @@ import type { ContainerSpec, Workload } from "../contracts/workload.ts";
 import type { Informer } from "../control/informer.ts";
 import type { Ids } from "../core/ids.ts";
 import { isProblem, Problem } from "../core/problem.ts";
+import { imageArchitecture } from "../host/architecture.ts";
 import { acceptWorkload } from "./accept-workload.ts";
 import type { Admission } from "./admission.ts";
 import type { ComputeContext } from "./compute-context.ts";
@@ -49,7 +50,7 @@ export class WorkloadEngine implements Engine {
 
   async fingerprint(): Promise<EngineInfo> {
     const { name, version, runtimeHandlers } = await this.#context.runtime.fingerprint();
-    const machine = { architecture: process.arch === "x64" ? "amd64" : process.arch, kernel: release() };
+    const machine = { architecture: imageArchitecture(), kernel: release() };
     return { name, version, machine, runtimeHandlers, capacity: { memoryMiB: this.#options.admission.limitMiB, cpuUnits: this.#options.cpuUnits } };
   }
 

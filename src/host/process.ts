@@ -22,6 +22,15 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return startTimeOf(identity.pid) === identity.startTime;
 }
 
+/** SIGKILL; nothing happens when it is gone already. Whoever may meet a later process of the same pid asks `isAlive` first. */
+export function killProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
 /** A file of /proc; `undefined` when its process is gone or may not be looked at. */
 export function readProc(path: string): string | undefined {
   try {

@@ -3,7 +3,6 @@
  * turns. The same signed request is sent again and again: a signature is valid for 15 minutes. `node test/bench/api.ts [seconds]`.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateClusterCommand, DescribeTasksCommand, ECSClient, RegisterTaskDefinitionCommand, RunTaskCommand } from "@aws-sdk/client-ecs";
@@ -11,6 +10,7 @@ import { DescribeSecurityGroupsCommand, DescribeSubnetsCommand, EC2Client } from
 import { run } from "../../src/host/run.ts";
 import { background, startInstance, until } from "../support/instance.ts";
 import { figure, median } from "./figures.ts";
+import { freePort } from "../support/free-port.ts";
 
 const seconds = Number(process.argv[2] ?? 6);
 const ROUNDS = 3;
@@ -130,14 +130,4 @@ async function load(server: Server): Promise<{ readonly rate: number; readonly p
   const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]);
   const [, value = "", unit = ""] = /99%\s+([\d.]+)(us|ms|s)/.exec(stdout) ?? [];
   return { rate, p99Ms: Number(value) * ({ us: 0.001, ms: 1, s: 1000 }[unit] ?? Number.NaN) };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
 }

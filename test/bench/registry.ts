@@ -5,13 +5,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { run } from "../../src/host/run.ts";
 import { startRegistryProcess } from "../registry/process.ts";
 import { writeLayout } from "../registry/layout.ts";
+import { freePort } from "../support/free-port.ts";
 
 const MIB = 1024 * 1024;
 const LAYERS_BYTES = [80, 50, 30, 25, 15].map((size) => size * MIB);
@@ -118,14 +118,4 @@ async function startDockerRegistry(folder: string): Promise<AsyncDisposable & { 
       await ended;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

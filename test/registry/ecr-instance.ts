@@ -1,7 +1,5 @@
 import { ECRClient } from "@aws-sdk/client-ecr";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
-import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Credential } from "../../src/contracts/credentials.ts";
@@ -12,6 +10,7 @@ import { createGateway } from "../../src/gateway/gateway.ts";
 import { createRegistry, type Registry } from "../../src/registry/registry.ts";
 import { createEcrService } from "../../src/services/ecr/service.ts";
 import { createMemoryStore } from "../../src/store/memory/memory-store.ts";
+import { freePort } from "../support/free-port.ts";
 
 const ACCOUNT = "123456789012";
 const REGION = "eu-central-1";
@@ -68,14 +67,4 @@ export async function startEcr(options: { readonly folder?: string } = {}): Prom
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

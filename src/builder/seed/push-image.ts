@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { openAsBlob } from "node:fs";
 import { Problem } from "../../core/problem.ts";
+import { imageArchitecture } from "../../host/architecture.ts";
 import type { RegistryAccess } from "../builder.ts";
 import type { Layer } from "./tar-layer.ts";
 
@@ -50,7 +51,7 @@ export async function pushImage(registry: RegistryAccess, image: ImageToPush): P
 }
 
 function configJson(layers: readonly Layer[], config: ImageConfig): unknown {
-  const architecture = process.arch === "x64" ? "amd64" : process.arch;
+  const architecture = imageArchitecture();
   return {
     created: config.createdAt,
     architecture,

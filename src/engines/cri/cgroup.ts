@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { GroupLimits } from "../../contracts/container-runtime.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isProblem, Problem } from "../../core/problem.ts";
+import { killProcess } from "../../host/process.ts";
 
 /** Where the host mounts its hierarchies; the functions here take another for tests of a layout that the host does not have. */
 const ROOT = "/sys/fs/cgroup";
@@ -178,15 +179,7 @@ export async function endGroup(cgroupParent: string, clock: Clock, root = ROOT):
 function killGroup(cgroupParent: string, root: string): void {
   const files = hierarchies(root).map((hierarchy) => join(hierarchy, cgroupParent, "cgroup.kill"));
   for (const file of files.filter((each) => existsSync(each))) writeIfThere(file, "1");
-  for (const pid of processesOf(cgroupParent, root)) kill(pid);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
+  for (const pid of processesOf(cgroupParent, root)) killProcess(pid);
 }
 
 /** Every process in a group and beneath it, as far as this process sees them. */

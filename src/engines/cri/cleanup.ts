@@ -1,6 +1,7 @@
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
+import { killProcess } from "../../host/process.ts";
 import { run } from "../../host/run.ts";
 import { endGroup, hierarchies } from "./cgroup.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
@@ -54,16 +55,8 @@ export async function findShims(paths: Pick<ContainerdPaths, "socket">): Promise
 }
 
 async function killShims(paths: ContainerdPaths, clock: Clock): Promise<void> {
-  for (const pid of await findShims(paths)) kill(pid);
+  for (const pid of await findShims(paths)) killProcess(pid);
   await clock.sleep(0);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
 }
 
 async function unmountUnder(folders: readonly string[]): Promise<void> {

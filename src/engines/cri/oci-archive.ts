@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
+import { imageArchitecture } from "../../host/architecture.ts";
 
 /** A file of a tar archive; a folder when `content` is left out, a symbolic link when `linkTo` is given. */
 export interface ArchiveEntry {
@@ -96,7 +97,7 @@ interface Descriptor {
 }
 
 function imageConfigJson(config: ImageConfig, diffId: string): unknown {
-  const architecture = process.arch === "x64" ? "amd64" : process.arch;
+  const architecture = imageArchitecture();
   return {
     architecture,
     os: "linux",

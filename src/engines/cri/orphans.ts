@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { readProc, startTimeOf } from "../../host/process.ts";
+import { killProcess, readProc, startTimeOf } from "../../host/process.ts";
 import { run } from "../../host/run.ts";
 import type { ContainerdPaths } from "./containerd-config.ts";
 import type { ContainerdClient } from "./grpc.ts";
@@ -143,11 +143,7 @@ export async function shimsOf(socket: string): Promise<readonly Shim[]> {
 async function endShim({ pid, startTicks }: Shim): Promise<void> {
   if (startTimeOf(pid) !== startTicks) return;
   const sockets = await socketsOf(pid);
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
+  killProcess(pid);
   for (const path of sockets) await rm(path, { force: true });
 }
 

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../../src/host/run.ts";
 import { until } from "../../support/instance.ts";
+import { freePort } from "../../support/free-port.ts";
 
 /** Debian's docker-registry, by HTTPS, for one user. */
 export interface PrivateRegistry extends AsyncDisposable {
@@ -51,14 +51,4 @@ export async function startPrivateRegistry(): Promise<PrivateRegistry> {
       await rm(folder, { recursive: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -11,6 +11,8 @@ const NAMESPACE_PATH = `/api/v1/namespaces/${NAMESPACE}`;
 const READINESS_GATES = { "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled" };
 const URL_WITHIN_MS = 120_000;
 const ANSWER_WITHIN_MS = 5_000;
+/** Who answers, by the header `Server`, when it is the load balancer itself. */
+const LOAD_BALANCER = "awselb/2.0";
 
 export interface EksRollOut {
   readonly api: KubernetesApi;
@@ -93,7 +95,7 @@ async function undo({ api, shipped: { settings } }: EksRollOut, before: Deployme
 }
 
 /** Of the Ingress' load balancer, once it has one, and has pods behind it. @throws CommandError with the command that says why it has none. */
-export async function urlOf({ api, shipped: { settings }, say }: EksRollOut): Promise<string> {
+export async function urlOf({ api, shipped: { settings }, say, signal }: EksRollOut): Promise<string> {
   const path = `${INGRESSES}/${settings.name}`;
   const untilMs = systemClock.steadyMs() + URL_WITHIN_MS;
   say("waiting for the load balancer's name");
@@ -104,7 +106,7 @@ export async function urlOf({ api, shipped: { settings }, say }: EksRollOut): Pr
     const hostname = ingress?.status?.loadBalancer?.ingress?.[0]?.hostname;
     if (hostname !== undefined) {
       const url = `http://${hostname}/`;
-      await untilItAnswers(url, { say, untilMs });
+      await untilItAnswers(url, { say, untilMs, signal });
       return url;
     }
     if (systemClock.steadyMs() > untilMs) {
@@ -118,14 +120,17 @@ export async function urlOf({ api, shipped: { settings }, say }: EksRollOut): Pr
 
 /**
  * The first pods of a cluster may be there before the policy that makes pods wait for their load balancer: until they are registered, it has
- * nobody to ask. An answer of the app's own, whatever it is, ends the wait; so does the time.
+ * nobody to ask, and answers itself. An answer of the app's, whatever it is, ends the wait; so do the time and an interruption, as the pods run.
  */
-async function untilItAnswers(url: string, { say, untilMs }: { readonly say: (text: string) => void; readonly untilMs: number }): Promise<void> {
-  for (let isFirst = true; systemClock.steadyMs() < untilMs; isFirst = false) {
-    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
-    const response = await fetch(url, { headers: { connection: "close" }, redirect: "manual", signal }).catch(() => undefined);
+async function untilItAnswers(
+  url: string,
+  { say, untilMs, signal }: Pick<EksRollOut, "say" | "signal"> & { readonly untilMs: number },
+): Promise<void> {
+  for (let isFirst = true; systemClock.steadyMs() < untilMs && !signal.aborted; isFirst = false) {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
+    const response = await fetch(url, { headers: { connection: "close" }, redirect: "manual", signal: limit }).catch(() => undefined);
     await response?.body?.cancel();
-    if (response !== undefined && response.status !== 503) return;
+    if (response !== undefined && response.headers.get("server") !== LOAD_BALANCER) return;
     if (isFirst) say("waiting for the load balancer to have the pods");
     await systemClock.sleep(LOOK_MS);
   }

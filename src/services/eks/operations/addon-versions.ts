@@ -5,6 +5,7 @@ import type {
   DescribeAddonVersionsRequest,
   DescribeAddonVersionsResponse,
 } from "@aws-sdk/client-eks";
+import { imageArchitecture } from "../../../host/architecture.ts";
 import { addonNamed, ADDONS, whyNotOffered } from "../addons/catalogue.ts";
 import type { AddonDefinition } from "../addons/definition.ts";
 import { invalidParameter, resourceNotFound } from "../errors.ts";
@@ -43,7 +44,7 @@ function infoOf({ name, type, owner, version, namespace }: AddonDefinition): Add
     addonVersions: [
       {
         addonVersion: version,
-        architecture: [process.arch === "x64" ? "amd64" : process.arch],
+        architecture: [imageArchitecture()],
         computeTypes: ["fargate"],
         compatibilities: [{ clusterVersion: CLUSTER_VERSION, platformVersions: ["*"], defaultVersion: true }],
         requiresConfiguration: false,
