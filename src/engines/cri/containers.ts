@@ -25,12 +25,15 @@ const CUT_OFF =
   /task \w+: already exists|failed to start shim: mkdir \S+: file exists|failed to start io pipe copy|failed to mount rootfs component .*: no such file/;
 /** What containerd says of a container whose shim is gone; a program may end with it too. */
 const UNKNOWN_EXIT_CODE = 255;
+const SIGKILLED = 128 + constants.signals.SIGKILL;
 const NAME_RESERVED = /is reserved for/;
 const RESERVED_WAIT_MS = 15_000;
 const STARTING_WAIT_MS = 30_000;
 /** How long CRI may take to hear that a container has ended which it killed itself. */
 const ENDING_WAIT_MS = 10_000;
 const LAYER_USAGE_WAIT_MS = 10_000;
+/** How long after a container's end containerd may still tell that the kernel killed it for memory: it hears of both by different ways. */
+const OOM_NOTICE_MS = 2_000;
 /** Beyond its grace period, for a stop to be over after SIGKILL. */
 const STOP_SLACK_MS = 60_000;
 
@@ -286,7 +289,8 @@ export class Containers {
     this.#options.oom.forget(id);
   }
 
-  async #shown(status: ContainerStatusMessage | undefined): Promise<RuntimeContainer | undefined> {
+  async #shown(seen: ContainerStatusMessage | undefined): Promise<RuntimeContainer | undefined> {
+    const status = seen === undefined ? undefined : await this.#onceKnownWhy(seen);
     if (status === undefined || wasCutOff(status)) return undefined;
     const sandboxId = status.annotations[SANDBOX_ANNOTATION] ?? "";
     // Whoever sees that it has ended finds its log whole.
@@ -297,6 +301,23 @@ export class Containers {
       this.#watcherLost.set(status.id, !shims.some(({ id }) => id === sandboxId));
     }
     return this.#view(status);
+  }
+
+  /** Of a SIGKILL that nobody here sent, and whose cgroup was gone before it could be read: CRI's word, which may come after the end. */
+  async #onceKnownWhy(seen: ContainerStatusMessage): Promise<ContainerStatusMessage | undefined> {
+    let status: ContainerStatusMessage | undefined = seen;
+    const deadlineMs = this.#clock.steadyMs() + OOM_NOTICE_MS;
+    while (status !== undefined && this.#mayHearOfMemory(status) && this.#clock.steadyMs() < deadlineMs) {
+      await this.#clock.sleep(50);
+      status = await this.#freshStatus(status.id);
+    }
+    return status;
+  }
+
+  #mayHearOfMemory(status: ContainerStatusMessage): boolean {
+    if (status.state !== "CONTAINER_EXITED" || status.exitCode !== SIGKILLED || status.reason === "OOMKilled") return false;
+    if (this.#stopping.has(status.id) || this.#options.oom.of(status.id) !== undefined) return false;
+    return Math.abs(this.#clock.nowMs() - nanosToMs(status.finishedAt)) < OOM_NOTICE_MS;
   }
 
   #view(status: ContainerStatusMessage): RuntimeContainer {
@@ -320,7 +341,7 @@ export class Containers {
   }
 
   #wasOomKilled(status: ContainerStatusMessage): boolean {
-    if (status.exitCode !== 128 + constants.signals.SIGKILL) return false;
+    if (status.exitCode !== SIGKILLED) return false;
     return this.#options.oom.of(status.id) ?? (status.reason === "OOMKilled" && !this.#stopping.has(status.id));
   }
 }
