@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,10 +8,15 @@ import type { CriHarness } from "../../../test/support/cri-harness.ts";
 import { ociArchive } from "./oci-archive.ts";
 import type { OciArchive } from "./oci-archive.ts";
 
+/** More than the kernel's buffers hold. */
+const LARGE_BYTES = 8 * 1024 ** 2;
+
 /** A registry of one password and a few images, that counts what it is asked. */
 class StubRegistry {
   readonly requests: string[] = [];
   readonly tags = new Map<string, OciArchive>();
+  /** How many more answers with a blob break off in the middle, by a reset. */
+  resets = 0;
   readonly #blobs = new Map<string, Buffer>();
   readonly #server: Server;
 
@@ -55,6 +61,10 @@ class StubRegistry {
     }
     const type = kind === "manifests" ? "application/vnd.oci.image.manifest.v1+json" : "application/octet-stream";
     response.writeHead(200, { "content-type": type, "content-length": blob.length, "docker-content-digest": digest });
+    if (kind === "blobs" && blob.length > LARGE_BYTES && this.resets > 0) {
+      this.resets -= 1;
+      return void response.write(blob.subarray(0, blob.length / 2), () => request.socket.resetAndDestroy());
+    }
     response.end(request.method === "HEAD" ? undefined : blob);
   }
 }
@@ -170,6 +180,21 @@ test("a registry that is not there is unavailable", async () => {
   } finally {
     await other.dispose();
   }
+});
+
+test("a registry that resets the connection in the middle of a layer is said, and the pull works once it does not", async () => {
+  const content = randomBytes(LARGE_BYTES * 2).toString("hex");
+  const archive = ociArchive("any:1", [{ path: "data", content }], {});
+  registry.push("shop/large:v1", archive);
+  const pull = (): Promise<unknown> => harness.runtime().pullImage({ image: "localhost:4566/shop/large:v1", policy: "if-not-present" });
+  registry.resets = Infinity;
+  await expect(pull()).rejects.toMatchObject({
+    kind: "unavailable",
+    message: expect.stringMatching(/^cannot pull image localhost:4566\/shop\/large:v1: .*(reset by peer|EOF)/),
+  });
+  registry.resets = 1;
+  await expect(pull().catch(pull)).resolves.toMatchObject({ digest: archive.digest });
+  expect(registry.resets).toBe(0);
 });
 
 test("an image that is being pulled, or was asked for while it was listed, is not removed", async () => {
