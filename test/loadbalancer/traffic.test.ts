@@ -52,6 +52,30 @@ describe("a load balancer", () => {
     expect(body).toContain("<center><h1>503 Service Temporarily Unavailable</h1></center>\r\n");
   });
 
+  it("asks another target at once where one refuses, and answers 502 where there is none, as ALB does", async () => {
+    const group = await room.addGroup({ check: { intervalSeconds: 60 } });
+    const { url } = await room.serve(group);
+    const [dead, alive] = [await lab.target(), await lab.target()];
+    for (const target of [dead, alive]) await room.addHealthy(group, target);
+    await dead.kill();
+    const begun = systemClock.steadyMs();
+    for (let count = 0; count < 20; count++) expect((await call(url)).status).toBe(200);
+    // Each second one would have waited a second, or the whole time that a connection may take.
+    expect(systemClock.steadyMs() - begun).toBeLessThan(8_000);
+    await alive.kill();
+    const { status, body, headers } = await call(url);
+    expect([status, headers["server"], headers["x-tidegate-unreached"]]).toEqual([502, "awselb/2.0", undefined]);
+    expect(body).toContain("<center><h1>502 Bad Gateway</h1></center>\r\n");
+  });
+
+  it("hands on a target's own 503", async () => {
+    const group = await room.addGroup();
+    const { url } = await room.serve(group);
+    await room.addHealthy(group, await lab.target());
+    const { status, body, headers } = await call(`${url}/own-503`);
+    expect([status, body, headers["server"]]).toEqual([503, "busy", undefined]);
+  });
+
   it("gives no request to a target that answers 500 to its checks, from the first moment on", async () => {
     const group = await room.addGroup();
     const { url } = await room.serve(group);

@@ -54,27 +54,27 @@ function globalLines(model: ProxyModel, structure: string): readonly string[] {
 function defaultsLines(): readonly string[] {
   return [
     "mode http",
-    "timeout connect 10s",
+    `timeout connect ${CONNECT_TIMEOUT_SECONDS}s`,
     "timeout client 60s",
     "timeout server 60s",
     "load-server-state-from-file global",
-    ...[400, 408, 500, 502, 503, 504].map(
-      (status) => `http-error status ${status} content-type text/html string ${errorPage(status)} hdr Server awselb/2.0`,
-    ),
+    ...Object.entries(TITLES).map(([status, title]) => `http-error status ${status} content-type text/html string ${errorPage(title)} ${SERVER}`),
   ];
 }
 
-const TITLES: Readonly<Record<number, string>> = {
+const CONNECT_TIMEOUT_SECONDS = 10;
+const SERVER = "hdr Server awselb/2.0";
+
+const TITLES = {
   400: "400 Bad Request",
   408: "408 Request Time-out",
   500: "500 Internal Server Error",
   502: "502 Bad Gateway",
   503: "503 Service Temporarily Unavailable",
   504: "504 Gateway Time-out",
-};
+} as const;
 
-function errorPage(status: number): string {
-  const title = TITLES[status];
+function errorPage(title: string): string {
   const lines = ["<html>", `<head><title>${title}</title></head>`, "<body>", `<center><h1>${title}</h1></center>`, "</body>", "</html>", ""];
   return lines.join("\\r\\n").replaceAll(" ", "\\ ");
 }
@@ -166,6 +166,9 @@ function backendLines(backend: Backend): readonly string[] {
     ...(backend.algorithm === "source" ? ["hash-type consistent"] : []),
     `source ${backend.sourceIp}`,
     `timeout server ${idle}`,
+    // A refused connection goes to another target at once, where there are two that may be asked. Where there is one, HAProxy waits a second
+    // before each retry, so that its client hears of it after three. Fewer retries would cost roll-outs: a request that met a connection which its
+    // target was just closing is repeated on the next idle one, which may be closing too, and counts against the same number.
     "retries 3",
     "option redispatch 1",
     // Where no target is healthy, all of them get requests.
@@ -186,8 +189,29 @@ function requestLines(backend: Backend): readonly string[] {
     `timeout tunnel ${backend.idleTimeoutSeconds}s`,
     "http-reuse always",
     "retry-on conn-failure empty-response",
+    ...unreachedLines(backend),
   ];
 }
+
+/**
+ * HAProxy says 503 for a group without targets as for targets that take no connection, of which AWS says 502, or 504 where they do not even
+ * refuse it. What it says in a backend that has a target is of the latter kind.
+ */
+function unreachedLines({ name }: Backend): readonly string[] {
+  const isLate = `date(0,ms),sub(txn.begun),div(${CONNECT_TIMEOUT_SECONDS * 1000}),bool`;
+  const page = errorPage(`%[${isLate},iif(${TITLES[504]},${TITLES[502]})]`);
+  return [
+    `http-request return status 503 content-type text/html string ${errorPage(TITLES[503])} ${SERVER} if { nbsrv(${name}) eq 0 }`,
+    "http-request set-var(txn.begun) date(0,ms)",
+    `http-error status 503 content-type text/html lf-string ${page} ${SERVER} hdr ${UNREACHED} %[${isLate},iif(504,502)]`,
+    "http-after-response allow unless { status 503 }",
+    ...[502, 504].map((status) => `http-after-response set-status ${status} if { res.hdr(${UNREACHED}) ${status} }`),
+    `http-after-response del-header ${UNREACHED}`,
+  ];
+}
+
+/** Tells our own answer from a target's 503; no client sees it. */
+const UNREACHED = "X-Tidegate-Unreached";
 
 function serverLines(backend: Backend): readonly string[] {
   return serverLinesOf(backend).map((server) => `server ${server.name} ${server.arguments}`);

@@ -1,7 +1,7 @@
 /**
  * A target for tests: `node target-server.ts <ip> <port> <keepAliveTimeoutMs> <breakEvery>`. Each `breakEvery`th request on a connection that
  * had carried one before meets what a server does that was just closing it: it gets no answer. Answers `{target, method, bytes, headers}`; `/slow?ms=`
- * waits, `/plain` answers a word; `/_set?health=` changes what `/health` answers (a status, or `hang`); `/_seen` tells how many requests came, health checks and
+ * waits, `/plain` answers a word, `/own-503` a 503; `/_set?health=` changes what `/health` answers (a status, or `hang`); `/_seen` tells how many requests came, health checks and
  * control left out, `/_reused` how many of them on a connection that had carried one before; an upgrade becomes an echo. With a keep-alive time
  * of 0 it speaks no HTTP: it answers the first bytes of each connection with `<ip>:<port> ` and themselves in hex, and echoes what follows.
  */
@@ -44,6 +44,10 @@ const server = createServer((request, response) => {
   carried.add(request.socket);
   if (url.pathname === "/plain") {
     response.end("plain");
+    return;
+  }
+  if (url.pathname === "/own-503") {
+    response.writeHead(503).end("busy");
     return;
   }
   let bytes = 0;
