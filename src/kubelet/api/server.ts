@@ -139,6 +139,12 @@ class Kubelets implements KubeletServer {
     return { server, untilMs: clock.nowMs() + RENEW_AFTER_MS };
   }
 
+  /** The server and its connections outlive the workload that ran the pod when they came: another may run it now. */
+  async #asItIs({ cluster, placement: before }: Node): Promise<Node> {
+    const now = await this.#room.store.get(PLACEMENTS, placementKey(before.clusterKey, before.uid));
+    return { cluster, placement: now?.value ?? before };
+  }
+
   /** What is asked, where its asker may. */
   async #permitted(node: Node, request: IncomingMessage): Promise<KubeletCall | Refusal> {
     const call = parseCall(request.url ?? "/");
@@ -158,15 +164,16 @@ class Kubelets implements KubeletServer {
     return refusal ?? call;
   }
 
-  async #answer(node: Node, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(served: Node, request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
     try {
+      const node = await this.#asItIs(served);
       const call = await this.#permitted(node, request);
       const refusal = "words" in call ? call : await this.#reply(node, call, response);
       if (refusal !== undefined) response.writeHead(refusal.status, { "content-type": "text/plain; charset=utf-8" }).end(refusal.words);
     } catch (error) {
       const isAway = isProblem(error, "unavailable");
-      if (!isAway) this.#room.logger.error("a node's API failed", { nodeName: nodeNameOf(node.placement), err: error });
+      if (!isAway) this.#room.logger.error("a node's API failed", { nodeName: nodeNameOf(served.placement), err: error });
       if (response.headersSent) response.destroy();
       else
         response
@@ -196,10 +203,11 @@ class Kubelets implements KubeletServer {
     }
   }
 
-  async #upgrade(node: Node, connection: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer }): Promise<void> {
+  async #upgrade(served: Node, connection: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer }): Promise<void> {
     const { socket, request } = connection;
     socket.on("error", () => socket.destroy());
     try {
+      const node = await this.#asItIs(served);
       const call = await this.#permitted(node, request);
       if ("words" in call) return refuseUpgrade(socket, call);
       if (call.type !== "exec" && call.type !== "attach" && call.type !== "port-forward")
@@ -208,7 +216,7 @@ class Kubelets implements KubeletServer {
       if ("words" in endpoint) return refuseUpgrade(socket, endpoint);
       pipeUpgrade(connection, endpoint);
     } catch (error) {
-      if (!isProblem(error)) this.#room.logger.error("a node's API failed", { nodeName: nodeNameOf(node.placement), err: error });
+      if (!isProblem(error)) this.#room.logger.error("a node's API failed", { nodeName: nodeNameOf(served.placement), err: error });
       refuseUpgrade(socket, { status: 503, words: messageOf(error) });
     }
   }
