@@ -89,6 +89,7 @@ export async function answerLog(
   const gone = new AbortController();
   response.once("close", () => gone.abort());
   const turn = new Turn();
+  gone.signal.addEventListener("abort", () => turn.next(), { once: true });
   using stack = new DisposableStack();
   if (options.follow) {
     stack.use(new FolderWatch(dirname(file.path), { change: () => turn.next(), error: () => {} }));
@@ -107,7 +108,6 @@ export async function answerLog(
       },
       async wake() {
         const timer = clock.setTimer(LOOK_AGAIN_MS, () => turn.next());
-        gone.signal.addEventListener("abort", () => turn.next(), { once: true });
         await turn.wait();
         timer[Symbol.dispose]();
         gone.signal.throwIfAborted();

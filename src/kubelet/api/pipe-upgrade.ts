@@ -14,9 +14,10 @@ export interface UpgradeConnection {
 
 /**
  * Hands a connection that is to become a stream to who serves it: the request goes on with the stream's own path, and from then on all bytes
- * pass both ways. Ends with either side.
+ * pass both ways. Ends with either side; where the client has gone already, nothing begins.
  */
 export function pipeUpgrade({ request, socket, head }: UpgradeConnection, endpoint: StreamEndpoint): void {
+  if (socket.destroyed) return;
   const upstream = connect({ host: "127.0.0.1", port: endpoint.port, noDelay: true });
   upstream.setTimeout(CONNECT_TIMEOUT_MS, () => upstream.destroy());
   upstream.once("connect", () => {

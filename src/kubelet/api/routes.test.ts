@@ -15,6 +15,10 @@ test("paths without a pod", () => {
   }
 });
 
+test("a target that is no URL is refused, and no failure of ours", () => {
+  for (const target of ["//", "http://[", "//node:port/pods"]) expect(parseCall(target), target).toMatchObject({ status: 400 });
+});
+
 test("exec and attach say which streams they want; a terminal has one output", () => {
   expect(parseCall("/exec/default/web/app?command=sh&command=-c&command=a%20b%26c&output=1&error=1")).toEqual({
     type: "exec",

@@ -45,7 +45,9 @@ const PLAIN: Readonly<Record<string, "health" | "pods" | "summary" | "resource-m
 
 /** Reads a request of the kubelet's HTTP API; paths and parameters are the kubelet's. Pure. */
 export function parseCall(target: string): KubeletCall | Refusal {
-  const { pathname, searchParams: query } = new URL(target, "https://node");
+  const url = URL.parse(target, "https://node");
+  if (url === null) return { status: 400, words: "the request's target is no path" };
+  const { pathname, searchParams: query } = url;
   const parts = decoded(pathname);
   if (parts === undefined) return { status: 400, words: "the path is not percent-encoded UTF-8" };
   const plain = PLAIN[parts.join("/")];
