@@ -30,14 +30,27 @@ export async function watchObjects<T extends KubernetesObject>(options: WatchOpt
   const { ListWatch, Watch } = await import("@kubernetes/client-node");
   const known = new Map<string, T>();
   const informer = new ListWatch<T>(path, new Watch(config), list, false, undefined, fieldSelector);
+  /** UIDs by name. The library goes by names: one that was deleted and made anew while nobody watched is an update to it. */
+  const uids = new Map<string, string>();
+  const forget = (uid: string): void => {
+    const gone = known.get(uid);
+    known.delete(uid);
+    if (gone !== undefined) onChange(gone);
+  };
   const put = (object: T): void => {
-    known.set(uidOf(object), object);
+    const [name, uid] = [nameOf(object), uidOf(object)];
+    const before = uids.get(name);
+    uids.set(name, uid);
+    known.set(uid, object);
+    if (before !== undefined && before !== uid) forget(before);
     onChange(object);
   };
   informer.on("add", put);
   informer.on("update", put);
   informer.on("delete", (object) => {
-    known.delete(uidOf(object));
+    const [name, uid] = [nameOf(object), uidOf(object)];
+    if (uids.get(name) === uid) uids.delete(name);
+    known.delete(uid);
     onChange(object);
   });
   const ended = new AbortController();
@@ -68,6 +81,10 @@ export async function watchObjects<T extends KubernetesObject>(options: WatchOpt
     get: (uid) => known.get(uid),
     list: () => [...known.values()],
   };
+}
+
+function nameOf({ metadata }: KubernetesObject): string {
+  return `${metadata?.namespace ?? ""}/${metadata?.name}`;
 }
 
 function uidOf({ metadata }: KubernetesObject): string {
