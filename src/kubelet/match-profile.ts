@@ -1,3 +1,4 @@
+import { fitsWildcard } from "../core/wildcard.ts";
 import type { FargateProfile, PodSelector } from "./ports.ts";
 
 /** Picks a profile, for a pod that more than one matches. */
@@ -22,14 +23,13 @@ export function inOrder(profiles: readonly FargateProfile[]): readonly FargatePr
 }
 
 function matches({ namespace, labels }: PodSelector, pod: PodIdentity): boolean {
-  if (!new RegExp(patternOf(namespace)).test(pod.namespace)) return false;
-  return Object.entries(labels).every(([key, value]) => {
-    const [ofKey, ofValue] = [new RegExp(patternOf(key)), new RegExp(patternOf(value))];
-    return Object.entries(pod.labels).some(([name, label]) => ofKey.test(name) && ofValue.test(label));
-  });
+  if (!fitsWildcard(namespace, pod.namespace)) return false;
+  return Object.entries(labels).every(([key, value]) =>
+    Object.entries(pod.labels).some(([name, label]) => fitsWildcard(key, name) && fitsWildcard(value, label)),
+  );
 }
 
-/** A regular expression, for JavaScript and CEL alike, of a text with `*` and `?`. */
+/** A regular expression of a text with `*` and `?`, for CEL, whose expressions take time by their length alone. */
 export function patternOf(text: string): string {
   const escaped = text.replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`);
   return `^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`;

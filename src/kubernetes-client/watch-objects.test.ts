@@ -22,10 +22,7 @@ test("one that was made anew under its name while the watch was broken takes the
   const config = new KubeConfig();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   config.loadFromClusterAndUser({ name: "it", server: url, skipTLSVerify: true }, { name: "me" });
-  const lists = [
-    [pod("first", "1")],
-    [pod("second", "8")],
-  ];
+  const lists = [[pod("first", "1")], [pod("second", "8")]];
   const told: (string | undefined)[] = [];
   const watch = await watchObjects<V1Pod>({
     config,

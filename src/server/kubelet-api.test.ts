@@ -23,8 +23,7 @@ test("a connection that is kept is answered of the workload that runs the pod no
   // Who calls a node seems to come from the node's own address.
   const placement = { ...PLACEMENT, address: HOST };
   const key = placementKey(placement.clusterKey, placement.uid);
-  const put = (attempt: number): Promise<unknown> =>
-    store.transact([{ op: "put", collection: PLACEMENTS, key, value: { ...placement, attempt } }]);
+  const put = (attempt: number): Promise<unknown> => store.transact([{ op: "put", collection: PLACEMENTS, key, value: { ...placement, attempt } }]);
   await put(0);
   const asked: string[] = [];
   const room = {

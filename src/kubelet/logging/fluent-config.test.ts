@@ -81,10 +81,30 @@ describe("the ConfigMap aws-logging", () => {
     ["filters.conf", "[FILTER]\n  Name lua\n  Match *", "lua is not a supported filter plugin"],
     ["filters.conf", "[FILTER]\n  Name nest\n  Match *", "The filter plugin nest is not built in this Tidegate"],
     ["filters.conf", "[FILTER]\n  Name grep\n  Match *\n  Regex log (a+)+$", "expressions with repetitions"],
+    ["filters.conf", `[FILTER]\n  Name grep\n  Match *\n  Regex log ${"(a|a)".repeat(30)}b`, "so many alternatives"],
     ["filters.conf", "[FILTER]\n  Name parser\n  Match *\n  Parser none", "There is no parser none"],
     ["parsers.conf", "[PARSER]\n  Name crio\n  Format regex\n  Regex ^(?<a>x)$", "The parser crio is not built"],
   ])("is refused with what is wrong: %s %j", (file, text, words) => {
     expect(faultOf({ [file]: text })).toContain(words);
+  });
+
+  it("takes words and alternatives", () => {
+    const regex = "^(GET|POST) /(a|b|c)[(|]$";
+    const verdict = read({ "filters.conf": `[FILTER]\n  Name grep\n  Match *\n  Regex log ${regex}` });
+    expect(verdict).toMatchObject({ logging: { format: { filters: [{ type: "grep", key: "log", exclude: false }] } } });
+  });
+
+  it("holds nobody up with an expression that tries for ever, nor with such a pattern", () => {
+    const parser = String.raw`[PARSER]
+  Name crio
+  Format regex
+  Regex ^(?<log>(([^x]+)+)+)x$`;
+    expect(faultOf({ "parsers.conf": parser })).toContain("The parser crio is not built");
+    const output = `[OUTPUT]\n  Name cloudwatch\n  Match ${"*a".repeat(30)}*b\n  log_group_name g`;
+    const tag = `kube.var.log.containers.${"a".repeat(250)}_default_`;
+    expect(readAwsLogging({ ...DATA, "output.conf": output }, tag)).toMatchObject({
+      fault: expect.stringContaining("No [OUTPUT] matches") as string,
+    });
   });
 });
 

@@ -1,5 +1,7 @@
 /** The ConfigMap `aws-observability/aws-logging`: Fluent Bit's configuration, as far as EKS takes it and this Tidegate has built it. Pure. */
+import { runInNewContext } from "node:vm";
 import type { LogFilter, LogRecordFormat } from "../../contracts/workload.ts";
+import { fitsWildcard } from "../../core/wildcard.ts";
 
 export interface PodLogging {
   readonly region?: string;
@@ -97,8 +99,7 @@ const valueOf = ({ entries }: Section, key: string): string | undefined => entri
 const isOn = (text: string | undefined): boolean => /^(on|true|yes)$/i.test(text ?? "");
 
 function matches(section: Section, tag: string): boolean {
-  const pattern = (valueOf(section, "match") ?? "").split("*").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${pattern.join(".*")}$`).test(tag);
+  return fitsWildcard(valueOf(section, "match") ?? "", tag, { wildcards: "*" });
 }
 
 interface Plugins {
@@ -136,14 +137,19 @@ function parserOf(section: Section): readonly [string, Parser] {
 
 const SAMPLE = { time: "2026-01-01T00:00:00.000000001Z", stream: "stderr", logtag: "F", log: "a line, of words" };
 
+/** For one look at the sample. */
+const LONGEST_TRY_MS = 200;
+
 /**
- * Which parts of a CRI line the expression names; `undefined` when it is for anything else. Users' expressions are tried on this one short line, and never
- * run on what containers write: one that backtracks would hold up the whole control plane.
+ * Which parts of a CRI line the expression names; `undefined` when it is for anything else. Users' expressions are tried on this one short line, for a
+ * moment at most, and never run on what containers write: one that backtracks would hold up the whole control plane.
  */
 function criGroups(text: string): readonly (keyof typeof SAMPLE)[] | undefined {
   try {
-    const found = new RegExp(text).exec(`${SAMPLE.time} ${SAMPLE.stream} ${SAMPLE.logtag} ${SAMPLE.log}`)?.groups ?? {};
-    const entries = Object.entries(found).filter(([, value]) => value !== undefined);
+    const line = `${SAMPLE.time} ${SAMPLE.stream} ${SAMPLE.logtag} ${SAMPLE.log}`;
+    const json = runInNewContext("JSON.stringify(new RegExp(text).exec(line)?.groups ?? {})", { text, line }, { timeout: LONGEST_TRY_MS }) as string;
+    const found = JSON.parse(json) as Readonly<Record<string, unknown>>;
+    const entries = Object.entries(found);
     const isCri = entries.length > 0 && entries.every(([name, value]) => SAMPLE[name as keyof typeof SAMPLE] === value);
     return isCri ? entries.map(([name]) => name as keyof typeof SAMPLE) : undefined;
   } catch {
@@ -151,14 +157,37 @@ function criGroups(text: string): readonly (keyof typeof SAMPLE)[] | undefined {
   }
 }
 
-/** For the same reason: words and alternatives, anchors, single characters. */
+/** In how many ways an expression may be tried at each place of a line. */
+const MOST_WAYS = 1000;
+
+/** For the same reason: words and alternatives, anchors, single characters; and of the alternatives not so many that they multiply. */
 function expression(text: string): string {
   if (/[*+{?\\]/.test(text)) throw new Fault(`${text}: expressions with repetitions or escapes are not built in this Tidegate`);
   try {
-    return new RegExp(text).source;
-  } catch {
+    const { source } = new RegExp(text);
+    if (waysOf(source) > MOST_WAYS)
+      throw new Fault(`${text}: expressions with so many alternatives one after the other are not built in this Tidegate`);
+    return source;
+  } catch (error) {
+    if (error instanceof Fault) throw error;
     throw new Fault(`${text} is no regular expression`);
   }
+}
+
+/** How many ways there are through an expression without repetitions: alternatives add up, groups in a row multiply. */
+function waysOf(source: string): number {
+  const open: { sum: number; product: number }[] = [{ sum: 0, product: 1 }];
+  for (const [mark] of source.replaceAll(/\[[^\]]*\]/g, "").matchAll(/[(|)]/g)) {
+    const group = open.at(-1) ?? { sum: 0, product: 1 };
+    if (mark === "(") open.push({ sum: 0, product: 1 });
+    else if (mark === "|") Object.assign(group, { sum: group.sum + group.product, product: 1 });
+    else {
+      open.pop();
+      const outer = open.at(-1);
+      if (outer !== undefined) outer.product *= group.sum + group.product;
+    }
+  }
+  return open.reduce((ways, { sum, product }) => ways + sum + product, 0);
 }
 
 /** Of other pods: nothing but its plugin matters. */

@@ -35,6 +35,10 @@ describe("a trust policy", () => {
     ["a key that may be missing", when("StringEqualsIfExists", "amr", "x"), true],
     ["a key that is missing", when("StringEquals", "amr", "x"), false],
     ["any of the values", when("ForAnyValue:StringEquals", "aud", ["sts.amazonaws.com", "x"]), true],
+    ["any value but this one, of a key that is missing", when("ForAnyValue:StringNotEquals", "amr", "x"), false],
+    ["no value but this one, of a key that is missing", when("ForAllValues:StringEquals", "amr", "x"), true],
+    ["a missing key that is not to be this", when("StringNotEquals", "amr", "x"), true],
+    ["an operator of JavaScript's", when("constructor", "sub", "x"), false],
     ["not this subject", when("StringNotEquals", "sub", "system:serviceaccount:shop:api"), false],
     ["not that subject", when("StringNotLike", "sub", "system:serviceaccount:prod:*"), true],
     ["a null key", when("Null", "amr", "true"), true],
@@ -53,6 +57,12 @@ describe("a trust policy", () => {
     ["all but this action", { Action: undefined, NotAction: "sts:AssumeRoleWith*" }, false],
   ])("with %s", (_what, statement, trusted) => {
     expect(isTrusted(policy(statement), REQUEST)).toBe(trusted);
+  });
+
+  it("takes no longer for a pattern that a regular expression would try for ever", () => {
+    const subject = `${"*a".repeat(30)}*b`;
+    const request = { ...REQUEST, context: { ...REQUEST.context, [`${ISSUER}:sub`]: ["a".repeat(200)] } };
+    expect(isTrusted(policy(when("StringLike", "sub", subject)), request)).toBe(false);
   });
 
   it("denies over what it allows, also what cannot be judged", () => {

@@ -1,3 +1,5 @@
+import { fitsWildcard } from "../../core/wildcard.ts";
+
 /** Who wants to take a role on, by which action, and what is known of the request. */
 export interface TrustRequest {
   /** e.g. `sts:AssumeRoleWithWebIdentity`. */
@@ -29,7 +31,7 @@ function statementsOf(document: string): readonly Statement[] {
 
 function fits(statement: Statement, { action, principal, context }: TrustRequest, whereUnknown: boolean): boolean {
   const { Action, NotAction, Principal, NotPrincipal, Condition = {} } = statement;
-  const isAction = (patterns: unknown): boolean => textsOf(patterns).some((pattern) => like(pattern.toLowerCase(), action.toLowerCase()));
+  const isAction = (patterns: unknown): boolean => textsOf(patterns).some((pattern) => fitsWildcard(pattern.toLowerCase(), action.toLowerCase()));
   if (Action === undefined ? isAction(NotAction) : !isAction(Action)) return false;
   if (Principal === undefined ? isPrincipal(NotPrincipal, principal) : !isPrincipal(Principal, principal)) return false;
   return Object.entries(Condition as Readonly<Record<string, object>>).every(([operator, keys]) =>
@@ -57,9 +59,9 @@ interface Compared {
 const TESTS: Readonly<Record<string, (pattern: string, value: string) => boolean>> = {
   StringEquals: (pattern, value) => pattern === value,
   StringEqualsIgnoreCase: (pattern, value) => pattern.toLowerCase() === value.toLowerCase(),
-  StringLike: like,
-  ArnEquals: like,
-  ArnLike: like,
+  StringLike: (pattern, value) => fitsWildcard(pattern, value),
+  ArnEquals: (pattern, value) => fitsWildcard(pattern, value),
+  ArnLike: (pattern, value) => fitsWildcard(pattern, value),
   Bool: (pattern, value) => pattern.toLowerCase() === value.toLowerCase(),
 };
 
@@ -68,22 +70,17 @@ function holds(operator: string, { given, wanted }: Compared): boolean | undefin
   const [, quantifier, name = "", ifExists] = /^(ForAnyValue:|ForAllValues:)?(\w+?)(IfExists)?$/.exec(operator) ?? [];
   if (name === "Null") return wanted.some((value) => (value.toLowerCase() === "true") === (given === undefined));
   const isNegated = /^(?:String|Arn)Not/.test(name);
-  const test = TESTS[name.replace("Not", "")];
+  const plain = name.replace("Not", "");
+  const test = Object.hasOwn(TESTS, plain) ? TESTS[plain] : undefined;
   if (test === undefined) return undefined;
-  if (given === undefined || given.length === 0) return ifExists !== undefined || quantifier === "ForAllValues:" || isNegated;
+  if (given === undefined || given.length === 0) {
+    // Of no values, none is another one.
+    return ifExists !== undefined || quantifier === "ForAllValues:" || (isNegated && quantifier === undefined);
+  }
   const isOne = (value: string): boolean => wanted.some((pattern) => test(pattern, value));
   if (quantifier === "ForAllValues:") return given.every((value) => isOne(value) !== isNegated);
   if (quantifier === "ForAnyValue:") return given.some((value) => isOne(value) !== isNegated);
   return isNegated ? !given.some(isOne) : given.some(isOne);
-}
-
-/** `*` stands for any characters, `?` for one. */
-function like(pattern: string, value: string): boolean {
-  const expression = pattern
-    .split(/([*?])/)
-    .map((part) => (part === "*" ? ".*" : part === "?" ? "." : RegExp.escape(part)))
-    .join("");
-  return new RegExp(`^${expression}$`, "s").test(value);
 }
 
 function textsOf(value: unknown): readonly string[] {

@@ -1,3 +1,4 @@
+import { fitsWildcard } from "../../../core/wildcard.ts";
 import type { AssociatedPolicy } from "../records.ts";
 import { policyName } from "./entry-rules.ts";
 import { POLICY_RULES, type Rule } from "./policy-rules.ts";
@@ -34,11 +35,5 @@ function covers({ groups, verbs, resources }: Rule, wanted: NonNullable<AccessRe
 
 /** `*` stands for any characters; nothing fits the namespace of what has none. */
 function fits(pattern: string, namespace: string): boolean {
-  if (namespace === "") return false;
-  return new RegExp(
-    `^${pattern
-      .split("*")
-      .map((part) => RegExp.escape(part))
-      .join(".*")}$`,
-  ).test(namespace);
+  return namespace !== "" && fitsWildcard(pattern, namespace, { wildcards: "*" });
 }
