@@ -86,6 +86,27 @@ export class Annotations {
   }
 }
 
+/** An object that a JSON annotation holds, or no value as an empty one. @throws Problem `invalid` for anything else. `where`: what it is of. */
+export function objectIn(value: unknown, where: string): Readonly<Record<string, unknown>> {
+  if (value === undefined || value === null) return {};
+  if (typeof value === "object" && !Array.isArray(value)) return value as Readonly<Record<string, unknown>>;
+  throw new Problem("invalid", `${where}: ${JSON.stringify(value)} is no object`);
+}
+
+/** As `objectIn`, a list. */
+export function listIn(value: unknown, where: string): readonly unknown[] {
+  if (value === undefined || value === null) return [];
+  if (Array.isArray(value)) return value;
+  throw new Problem("invalid", `${where}: ${JSON.stringify(value)} is no list`);
+}
+
+/** As `objectIn`, a text; `undefined` for no value. */
+export function textIn(value: unknown, where: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "string") return value;
+  throw new Problem("invalid", `${where}: ${JSON.stringify(value)} is no text: write it in quotes`);
+}
+
 /** Ids of subnets or security groups. @throws Problem `unsupported` for names. */
 export function idsOf(annotations: Annotations, name: string, kind: "subnet" | "sg"): readonly string[] | undefined {
   const ids = annotations.list(name);

@@ -1,8 +1,8 @@
 import type { V1Ingress, V1Service } from "@kubernetes/client-node";
 import type { RuleCondition } from "../contracts/load-balancing.ts";
 import { Problem } from "../core/problem.ts";
-import { Annotations, idsOf } from "./annotations.ts";
-import { INGRESS_PREFIX, nameOf } from "./ingress-group.ts";
+import { Annotations, idsOf, listIn, objectIn, textIn } from "./annotations.ts";
+import { INGRESS_PREFIX, isGroupName, nameOf } from "./ingress-group.ts";
 import type { Access, HealthCheckModel } from "./model.ts";
 
 /** What an Ingress' annotations say, beside its rules. */
@@ -42,7 +42,11 @@ export function readIngress(ingress: V1Ingress): IngressSettings {
   for (const name of ["certificate-arn", "ssl-redirect", "ssl-policy"]) {
     if (notes.text(name) !== undefined) throw new Problem("unsupported", `annotation ${INGRESS_PREFIX}${name}: ${NO_HTTPS}`);
   }
-  notes.text("group.name");
+  const group = notes.text("group.name");
+  if (group !== undefined && !isGroupName(group)) {
+    const words = "has lower-case letters, digits, - and ., 63 at most, and begins and ends with a letter or digit";
+    throw new Problem("invalid", `annotation ${INGRESS_PREFIX}group.name: the name of a group ${words}: ${group}`);
+  }
   notes.text("group.order");
   notes.choice("ip-address-type", ["ipv4"]);
   const groupIds = idsOf(notes, "security-groups", "sg");
@@ -77,41 +81,40 @@ function listenPorts(value: unknown): readonly number[] {
   );
 }
 
-interface ConditionNote {
-  readonly field?: string;
-  readonly hostHeaderConfig?: { readonly values?: readonly string[] };
-  readonly pathPatternConfig?: { readonly values?: readonly string[] };
-  readonly httpHeaderConfig?: { readonly httpHeaderName?: string; readonly values?: readonly string[] };
-  readonly httpRequestMethodConfig?: { readonly Values?: readonly string[]; readonly values?: readonly string[] };
-  readonly queryStringConfig?: { readonly values?: readonly { readonly key?: string; readonly value?: string }[] };
-  readonly sourceIpConfig?: { readonly values?: readonly string[] };
-}
-
 function readConditions(value: unknown, name: string): readonly RuleCondition[] {
   const where = `annotation ${INGRESS_PREFIX}conditions.${name}`;
   if (!Array.isArray(value)) throw new Problem("invalid", `${where}: it is no list`);
-  return value.map((note: ConditionNote): RuleCondition => {
-    switch (note.field) {
+  return value.map((each: unknown): RuleCondition => {
+    const note = objectIn(each, where);
+    const config = (member: string): Readonly<Record<string, unknown>> => objectIn(note[member], where);
+    const texts = (list: unknown): readonly string[] => listIn(list, where).map((text) => textIn(text, where) ?? "");
+    switch (note["field"]) {
       case "host-header":
-        return { field: note.field, values: note.hostHeaderConfig?.values ?? [] };
+        return { field: "host-header", values: texts(config("hostHeaderConfig")["values"]) };
       case "path-pattern":
-        return { field: note.field, values: note.pathPatternConfig?.values ?? [] };
-      case "http-request-method":
-        return { field: note.field, values: note.httpRequestMethodConfig?.values ?? note.httpRequestMethodConfig?.Values ?? [] };
+        return { field: "path-pattern", values: texts(config("pathPatternConfig")["values"]) };
+      case "http-request-method": {
+        const { values, Values } = config("httpRequestMethodConfig");
+        return { field: "http-request-method", values: texts(values ?? Values) };
+      }
       case "source-ip":
-        return { field: note.field, values: note.sourceIpConfig?.values ?? [] };
-      case "http-header":
-        return { field: note.field, name: note.httpHeaderConfig?.httpHeaderName ?? "", values: note.httpHeaderConfig?.values ?? [] };
+        return { field: "source-ip", values: texts(config("sourceIpConfig")["values"]) };
+      case "http-header": {
+        const { httpHeaderName, values } = config("httpHeaderConfig");
+        return { field: "http-header", name: textIn(httpHeaderName, where) ?? "", values: texts(values) };
+      }
       case "query-string":
-        return {
-          field: note.field,
-          pairs: (note.queryStringConfig?.values ?? []).map(({ key, value: wanted = "" }) => ({ ...(key !== undefined && { key }), value: wanted })),
-        };
-      case undefined:
+        return { field: "query-string", pairs: listIn(config("queryStringConfig")["values"], where).map((pair) => pairIn(pair, where)) };
       default:
-        throw new Problem("invalid", `${where}: ${note.field} is no field of a condition`);
+        throw new Problem("invalid", `${where}: ${String(note["field"])} is no field of a condition`);
     }
   });
+}
+
+function pairIn(value: unknown, where: string): { readonly key?: string; readonly value: string } {
+  const { key, value: wanted } = objectIn(value, where);
+  const text = textIn(key, where);
+  return { ...(text !== undefined && { key: text }), value: textIn(wanted, where) ?? "" };
 }
 
 export interface TargetSettings {

@@ -16,10 +16,15 @@ export function isOurs({ metadata, spec }: V1Ingress, classes: readonly V1Ingres
   return classes.some((each) => each.metadata?.name === spec?.ingressClassName && each.spec?.controller === CONTROLLER);
 }
 
-/** The group that its annotation names, or one of its own. */
+/** The group that its annotation names, or one of its own; a name that is none would be the one of another Ingress' own, or of nobody's. */
 export function ingressStack({ metadata }: V1Ingress): StackName {
   const group = new Annotations(metadata?.annotations, INGRESS_PREFIX).text("group.name");
-  return { kind: "ingress", id: group ?? `${metadata?.namespace}/${metadata?.name}` };
+  return { kind: "ingress", id: group !== undefined && isGroupName(group) ? group : `${metadata?.namespace}/${metadata?.name}` };
+}
+
+/** As the AWS Load Balancer Controller has it. */
+export function isGroupName(text: string): boolean {
+  return /^[a-z0-9](?:[-.a-z0-9]{0,61}[a-z0-9])?$/.test(text);
 }
 
 /** Its members in the order in which their rules are tried: by `group.order`, then by namespace and name. */

@@ -229,6 +229,26 @@ describe("what cannot be done is refused with words", () => {
       () => plan(ingress("web", [path("/")], { spec: { ingressClassName: "params" } })),
       "the IngressClass params has parameters (IngressClassParams inner), which are not built: say it by annotations of the Ingress",
     ],
+    ["a condition that is none", () => plan(ingress("web", [path("/")], { "conditions.web": [7] })), "conditions.web: 7 is no object"],
+    ["a condition of nothing", () => plan(ingress("web", [path("/")], { "conditions.web": [null] })), "is no field of a condition"],
+    [
+      "a condition whose values are no list",
+      () => plan(ingress("web", [path("/")], { "conditions.web": [{ field: "host-header", hostHeaderConfig: { values: 5 } }] })),
+      "conditions.web: 5 is no list",
+    ],
+    ...(
+      [
+        ["null", "actions of type undefined are not built"],
+        [{ type: "forward", forwardConfig: { targetGroups: "web" } }, '"web" is no list'],
+        [{ type: "forward", forwardConfig: { targetGroups: [null] } }, "name a service and its port"],
+        [{ type: "fixed-response", fixedResponseConfig: { statusCode: 410 } }, "410 is no text: write it in quotes"],
+      ] as const
+    ).map(([action, words]): [string, () => Model, string] => [
+      `the action ${JSON.stringify(action)}`,
+      () => plan(ingress("web", [path("/", to("x", "use-annotation"))], { "actions.x": action })),
+      words,
+    ]),
+    ["a group of no name", () => plan(ingress("web", [path("/")], { "group.name": "default/api" })), "group.name: the name of a group has"],
     ["JSON that is none", () => plan(ingress("web", [path("/")], { "listen-ports": "80" })), "listen-ports: use a list"],
   ])("%s", (_what, work, words) => {
     expect(work).toThrow(words);

@@ -2,6 +2,7 @@ import type { V1HTTPIngressPath, V1Ingress, V1IngressBackend, V1IngressClass, V1
 import { isDeepStrictEqual } from "node:util";
 import type { RuleCondition } from "../contracts/load-balancing.ts";
 import { Problem } from "../core/problem.ts";
+import { listIn, objectIn, textIn } from "./annotations.ts";
 import { readIngress, readTargets, type IngressSettings } from "./ingress-annotations.ts";
 import { nameOf } from "./ingress-group.ts";
 import type { ActionModel, ForwardTarget, GroupModel, ListenerModel, Model } from "./model.ts";
@@ -171,30 +172,19 @@ function actionOf(member: Member, { service, resource }: V1IngressBackend, group
     return { type: "forward", targets: [{ groupId: groups.of(member, service.name, service.port?.name ?? service.port?.number ?? 0), weight: 1 }] };
   const note = member.settings.actions.get(service.name);
   if (note === undefined) throw new Problem("invalid", `${where}: there is no annotation actions.${service.name}`);
-  return annotatedAction(member, { note: note as ActionNote, name: service.name }, groups);
+  return annotatedAction(member, { note, name: service.name }, groups);
 }
 
-interface ActionNote {
-  readonly type?: string;
-  readonly targetGroupARN?: string;
-  readonly fixedResponseConfig?: { readonly contentType?: string; readonly statusCode?: string; readonly messageBody?: string };
-  readonly redirectConfig?: Readonly<Record<"protocol" | "port" | "host" | "path" | "query" | "statusCode", string | undefined>>;
-  readonly forwardConfig?: {
-    readonly targetGroups?: readonly {
-      readonly serviceName?: string;
-      readonly servicePort?: string | number;
-      readonly targetGroupARN?: string;
-      readonly weight?: number;
-    }[];
-    readonly targetGroupStickinessConfig?: { readonly enabled?: boolean };
-  };
-}
+const OF_REDIRECT = ["protocol", "port", "host", "path", "query"] as const;
 
-function annotatedAction(member: Member, { note, name }: { readonly note: ActionNote; readonly name: string }, groups: Groups): ActionModel {
+function annotatedAction(member: Member, { note: given, name }: { readonly note: unknown; readonly name: string }, groups: Groups): ActionModel {
   const where = `Ingress ${nameOf(member.ingress)}, annotation actions.${name}`;
-  switch (note.type) {
+  const note = objectIn(given, where);
+  const text = (value: unknown): string | undefined => textIn(value, where);
+  switch (note["type"]) {
     case "fixed-response": {
-      const { statusCode = "", contentType, messageBody } = note.fixedResponseConfig ?? {};
+      const config = objectIn(note["fixedResponseConfig"], where);
+      const [statusCode = "", contentType, messageBody] = ["statusCode", "contentType", "messageBody"].map((key) => text(config[key]));
       return {
         type: "fixed-response",
         statusCode,
@@ -203,38 +193,34 @@ function annotatedAction(member: Member, { note, name }: { readonly note: Action
       };
     }
     case "redirect": {
-      const { statusCode = "", ...rest } = note.redirectConfig ?? {};
-      const given = Object.entries(rest).filter(([, value]) => value !== undefined);
-      return { type: "redirect", statusCode, ...Object.fromEntries(given) };
+      const config = objectIn(note["redirectConfig"], where);
+      const rest = OF_REDIRECT.map((key) => [key, text(config[key])] as const).filter(([, value]) => value !== undefined);
+      return { type: "redirect", statusCode: text(config["statusCode"]) ?? "", ...Object.fromEntries(rest) };
     }
     case "forward": {
-      if (note.forwardConfig?.targetGroupStickinessConfig?.enabled)
+      const config = objectIn(note["forwardConfig"], where);
+      if (objectIn(config["targetGroupStickinessConfig"], where)["enabled"] === true)
         throw new Problem("unsupported", `${where}: stickiness of target groups is not built yet`);
-      const listed = note.forwardConfig?.targetGroups ?? [{ targetGroupARN: note.targetGroupARN }];
-      const targets = listed.map(
-        ({
-          targetGroupARN: arn,
-          serviceName,
-          servicePort,
-          weight = 1,
-        }: {
-          readonly targetGroupARN?: string | undefined;
-          readonly serviceName?: string;
-          readonly servicePort?: string | number;
-          readonly weight?: number;
-        }): ForwardTarget => {
-          if (arn !== undefined) return { arn, weight };
-          if (serviceName === undefined || servicePort === undefined)
-            throw new Problem("invalid", `${where}: name a service and its port, or a targetGroupARN`);
-          return { groupId: groups.of(member, serviceName, servicePort), weight };
-        },
-      );
-      return { type: "forward", targets };
+      const listed = config["targetGroups"] === undefined ? [{ targetGroupARN: note["targetGroupARN"] }] : listIn(config["targetGroups"], where);
+      return { type: "forward", targets: listed.map((each) => forwardTarget(member, { target: objectIn(each, where), where }, groups)) };
     }
-    case undefined:
     default:
-      throw new Problem("unsupported", `${where}: actions of type ${note.type} are not built yet`);
+      throw new Problem("unsupported", `${where}: actions of type ${String(note["type"])} are not built yet`);
   }
+}
+
+function forwardTarget(
+  member: Member,
+  { target, where }: { readonly target: Readonly<Record<string, unknown>>; readonly where: string },
+  groups: Groups,
+): ForwardTarget {
+  const { weight = 1, servicePort } = target;
+  const [arn, serviceName] = [target["targetGroupARN"], target["serviceName"]].map((value) => textIn(value, where));
+  if (typeof weight !== "number") throw new Problem("invalid", `${where}: the weight ${JSON.stringify(weight)} is no number`);
+  if (arn !== undefined) return { arn, weight };
+  if (serviceName === undefined || (typeof servicePort !== "string" && typeof servicePort !== "number"))
+    throw new Problem("invalid", `${where}: name a service and its port, or a targetGroupARN`);
+  return { groupId: groups.of(member, serviceName, servicePort), weight };
 }
 
 /** One target group for each Ingress, service and port, made when it is first asked for. */

@@ -42,3 +42,7 @@ it("a pod concerns those whose gates it has", () => {
   expect(ids("pod", pod(gateOf("k8s-x"), gateOf("k8s-y"), "example.com/other"))).toEqual(["service default/web"]);
   expect(ids("pod", pod())).toEqual([]);
 });
+
+it("an Ingress that names another one's own load balancer as its group stays with its own", () => {
+  for (const group of ["default/other", "a|b", "UPPER", "-a"]) expect(ids("ingress", ingress([], group)), group).toEqual(["ingress default/front"]);
+});
