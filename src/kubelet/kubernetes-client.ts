@@ -150,6 +150,7 @@ export async function connectKubernetes(options: ClientOptions): Promise<Kuberne
         read.delete(sourceKey(source));
         options.onSource(source);
       },
+      onBegun: () => read.clear(),
     }),
   );
   /** What is not there is asked for each time: the watch may be about to tell of it. */

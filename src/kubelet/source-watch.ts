@@ -17,6 +17,8 @@ export interface SourceWatchOptions {
   readonly logger: Logger;
   /** Whatever was read of it before is out of date. */
   readonly onSource: (source: SourceName) => void;
+  /** The watch has begun with all that is there: whatever is not told of it now may have gone unseen. */
+  readonly onBegun: (kind: SourceName["kind"]) => void;
 }
 
 /** Of all that the objects hold only names and versions are sent: the API server leaves the rest out. */
@@ -33,7 +35,7 @@ export function watchSources(options: SourceWatchOptions): Disposable {
   return { [Symbol.dispose]: () => ended.abort() };
 }
 
-function follow({ kubernetes, config, clock, logger, onSource }: SourceWatchOptions, kind: SourceName["kind"], signal: AbortSignal): void {
+function follow({ kubernetes, config, clock, logger, onSource, onBegun }: SourceWatchOptions, kind: SourceName["kind"], signal: AbortSignal): void {
   class MetadataConfig extends kubernetes.KubeConfig {
     override async applySecurityAuthentication(context: Parameters<KubeConfig["applySecurityAuthentication"]>[0]): Promise<void> {
       await super.applySecurityAuthentication(context);
@@ -51,8 +53,11 @@ function follow({ kubernetes, config, clock, logger, onSource }: SourceWatchOpti
   Object.assign(watch, { requestTimeoutMs: SILENCE_MS });
   /** Where to go on; "": with all that is there. */
   let from = "";
+  let current: AbortController | undefined;
+  signal.addEventListener("abort", () => current?.abort(), { once: true });
   const begin = async (): Promise<void> => {
     if (signal.aborted) return;
+    const isAnew = from === "";
     const query = { allowWatchBookmarks: true, ...(from !== "" && { resourceVersion: from }) };
     const onEvent = (type: string, object: { readonly metadata?: V1ObjectMeta }): void => {
       if (type === "ERROR") {
@@ -64,14 +69,14 @@ function follow({ kubernetes, config, clock, logger, onSource }: SourceWatchOpti
       from = resourceVersion ?? from;
       if (type !== "BOOKMARK") onSource({ kind, namespace, name });
     };
-    const request = await watch.watch(PATHS[kind], query, onEvent, (error: unknown) => {
+    current = await watch.watch(PATHS[kind], query, onEvent, (error: unknown) => {
       if (signal.aborted) return;
       if (error) logger.debug("the watch of a cluster's ConfigMaps or Secrets broke off; it begins anew", { kind, err: error });
       if ((error as { readonly statusCode?: number } | null)?.statusCode === 410) from = "";
       clock.setTimer(AGAIN_MS, () => void begin());
     });
-    if (signal.aborted) request.abort();
-    else signal.addEventListener("abort", () => request.abort(), { once: true });
+    if (signal.aborted) current.abort();
+    else if (isAnew) onBegun(kind);
   };
   void begin();
 }
