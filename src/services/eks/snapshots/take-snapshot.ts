@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, open, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, rm } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -11,6 +11,7 @@ import { SOCKET } from "./etcd-folder.ts";
 const DIGEST_BYTES = 32;
 const PAGE_BYTES = 512;
 const SILENCE_MS = 60_000;
+const DRAFT = ".draft";
 
 export interface SnapshotRequest {
   /** etcd's volume, on the host. */
@@ -22,12 +23,14 @@ export interface SnapshotRequest {
 
 /**
  * Takes a snapshot by etcd's own Maintenance API, while it serves: consistent at one revision, and checked by the digest that etcd sends. The file
- * appears whole or not at all. Answers its size.
+ * appears whole or not at all. Answers its size. One at a time for each folder.
  * @throws Problem `unavailable` when etcd does not answer, or what it sent is not whole.
  */
 export async function takeSnapshot({ volume, folder, name }: SnapshotRequest): Promise<number> {
   await makeFolder(folder, { mode: 0o700 });
-  const draft = join(folder, `.${name}.draft`);
+  // A kill leaves one behind, as large as the database.
+  for (const left of await readdir(folder)) if (left.endsWith(DRAFT)) await rm(join(folder, left), { force: true });
+  const draft = join(folder, `.${name}${DRAFT}`);
   try {
     const sizeBytes = await fetchSnapshot(volume, draft);
     await replaceFile(draft, join(folder, name));
