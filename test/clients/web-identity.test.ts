@@ -130,6 +130,19 @@ describe("a web identity", () => {
     await iam.send(new CreateOpenIDConnectProviderCommand({ Url: OWN, ClientIDList: ["sts.amazonaws.com"] }));
   });
 
+  it("is nobody's where it names no issuer, or something that is none", async () => {
+    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+    for (const claims of [{}, { iss: 5 }]) {
+      await expect(assume([part({ alg: "RS256" }), part(claims), "x"].join("."))).rejects.toMatchObject({ name: "InvalidIdentityTokenException" });
+    }
+  });
+
+  it("is proven by keys that were had for its own provider's thumbprints, not for another's", async () => {
+    const keys = createIssuerKeys({ clock: systemClock, own: async () => undefined });
+    expect((await keys.of(foreign.url, { thumbprints: [foreign.thumbprint], keyId: "one" })).keys).toHaveLength(1);
+    await expect(keys.of(foreign.url, { thumbprints: [], keyId: "one" })).rejects.toThrow("of no authority that is trusted here");
+  });
+
   it("gets a session of the role that trusts it, by a request that nobody signs", async () => {
     const answer = await assume(await token());
     expect(answer).toMatchObject({

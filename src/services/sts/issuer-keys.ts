@@ -20,16 +20,19 @@ export function createIssuerKeys({
   readonly clock: Clock;
   readonly own: (issuer: string) => Promise<JSONWebKeySet | undefined>;
 }): IssuerKeys {
+  /** By issuer and thumbprints. */
   const known = new Map<string, { readonly keys: JSONWebKeySet; readonly atMs: number }>();
   return {
     async of(issuer, { thumbprints, keyId }) {
       const ours = await own(issuer);
       if (ours !== undefined) return ours;
-      const kept = known.get(issuer);
+      // Who showed them was believed for these thumbprints: another account's provider of the same issuer may have others.
+      const of = [issuer, ...thumbprints].join(" ");
+      const kept = known.get(of);
       const hasKey = kept?.keys.keys.some(({ kid }) => kid === keyId) ?? false;
       if (kept !== undefined && clock.steadyMs() - kept.atMs < (hasKey ? KEPT_MS : AGAIN_MS)) return kept.keys;
       const keys = await fetchKeys(issuer, thumbprints);
-      known.set(issuer, { keys, atMs: clock.steadyMs() });
+      known.set(of, { keys, atMs: clock.steadyMs() });
       return keys;
     },
   };

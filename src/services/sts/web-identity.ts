@@ -29,7 +29,9 @@ export async function verifyWebIdentity(token: string, { account, nowMs, provide
   // The library is loaded with the first such token.
   const { createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, jwtVerify } = await import("jose");
   try {
-    const { iss: issuer = "", exp } = decodeJwt(token);
+    const { iss, exp } = decodeJwt(token);
+    // Not proven yet: whatever somebody has written there.
+    const issuer = typeof iss === "string" ? iss : "";
     const provider = issuer.startsWith("https://") ? await providers.oidcProvider(account, issuer) : undefined;
     if (provider === undefined) throw invalidToken(`No OpenIDConnect provider found in your account for ${issuer}`);
     const { kid } = decodeProtectedHeader(token);
