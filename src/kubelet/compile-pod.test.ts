@@ -1,7 +1,7 @@
 import type { V1Container, V1EnvVar, V1Pod } from "@kubernetes/client-node";
 import { describe, expect, it } from "vitest";
 import type { ContainerSpec, Workload } from "../contracts/workload.ts";
-import { compilePod } from "./compile-pod.ts";
+import { compileDebugger, compilePod } from "./compile-pod.ts";
 import { expand } from "./environment.ts";
 import { sourceNames, type PodSources } from "./pod-files.ts";
 import { CLUSTER, PLACEMENT, testContainer, testPod } from "./testing.ts";
@@ -121,6 +121,12 @@ describe("a container's environment", () => {
     expect(value("limits.memory")).toBe("67108864");
     expect(value("limits.cpu", "1m")).toBe("250");
     expect(value("requests.memory")).toBe("0");
+    expect(value("limits.ephemeral-storage", "1Gi")).toBe("20");
+    const large = compileOne({
+      resources: { requests: { "ephemeral-storage": "100Gi" } },
+      env: [{ name: "A", valueFrom: { resourceFieldRef: { resource: "limits.ephemeral-storage", divisor: "1Gi" } } }],
+    });
+    expect(variables(large)["A"]).toBe("100");
     expect(() => value("limits.gpu")).toThrow("unsupported container resource : limits.gpu");
   });
 
@@ -276,4 +282,15 @@ it("takes user, group, capabilities and limits from the container, else from the
     cpuLimitUnits: 205,
     memoryMiB: 64,
   });
+});
+
+it("a debugger is refused what a container of the pod would be", () => {
+  const debug = (more: Partial<V1Container>): unknown =>
+    compileDebugger(
+      { ...testContainer(more), name: "debug" },
+      { cluster: CLUSTER, placement: PLACEMENT, pod: testPod(), sources: NO_SOURCES, services: {} },
+    );
+  expect(debug({})).toMatchObject({ name: "debug", kind: "ephemeral" });
+  expect(() => debug({ securityContext: { privileged: true } })).toThrow("invalid SecurityContext fields: Privileged");
+  expect(() => debug({ securityContext: { seccompProfile: { type: "Unconfined" } } })).toThrow("not built yet: securityContext.seccompProfile");
 });

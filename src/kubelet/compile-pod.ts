@@ -17,7 +17,7 @@ import { logSinkOf } from "./logging/pod-logging.ts";
 import type { KubeCluster } from "./ports.ts";
 import { type PodPlacement, workloadIdOf } from "./records.ts";
 import { type DnsParts, podDns } from "./services/pod-dns.ts";
-import { securityFaults } from "./supported.ts";
+import { containerFaults, securityFaults } from "./supported.ts";
 
 /** The hook that gives a pod's namespace the services' addresses. */
 export const SERVICES_HOOK = "eks-services";
@@ -85,6 +85,8 @@ export function compilePod(parts: PodParts): Workload {
 export function compileDebugger(debug: V1EphemeralContainer, parts: Omit<PodParts, "vpc">): ContainerSpec {
   const faults = securityFaults(debug.securityContext);
   if (faults.length > 0) throw new Problem("unsupported", `Pod not supported: invalid SecurityContext fields: ${faults.join(",")}`);
+  const later = containerFaults(debug);
+  if (later.length > 0) throw new Problem("unsupported", `not built yet: ${later.join(", ")}; add a debugger without`);
   return {
     ...compileContainer(debug, parts, "ephemeral"),
     ...(debug.targetContainerName !== undefined && { processesOf: debug.targetContainerName }),

@@ -1,6 +1,6 @@
 import type { V1Container, V1ObjectFieldSelector, V1Pod, V1ResourceFieldSelector } from "@kubernetes/client-node";
 import { Problem } from "../core/problem.ts";
-import { parseQuantity } from "./pod-size.ts";
+import { ephemeralGiB, parseQuantity } from "./pod-size.ts";
 import type { PodPlacement } from "./records.ts";
 
 /** A pod and where it is: what its fields and its files are made of. */
@@ -47,8 +47,6 @@ function asLines(map: Readonly<Record<string, string>> = {}): string {
     .join("\n");
 }
 
-const EPHEMERAL_BYTES = 20 * 2 ** 30;
-
 /**
  * The amount that a `resourceFieldRef` names, in units of its divisor, rounded up; of `own` unless it names another container. A limit that is
  * not set is the whole of what the pod was given. @throws Problem `invalid` for what there is not. Pure.
@@ -61,7 +59,7 @@ export function resourceOf({ pod, placement }: PlacedPod, ref: V1ResourceFieldSe
   const whole: Readonly<Record<string, number>> = {
     cpu: placement.cpuUnits / 1024,
     memory: placement.memoryMiB * 2 ** 20,
-    "ephemeral-storage": EPHEMERAL_BYTES,
+    "ephemeral-storage": ephemeralGiB(pod.spec ?? { containers: [] }) * 2 ** 30,
   };
   const known = whole[resource];
   if (known === undefined || (kind !== "limits" && kind !== "requests")) {

@@ -83,7 +83,8 @@ function volumeFaults(volume: V1Volume): readonly string[] {
   ];
 }
 
-function containerFaults(container: V1Container): readonly string[] {
+/** What of a container Fargate would run and Tidegate does not yet; by its fields' paths. Pure. */
+export function containerFaults(container: V1Container): readonly string[] {
   const { securityContext: context, lifecycle } = container;
   const facts: readonly (readonly [string, unknown])[] = [
     ["env.valueFrom.fileKeyRef", container.env?.some(({ valueFrom }) => valueFrom?.fileKeyRef)],

@@ -19,7 +19,7 @@ test("a client that has gone before its stream is there begins nothing; the next
   begin("/gone", gone);
   const here = new PassThrough();
   begin("/here", here);
-  await expect.poll(() => requests, { timeout: 10_000 }).toContain("/here");
+  await expect.poll(() => requests).toContain("/here");
   // Connections are taken in the order in which they came.
   expect(requests).toEqual(["/here"]);
   here.destroy();
