@@ -33,10 +33,10 @@ test("one that was made anew under its name while the watch was broken takes the
     logger: silentLogger,
   });
   try {
-    await expect.poll(() => watches.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => watches.length).toBe(1);
     expect(watch.get("first")?.metadata?.uid).toBe("first");
     watches[0]?.end(`${JSON.stringify({ type: "ERROR", object: { kind: "Status", code: 410, metadata: {} } })}\n`);
-    await expect.poll(() => watch.get("second")?.metadata?.uid, { timeout: 10_000 }).toBe("second");
+    await expect.poll(() => watch.get("second")?.metadata?.uid).toBe("second");
     expect(watch.get("first")).toBeUndefined();
     expect(watch.list()).toHaveLength(1);
     expect(told).toEqual(["first", "first", "second"]);
