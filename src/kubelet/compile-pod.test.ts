@@ -286,10 +286,13 @@ it("takes user, group, capabilities and limits from the container, else from the
 
 it("a debugger is refused what a container of the pod would be", () => {
   const debug = (more: Partial<V1Container>): unknown =>
-    compileDebugger(
-      { ...testContainer(more), name: "debug" },
-      { cluster: CLUSTER, placement: PLACEMENT, pod: testPod(), sources: NO_SOURCES, services: {} },
-    );
+    compileDebugger(testContainer({ ...more, name: "debug" }), {
+      cluster: CLUSTER,
+      placement: PLACEMENT,
+      pod: testPod(),
+      sources: NO_SOURCES,
+      services: {},
+    });
   expect(debug({})).toMatchObject({ name: "debug", kind: "ephemeral" });
   expect(() => debug({ securityContext: { privileged: true } })).toThrow("invalid SecurityContext fields: Privileged");
   expect(() => debug({ securityContext: { seccompProfile: { type: "Unconfined" } } })).toThrow("not built yet: securityContext.seccompProfile");

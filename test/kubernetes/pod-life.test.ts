@@ -69,8 +69,11 @@ test("images, probes, hooks and ends are told as the kubelet tells them", { time
     lastState: { terminated: { exitCode: 42, reason: "Error", message: "last words\n" } },
   });
   await podUntil("sick", "is restarted", (pod) => (app(pod)?.restartCount ?? 0) > 0);
-  const told = await events("sick");
-  expect(told).toContain("Killing Container app failed liveness probe, will be restarted");
+  // Events come after the status that they are of.
+  const told = await until("why sick is restarted is told", async () => {
+    const found = await events("sick");
+    return found.includes("Killing Container app failed liveness probe, will be restarted") && found;
+  });
   expect(told.some((line) => line.startsWith("Unhealthy Liveness probe failed: "))).toBe(true);
   // The image comes; nothing that ran was restarted.
   await pushTiny(missing, await ecrLogin(stack.ecr));
@@ -115,8 +118,9 @@ test("pods go on while Tidegate is killed and away, and are taken up as they wer
   const { apply, kubectl, podUntil, pidsOf, pod, instance, events } = cluster;
   const serve = ["sh", "-c", "hostname > /www/index.html; trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"];
   const probes = {
-    readinessProbe: { httpGet: { port: 8080, path: "/" }, periodSeconds: 1 },
-    livenessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+    // On a busy machine a second is not much to answer in.
+    readinessProbe: { httpGet: { port: 8080, path: "/" }, periodSeconds: 1, timeoutSeconds: 10 },
+    livenessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1, timeoutSeconds: 10 },
   };
   const names = ["steady", "crashed", "deleted", "lost"];
   await apply(
@@ -141,6 +145,10 @@ test("pods go on while Tidegate is killed and away, and are taken up as they wer
   // Who asks while Tidegate is away: the API server knows its own tokens by itself.
   await kubectl("create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=default:default");
   const token = `--token=${(await kubectl("create", "token", "default")).trim()}`;
+  const nodes = async (...flags: readonly string[]): Promise<readonly string[]> =>
+    (await kubectl("get", "nodes", "--no-headers", ...flags)).match(/ Ready /g) ?? [];
+  // A node goes after its pod: those of the tests before may still be there.
+  await until("these pods' nodes alone are there", async () => (await nodes()).length === names.length);
   await instance.kill();
   // Nobody but Tidegate gives up a node: a day without a word from it is not too long for the control plane.
   const manager = (await processes()).find(
@@ -150,7 +158,7 @@ test("pods go on while Tidegate is killed and away, and are taken up as they wer
   process.kill(Number(crashed.container), "SIGKILL");
   process.kill(Number(lost.sandbox), "SIGKILL");
   await kubectl("delete", "pod", "deleted", "--wait=false", token);
-  expect((await kubectl("get", "nodes", "--no-headers", token)).match(/ Ready /g)).toHaveLength(names.length);
+  expect(await nodes(token)).toHaveLength(names.length);
   await instance.up();
   await until("the pod that was deleted meanwhile is gone", async () => !(await kubectl("get", "pods", "--output", "name")).includes("pod/deleted"));
   const restarted = await podUntil("crashed", "runs again", (found) => app(found)?.restartCount === 1 && isReady(found));

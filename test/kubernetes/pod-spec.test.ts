@@ -73,7 +73,7 @@ test(
     await inPod("volumes", "dd", "if=/dev/zero", "of=/scratch/full", "bs=1M", "count=20");
     const evicted = await podUntil("volumes", "is evicted", ({ status }) => status?.reason === "Evicted" && status.phase === "Failed");
     expect(evicted.status).toMatchObject({ phase: "Failed", message: 'Usage of EmptyDir volume "scratch" exceeds the limit "16Mi". ' });
-    expect((await events("volumes")).some((line) => line.startsWith("Evicted Usage of EmptyDir"))).toBe(true);
+    await until("why it was evicted is told", async () => (await events("volumes")).some((line) => line.startsWith("Evicted Usage of EmptyDir")));
     await kubectl("delete", "pod", "volumes");
     expect(await readFile("/proc/self/mountinfo", "utf8")).not.toContain(`${cluster.instance.dataDir}/workloads`);
     expect(await readFile("/proc/self/mountinfo", "utf8")).not.toContain(`${cluster.instance.dataDir}/mounts`);

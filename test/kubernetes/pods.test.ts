@@ -66,8 +66,11 @@ test("a deployment's pods run on Fargate, outlive Tidegate, and leave nothing", 
   }
   const web = before[0];
   expect(await kubectl("get", "node", web?.spec.nodeName ?? "", "--no-headers")).toMatch(/\bReady\b/);
-  const events = await kubectl("get", "events", "--field-selector", `involvedObject.name=${web?.metadata.name}`);
-  for (const reason of ["Scheduled", "Pulled", "Created", "Started"]) expect(events).toContain(reason);
+  // Events come after the status that they are of.
+  await until("what the pod has come through is told", async () => {
+    const events = await kubectl("get", "events", "--field-selector", `involvedObject.name=${web?.metadata.name}`);
+    return ["Scheduled", "Pulled", "Created", "Started"].every((reason) => events.includes(reason));
+  });
 
   // A pod reaches another by its address, and the API server as its service account; its exit is its phase.
   await kubectl("create", "configmap", "words", "--from-literal", "greeting=hello");
