@@ -18,7 +18,12 @@ export interface StatusFacts {
   readonly nowMs: number;
   readonly services: readonly ServiceRecord[];
   readonly tasks: readonly TaskFacts[];
-  readonly targetGroups: readonly { readonly name: string; readonly healthPath: string; readonly targets: readonly TargetHealth[] }[];
+  readonly targetGroups: readonly {
+    readonly name: string;
+    /** What the health check asks for; absent where it only connects. */
+    readonly healthPath?: string;
+    readonly targets: readonly TargetHealth[];
+  }[];
   /** Those that the data plane could not make. */
   readonly failedLoadBalancers: readonly { readonly name: string; readonly reason: string | undefined }[];
   /** EKS's, without those that are being deleted; `status`: of the workload that is the control plane. */
@@ -47,7 +52,7 @@ export async function statusFacts({ store, collector }: Pick<Rooms, "store" | "c
     tasks: taskRows.map(({ value }) => ({ record: value, status: statusOf.get(value.taskId) })),
     targetGroups: groups.map(({ value: { arn, name, healthCheck } }) => ({
       name,
-      healthPath: healthCheck.path,
+      ...(healthCheck.protocol !== "TCP" && { healthPath: healthCheck.path }),
       targets: healths.flatMap(({ value }) => (value.targetGroupArn === arn ? [value] : [])),
     })),
     failedLoadBalancers: balancerStatuses.flatMap(({ key, value }) =>

@@ -197,7 +197,8 @@ function judgeTraffic({ targetGroups, failedLoadBalancers }: StatusFacts): reado
     if (first === undefined || targets.some((target) => target.state === "healthy")) return [];
     const detail = [first.reason, first.description].filter((text) => text !== undefined).join(": ");
     const what = `none of its ${targets.length} targets is healthy; ${first.ip}:${first.port}: ${detail}`;
-    const todo = `Does the container listen on port ${first.port} and answer ${healthPath}, and does its security group admit the load balancer's?`;
+    const asks = healthPath === undefined ? "" : ` and answer ${healthPath}`;
+    const todo = `Does the container listen on port ${first.port}${asks}, and does its security group admit the load balancer's?`;
     return [{ kind: "target-group", subject: `target group ${name}`, what, todo }];
   });
   const balancers = failedLoadBalancers.map(({ name, reason }): StatusProblem => ({
