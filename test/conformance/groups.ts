@@ -33,13 +33,7 @@ export const FORBIDDEN: readonly LeftOut[] = [
   { name: "from ExternalName to NodePort", why: NODE_PORT },
 ];
 
-const SHELL = "the shell of Debian's busybox hands on no variable that is no name to it, as `data-1`: the image's, tried on a host";
-
 /** What could be and is not. */
 export const OPEN: readonly LeftOut[] = [
   { name: "Pod InPlace Resize", why: "resizing a pod as it runs" },
-  { name: "ConfigMap should be consumable as environment variable names with various prefixes", why: SHELL },
-  { name: "ConfigMap should be consumable via the environment", why: SHELL },
-  { name: "Secrets should be consumable as environment variable names variable names with various prefixes", why: SHELL },
-  { name: "Secrets should be consumable via the environment", why: SHELL },
 ];

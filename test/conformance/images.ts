@@ -10,7 +10,7 @@ import type { ConformancePrograms } from "./programs.ts";
 
 /**
  * The images that upstream's tests name, under the public names that they have there, from what the machine can have without a public registry:
- * upstream's agnhost over Debian where upstream has Alpine, and Debian's static busybox.
+ * upstream's agnhost over Debian where upstream has Alpine, and Debian's static busybox with bash for its shell.
  */
 
 interface TestImage {
@@ -82,20 +82,24 @@ async function agnhostLayer({ agnhost, debian, porter }: ConformancePrograms, fo
   return packFolder(root, join(folder, "agnhost.tar.gz"));
 }
 
-/** Debian's busybox with all its applets, and a page where nginx has its own. */
+/**
+ * Debian's busybox with all its applets, and a page where nginx has its own. Its shell is Debian's bash: that of its busybox hands on no variable that is no
+ * name to it, as `data-1`, which upstream's does.
+ */
 async function busyboxLayer({ debian }: ConformancePrograms, folder: string): Promise<Layer> {
   const root = join(folder, "busybox");
   for (const path of ["bin", "etc", "root", "tmp", "var", "home", `.${WEB}`]) await mkdir(join(root, path), { recursive: true });
   await chmod(join(root, "tmp"), 0o1777);
-  const inDebian = ["./usr/bin/busybox", "./bin/busybox"];
-  const { stdout } = await run(["tar", "--list", "--file", debian]);
-  const path = inDebian.find((each) => stdout.split("\n").includes(each)) ?? "";
-  await run(["tar", "--extract", "--file", debian, "--directory", folder, path]);
+  const files = (await run(["tar", "--list", "--file", debian])).stdout.split("\n");
+  for (const program of ["busybox", "bash-static"]) {
+    const path = [`./usr/bin/${program}`, `./bin/${program}`].find((each) => files.includes(each)) ?? "";
+    await run(["tar", "--extract", "--file", debian, "--directory", folder, path]);
+    await copyFile(join(folder, path), join(root, "bin", program));
+    await chmod(join(root, "bin", program), 0o755);
+  }
   const busybox = join(root, "bin/busybox");
-  await copyFile(join(folder, path), busybox);
-  await chmod(busybox, 0o755);
   const applets = (await run([busybox, "--list"])).stdout.split("\n").filter((name) => name !== "" && name !== "busybox");
-  for (const applet of applets) await symlink("busybox", join(root, "bin", applet));
+  for (const applet of applets) await symlink(applet === "sh" ? "bash-static" : "busybox", join(root, "bin", applet));
   await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n");
   await writeFile(join(root, "etc/group"), "root:x:0:\nnobody:x:65534:\n");
   await writeFile(join(root, WEB, "index.html"), "<title>Welcome to nginx!</title>\n");

@@ -11,8 +11,8 @@ const CACHE_FOLDER = "/var/cache/tidegate/conformance";
 const BUILD_TIMEOUT_MS = 60 * 60_000;
 const AGNHOST = "k8s.io/kubernetes/test/images/agnhost";
 
-/** In the agnhost image beside Debian's essential packages: what the tests start in it by a shell. */
-const PACKAGES = ["busybox-static", "curl", "bind9-dnsutils", "netcat-openbsd", "iproute2"];
+/** In the agnhost image beside Debian's essential packages: what the tests start in it by a shell; and the other images' own shell. */
+const PACKAGES = ["bash-static", "busybox-static", "curl", "bind9-dnsutils", "netcat-openbsd", "iproute2"];
 
 export interface ConformancePrograms {
   /** The tests, as one binary that takes `--ginkgo.…` flags and upstream's own. */
