@@ -5,7 +5,8 @@ import type { PodPlacement } from "./records.ts";
 
 /** The version of Kubernetes' node side that this one follows. */
 const KUBELET_VERSION = "v1.36.3-eks-tidegate";
-const KUBELET_PORT = 10250;
+/** Of a node's address, which is its pod's. */
+export const KUBELET_PORT = 10250;
 
 /** e.g. `ip-10-0-1-2.eu-west-1.compute.internal`, as the address is called in the VPC. */
 function privateDnsName(address: string, region: string): string {

@@ -12,6 +12,7 @@ const OVERHEAD_MIB = 256;
 const MEMORY_STEP_MIB = 256;
 /** Sizes above this are for ECS alone. */
 const GREATEST_CPU_UNITS = 16384;
+const GREATEST_MEMORY_MIB = 122_880;
 
 /**
  * The least Fargate size that holds the pod: the sum of its containers' requests, or the greatest of an init container's, and 256 MiB;
@@ -19,14 +20,33 @@ const GREATEST_CPU_UNITS = 16384;
  * @see EKS user guide, "Fargate Pod configuration". Pure.
  */
 export function sizePod(spec: Pick<V1PodSpec, "containers" | "initContainers">): PodSize | undefined {
-  const cpuUnits = requested(spec, "cpu", (quantity) => parseQuantity(quantity) * 1024);
-  const memoryMiB = requested(spec, "memory", (quantity) => parseQuantity(quantity) / 1024 ** 2) + OVERHEAD_MIB;
+  const { cpuUnits, memoryMiB } = demandOf(spec);
   for (const units of FARGATE_CPU_UNITS) {
     if (units < cpuUnits || units > GREATEST_CPU_UNITS) continue;
     let size = Math.max(leastFargateMemoryMiB(units) ?? 0, Math.ceil(memoryMiB / MEMORY_STEP_MIB) * MEMORY_STEP_MIB);
-    for (; size <= 122_880; size += MEMORY_STEP_MIB) if (isFargateSize(units, size)) return { cpuUnits: units, memoryMiB: size };
+    for (; size <= GREATEST_MEMORY_MIB; size += MEMORY_STEP_MIB) if (isFargateSize(units, size)) return { cpuUnits: units, memoryMiB: size };
   }
   return undefined;
+}
+
+/** Before it is rounded up to a size of Fargate's. */
+function demandOf(spec: Pick<V1PodSpec, "containers" | "initContainers">): PodSize {
+  return {
+    cpuUnits: requested(spec, "cpu", (quantity) => parseQuantity(quantity) * 1024),
+    memoryMiB: requested(spec, "memory", (quantity) => parseQuantity(quantity) / 1024 ** 2) + OVERHEAD_MIB,
+  };
+}
+
+/** Why no size holds the pod. */
+export function tooLargeInWords(spec: Pick<V1PodSpec, "containers" | "initContainers">): string {
+  const { cpuUnits, memoryMiB } = demandOf(spec);
+  const greatest = sizeInWords({ cpuUnits: GREATEST_CPU_UNITS, memoryMiB: GREATEST_MEMORY_MIB });
+  const asked = `${round(cpuUnits / 1024)}vCPU ${round(memoryMiB / 1024)}GB`;
+  return `its containers request more than the largest Fargate size: ${asked}, of which ${OVERHEAD_MIB} MiB are for Kubernetes' own, where that has ${greatest}`;
+}
+
+function round(amount: number): number {
+  return Math.round(amount * 100) / 100;
 }
 
 /** As the annotation `CapacityProvisioned` says it: `0.25vCPU 0.5GB`. */

@@ -3,7 +3,7 @@ import { eventObject } from "./events.ts";
 import type { KubernetesClient } from "./kubernetes-client.ts";
 import { chooseLogging } from "./logging/pod-logging.ts";
 import { matchProfile, PROFILE_LABEL } from "./match-profile.ts";
-import { ephemeralGiB, GREATEST_EPHEMERAL_GIB, sizePod } from "./pod-size.ts";
+import { ephemeralGiB, GREATEST_EPHEMERAL_GIB, sizePod, tooLargeInWords } from "./pod-size.ts";
 import type { FargateProfile, KubeCluster } from "./ports.ts";
 import { PLACEMENTS, placementKey, type PodPlacement } from "./records.ts";
 import type { KubeletRoom } from "./room.ts";
@@ -31,7 +31,7 @@ export function judge(pod: V1Pod, profiles: readonly FargateProfile[]): Verdict 
     return { fits: false, reason: `The pod matches ${what}; create one whose selectors match its namespace and labels, then create the pod again` };
   }
   const size = sizePod(spec);
-  if (size === undefined) return { fits: false, reason: "Pod not supported on Fargate: its containers request more than the largest Fargate size" };
+  if (size === undefined) return { fits: false, reason: `Pod not supported on Fargate: ${tooLargeInWords(spec)}` };
   if (ephemeralGiB(spec) > GREATEST_EPHEMERAL_GIB)
     return { fits: false, reason: `Pod not supported on Fargate: its containers request more ephemeral storage than ${GREATEST_EPHEMERAL_GIB}Gi` };
   return { fits: true, profile, ...size };

@@ -1,4 +1,5 @@
 import type { V1Container, V1PodSpec, V1SecurityContext, V1Volume } from "@kubernetes/client-node";
+import { KUBELET_PORT } from "./node-object.ts";
 
 /** Fargate's own default set. */
 const ADDABLE = new Set(
@@ -22,6 +23,17 @@ export function unsupportedOnFargate(spec: V1PodSpec): readonly string[] {
     ...(containers.some(({ ports = [] }) => ports.some(({ hostPort, hostIP }) => Boolean(hostPort) || Boolean(hostIP)))
       ? ["port contains HostIP or HostPort"]
       : []),
+    ...containers.flatMap(portFaults),
+  ];
+}
+
+/** On AWS the program fails to bind, as the port is taken; here nobody would ever reach it, the pod's own probes neither. */
+function portFaults({ name, ports = [] }: V1Container): readonly string[] {
+  const isTaken = ports.some(({ containerPort, protocol = "TCP" }) => containerPort === KUBELET_PORT && protocol === "TCP");
+  if (!isTaken) return [];
+  return [
+    `port ${KUBELET_PORT} of container ${name} is reserved: at the pod's address it is the kubelet of the pod's own node. Have the program listen on another one, ` +
+      `and say that as its containerPort (metrics-server: --secure-port=10251)`,
   ];
 }
 
