@@ -98,9 +98,10 @@ async function outcome(...args: readonly string[]): Promise<{ readonly code: num
   const { code, stdout, stderr } = await run(["kubectl", ...args], { environment: cluster.environment, timeoutMs: 60_000, okCodes });
   return { code, said: stdout + stderr };
 }
-/** As on a terminal of 101 columns and 33 rows. */
-async function onTerminal(...args: readonly string[]): Promise<string> {
-  const command = `stty rows 33 cols 101; ${["kubectl", ...args].join(" ")}`;
+/** As on a terminal of 101 columns and 33 rows, which becomes one of 120 and 44 once a file is in the pod. */
+async function onTerminal({ resizedBy }: { readonly resizedBy: string }, ...args: readonly string[]): Promise<string> {
+  const resize = `until kubectl exec web -- test -e ${resizedBy} 2>/dev/null; do sleep 0.2; done; stty rows 44 cols 120 </dev/tty`;
+  const command = `stty rows 33 cols 101; (${resize}) & ${["kubectl", ...args].join(" ")}`;
   return (await run(["script", "-qec", command, "/dev/null"], { environment: cluster.environment, timeoutMs: 60_000 })).stdout;
 }
 const withInput = async (stdin: string, ...args: readonly string[]): Promise<string> =>
@@ -166,10 +167,12 @@ test("exec, attach, cp and port-forward reach into the container", { timeout: 4 
     code: 1,
     said: expect.stringContaining("no-such-program") as string,
   });
-  // A terminal of the client's size.
-  expect(await onTerminal("exec", "-it", "web", "--", "sh", "-c", "'tty; until stty size 2>/dev/null | grep .; do sleep 0.1; done'")).toMatch(
+  // A terminal of the client's size, and of its next one.
+  const sees = (size: string): string => `until stty size 2>/dev/null | grep -x "${size}"; do sleep 0.1; done`;
+  const looks = `'tty; ${sees("33 101")}; touch /tmp/seen; ${sees("44 120")}'`;
+  expect(await onTerminal({ resizedBy: "/tmp/seen" }, "exec", "-it", "web", "--", "sh", "-c", looks)).toMatch(
     // `script` may show the end of its own input.
-    /^(?:\^@)?\/dev\/pts\/\d+\r\n.*33 101\r\n/,
+    /^(?:\^@)?\/dev\/pts\/\d+\r\n.*33 101\r\n44 120\r\n/,
   );
 
   // `run -i` attaches; its input ends the program's.

@@ -99,6 +99,9 @@ async function hostnameOf(kind: "service" | "ingress"): Promise<string> {
   return until(`the ${kind} has a name`, async () => (await shop.get<Balanced>(kind, "web")).status.loadBalancer.ingress?.[0]?.hostname);
 }
 
+/** An address of this host that no other instance publishes. */
+const ownLoopback = (index: number): string => ["127", ...Buffer.from(instance.instanceId, "hex").subarray(0, 2), index + 1].join(".");
+
 const balancers = async (): Promise<readonly LoadBalancer[]> => (await shop.stack.elb.send(new DescribeLoadBalancersCommand({}))).LoadBalancers ?? [];
 
 test(
@@ -150,7 +153,9 @@ test(
       // Tidegate goes and comes back: nothing fails, and nothing is made anew.
       await instance.kill();
       for (const load of [throughIngress, throughService]) await more(load, 20);
-      await instance.up();
+      const published = made.map(({ LoadBalancerName = "" }, index) => ({ name: LoadBalancerName, address: ownLoopback(index) }));
+      await instance.up(published.flatMap(({ name, address }) => ["--publish", `${address}:80=${name}`]));
+      for (const { address } of published) expect((await call(`http://${address}/`)).body).toMatch(/^web-/);
       await kubectl("scale", "deployment/web", "--replicas", "3");
       await kubectl("rollout", "status", "deployment/web", "--timeout=100s");
       expect(throughIngress.failures).toEqual([]);
