@@ -32,10 +32,13 @@ it("refuses what Fargate forbids, in AWS's words and order", () => {
 });
 
 it("says which port is the kubelet's own, and what to do", () => {
-  const listens = (port: object): unknown => judge(testPod({ containers: [testContainer({ ports: [{ containerPort: 10250, ...port }] })] }), PROFILES);
+  const listens = (port: object): unknown =>
+    judge(testPod({ containers: [testContainer({ ports: [{ containerPort: 10250, ...port }] })] }), PROFILES);
   expect(listens({ name: "https" })).toMatchObject({
     fits: false,
-    reason: expect.stringMatching(/^Pod not supported on Fargate: port 10250 of container app is reserved: .* another one, .*--secure-port=10251/) as string,
+    reason: expect.stringMatching(
+      /^Pod not supported on Fargate: port 10250 of container app is reserved: .* another one, .*--secure-port=10251/,
+    ) as string,
   });
   expect(listens({ protocol: "UDP" })).toMatchObject({ fits: true });
   expect(listens({ containerPort: 10251 })).toMatchObject({ fits: true });

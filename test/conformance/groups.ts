@@ -34,6 +34,4 @@ export const FORBIDDEN: readonly LeftOut[] = [
 ];
 
 /** What could be and is not. */
-export const OPEN: readonly LeftOut[] = [
-  { name: "Pod InPlace Resize", why: "resizing a pod as it runs" },
-];
+export const OPEN: readonly LeftOut[] = [{ name: "Pod InPlace Resize", why: "resizing a pod as it runs" }];
