@@ -3,6 +3,7 @@ import { CommandError } from "../../command.ts";
 import { type DeploymentView, describeDeployment, judgeDeployment, type PodView } from "./judge-deployment.ts";
 import type { KubernetesApi } from "./kubernetes-api.ts";
 import { DEPLOYMENTS, deploymentOf, INGRESSES, ingressOf, NAMESPACE, PODS, SERVICES, serviceOf, type Shipped } from "./objects.ts";
+import { untilAppAnswers } from "./until-app-answers.ts";
 
 const LOOK_MS = 500;
 const LAST_LINES = 15;
@@ -10,9 +11,6 @@ const NAMESPACE_PATH = `/api/v1/namespaces/${NAMESPACE}`;
 /** A pod counts as ready once the load balancer has it, so that no old one goes too early. */
 const READINESS_GATES = { "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled" };
 const URL_WITHIN_MS = 120_000;
-const ANSWER_WITHIN_MS = 5_000;
-/** Who answers, by the header `Server`, when it is the load balancer itself. */
-const LOAD_BALANCER = "awselb/2.0";
 
 export interface EksRollOut {
   readonly api: KubernetesApi;
@@ -106,7 +104,7 @@ export async function urlOf({ api, shipped: { settings }, say, signal }: EksRoll
     const hostname = ingress?.status?.loadBalancer?.ingress?.[0]?.hostname;
     if (hostname !== undefined) {
       const url = `http://${hostname}/`;
-      await untilItAnswers(url, { say, untilMs, signal });
+      await untilAppAnswers(url, { say, untilMs, signal });
       return url;
     }
     if (systemClock.steadyMs() > untilMs) {
@@ -114,24 +112,6 @@ export async function urlOf({ api, shipped: { settings }, say, signal }: EksRoll
         `The Ingress ${settings.name} has no load balancer yet: \`kubectl describe ingress ${settings.name}\` shows why. The pods run.`,
       );
     }
-    await systemClock.sleep(LOOK_MS);
-  }
-}
-
-/**
- * The first pods of a cluster may be there before the policy that makes pods wait for their load balancer: until they are registered, it has
- * nobody to ask, and answers itself. An answer of the app's, whatever it is, ends the wait; so do the time and an interruption, as the pods run.
- */
-async function untilItAnswers(
-  url: string,
-  { say, untilMs, signal }: Pick<EksRollOut, "say" | "signal"> & { readonly untilMs: number },
-): Promise<void> {
-  for (let isFirst = true; systemClock.steadyMs() < untilMs && !signal.aborted; isFirst = false) {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-    const response = await fetch(url, { headers: { connection: "close" }, redirect: "manual", signal: limit }).catch(() => undefined);
-    await response?.body?.cancel();
-    if (response !== undefined && response.headers.get("server") !== LOAD_BALANCER) return;
-    if (isFirst) say("waiting for the load balancer to have the pods");
     await systemClock.sleep(LOOK_MS);
   }
 }
