@@ -24,3 +24,21 @@ test("what is asked for while a run is under way goes into the next together; on
   expect(program.texts()).toEqual(["a ", "b bad c ", "b ", "bad ", "c "]);
   expect((await settled).map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
 });
+
+test("what cannot be written any more fails alone: what waits beside it, and comes later, is done", async () => {
+  const program = programOf("bad");
+  const queue = new BatchQueue(program.run);
+  const gone = (): never => {
+    throw new Error("the VPC is gone");
+  };
+  const asked = [queue.apply(() => "a "), queue.apply(gone), queue.apply(() => "b ")];
+  const settled = Promise.allSettled(asked);
+  await program.next();
+  await program.next();
+  expect((await settled).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  await expect(queue.apply(gone)).rejects.toThrow("the VPC is gone");
+  const later = queue.apply(() => "c ");
+  await program.next();
+  await later;
+  expect(program.texts()).toEqual(["a ", "b ", "c "]);
+});

@@ -57,6 +57,12 @@ export function isMissing(error: unknown): boolean {
   return /No such (file|device|process)|Cannot find device|does not exist|not found/i.test(messageOf(error));
 }
 
+interface Waiting {
+  readonly text: () => string;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
  * Changes of one namespace, one run of a program at a time. What is asked for while one runs goes into the next together: starting a program
  * costs more than what it does. Texts are made at their turn, so that they show the records of that moment. A run that fails is repeated text by
@@ -64,7 +70,7 @@ export function isMissing(error: unknown): boolean {
  */
 export class BatchQueue {
   readonly #run: (text: string) => Promise<void>;
-  #waiting: { readonly text: () => string; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
+  #waiting: Waiting[] = [];
   #running = false;
 
   /** `run` takes several texts as one. */
@@ -82,28 +88,32 @@ export class BatchQueue {
   async #drain(): Promise<void> {
     this.#running = true;
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      const texts = batch.map((item) => item.text());
+      const batch = this.#takeBatch();
+      if (batch.length === 0) continue;
       try {
-        await this.#run(texts.join(""));
+        await this.#run(batch.map(({ made }) => made).join(""));
         for (const item of batch) item.resolve();
       } catch (error) {
         if (batch.length === 1) batch[0]?.reject(error);
-        else await this.#oneByOne(batch, texts);
+        // So that one's failure is not the others'.
+        else for (const item of batch) await this.#run(item.made).then(item.resolve, item.reject);
       }
     }
     this.#running = false;
   }
 
-  /** So that one's failure is not the others'. */
-  async #oneByOne(
-    batch: readonly { readonly resolve: () => void; readonly reject: (error: unknown) => void }[],
-    texts: readonly string[],
-  ): Promise<void> {
-    for (const [index, item] of batch.entries()) {
-      await this.#run(texts[index] ?? "").then(item.resolve, item.reject);
-    }
+  /** What waits, with its texts. One that cannot be made, of a VPC that is gone meanwhile, fails alone. */
+  #takeBatch(): readonly (Waiting & { readonly made: string })[] {
+    const batch = this.#waiting;
+    this.#waiting = [];
+    return batch.flatMap((item) => {
+      try {
+        return [{ ...item, made: item.text() }];
+      } catch (error) {
+        item.reject(error);
+        return [];
+      }
+    });
   }
 }
 
