@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
-import { messageOf } from "../core/problem.ts";
+import { isProblem, messageOf } from "../core/problem.ts";
 import type { Kernel } from "./kernel.ts";
 
 const FIRST_DELAY_MS = 1000;
@@ -15,8 +15,10 @@ export type RetryingKernel = Kernel & Disposable;
 export function retryingKernel(kernel: Kernel, options: { readonly clock: Clock; readonly logger: Logger }): RetryingKernel {
   const { clock, logger } = options;
   const timers = new Map<string, Disposable>();
+  let isClosed = false;
 
   const retryLater = (vpcId: string, delayMs: number): void => {
+    if (isClosed) return;
     timers.get(vpcId)?.[Symbol.dispose]();
     const retry = async (): Promise<void> => {
       timers.delete(vpcId);
@@ -24,6 +26,8 @@ export function retryingKernel(kernel: Kernel, options: { readonly clock: Clock;
         await kernel.buildVpc(vpcId);
         logger.info("the kernel agrees with the records again", { vpcId });
       } catch (error) {
+        // The VPC was deleted while it was built.
+        if (isProblem(error, "not-found")) return;
         logger.warn(`the kernel does not agree with the records, trying again: ${messageOf(error)}`, { vpcId });
         retryLater(vpcId, Math.min(delayMs * 2, LONGEST_DELAY_MS));
       }
@@ -61,6 +65,7 @@ export function retryingKernel(kernel: Kernel, options: { readonly clock: Clock;
     publish: (ports) => kernel.publish(ports),
     removeEverything: () => kernel.removeEverything(),
     [Symbol.dispose]() {
+      isClosed = true;
       for (const timer of timers.values()) timer[Symbol.dispose]();
       timers.clear();
     },
