@@ -20,7 +20,7 @@ it("under memory pressure Spot goes first, the newest, one by one, until there i
   let availableMiB = 10_000;
   let looks = 0;
   const hostMemoryAvailable = async (): Promise<number> => {
-    looks++;
+    if (looks++ === 1) throw new Error("a look fails");
     return availableMiB;
   };
   const fargate = await createFargate(testFargateOptions(parts, { hostMemoryAvailable, reserveMiB: 512 }));

@@ -37,7 +37,7 @@ export class SpotReclaim implements Disposable {
     this.#watch = options.store.watch(WORKLOADS, ({ value }) => {
       if (value !== undefined && isRunningSpot(value)) this.#arm();
     });
-    void this.#armIfAny();
+    void this.#whileAny(async () => (await this.#running()).length > 0);
   }
 
   [Symbol.dispose](): void {
@@ -50,19 +50,27 @@ export class SpotReclaim implements Disposable {
     if (this.#closed || this.#timer !== undefined) return;
     this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => {
       this.#timer = undefined;
-      void this.#look().catch((error: unknown) => this.#options.logger.error("Spot workloads could not be looked at", { err: messageOf(error) }));
+      void this.#whileAny(() => this.#look());
     });
   }
 
-  async #armIfAny(): Promise<void> {
-    if ((await this.#running()).length > 0) this.#arm();
+  /** A look that fails, as on a full disk, says nothing of what runs: it is made again. */
+  async #whileAny(look: () => Promise<boolean>): Promise<void> {
+    try {
+      if (await look()) this.#arm();
+    } catch (error) {
+      if (this.#closed) return;
+      this.#options.logger.error("Spot workloads could not be looked at; it is tried again", { err: messageOf(error) });
+      this.#arm();
+    }
   }
 
   async #running(): Promise<readonly Stored<WorkloadRecord>[]> {
     return (await this.#options.store.list(WORKLOADS)).filter(({ value }) => isRunningSpot(value));
   }
 
-  async #look(): Promise<void> {
+  /** Answers whether there is any left to look at. */
+  async #look(): Promise<boolean> {
     const { availableMiB, reserveMiB, logger } = this.#options;
     const running = await this.#running();
     const available = await availableMiB();
@@ -71,7 +79,7 @@ export class SpotReclaim implements Disposable {
       logger.warn("the host's memory runs short: a Spot task is interrupted", { taskId: chosen.workload.id, availableMiB: available, reserveMiB });
       await requestStop(this.#options, chosen.workload.id, SPOT_INTERRUPTED);
     }
-    if (running.length > (chosen === undefined ? 0 : 1)) this.#arm();
+    return running.length > (chosen === undefined ? 0 : 1);
   }
 }
 
