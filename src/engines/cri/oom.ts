@@ -9,23 +9,30 @@ import { oomKillCount } from "./cgroup.ts";
  */
 export class OomVerdicts {
   readonly #folder: string;
+  readonly #cgroupRoot: string | undefined;
   readonly #verdicts = new Map<string, boolean>();
 
-  constructor(folder: string) {
+  /** @param cgroupRoot for tests; default the host's */
+  constructor(folder: string, cgroupRoot?: string) {
     this.#folder = folder;
+    this.#cgroupRoot = cgroupRoot;
     mkdirSync(folder, { recursive: true });
-    for (const id of readdirSync(folder)) this.#verdicts.set(id, readFileSync(join(folder, id), "utf8").startsWith("1"));
+    for (const id of readdirSync(folder)) {
+      const text = readFileSync(join(folder, id), "utf8");
+      // Empty: the process that wrote it was killed in the middle, and nothing is known.
+      if (text !== "") this.#verdicts.set(id, text === "1");
+    }
   }
 
   /** At containerd's TaskOOM, which innocent siblings get too, and which may come just before the kill: only a count above 0 tells. */
   atNotice(containerId: string, cgroup: string): void {
-    if ((oomKillCount(cgroup) ?? 0) > 0) this.#keep(containerId, true);
+    if ((oomKillCount(cgroup, this.#cgroupRoot) ?? 0) > 0) this.#keep(containerId, true);
   }
 
   /** At the exit: final, if the cgroup is still there. */
   atExit(containerId: string, cgroup: string): void {
     if (this.#verdicts.has(containerId)) return;
-    const count = oomKillCount(cgroup);
+    const count = oomKillCount(cgroup, this.#cgroupRoot);
     if (count !== undefined) this.#keep(containerId, count > 0);
   }
 
@@ -46,6 +53,10 @@ export class OomVerdicts {
 
   #keep(containerId: string, killed: boolean): void {
     this.#verdicts.set(containerId, killed);
-    writeFileSync(join(this.#folder, containerId), killed ? "1" : "0");
+    try {
+      writeFileSync(join(this.#folder, containerId), killed ? "1" : "0");
+    } catch {
+      // Where there is no room it is known as long as this process lives; containerd's events must not end that.
+    }
   }
 }
