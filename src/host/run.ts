@@ -41,6 +41,10 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
     child.stdin.on("error", () => {});
     child.stdin.end(options.stdin ?? "");
+    child.on("exit", () => {
+      // What it has started itself may live on and hold its output open: nobody waits for those.
+      if (child.killed) for (const stream of [child.stdout, child.stderr]) stream.destroy();
+    });
     child.on("error", (cause) => reject(new Problem("unavailable", `cannot run ${program}: ${cause.message}`, { cause })));
     child.on("close", (code, signal) => {
       const result = { code: code ?? -1, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
