@@ -1,6 +1,7 @@
 import type { ContainerRuntime, RuntimeContainer, Sandbox } from "../contracts/container-runtime.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
+import { Questions } from "./questions.ts";
 
 export interface RuntimeCacheOptions {
   readonly runtime: ContainerRuntime;
@@ -24,9 +25,7 @@ export class RuntimeCache {
   readonly #byName = new Map<string, string>();
   readonly #containers = new Map<string, RuntimeContainer>();
   readonly #bySandbox = new Map<string, Set<string>>();
-  /** By id: the number of the question whose answer is held. */
-  readonly #asked = new Map<string, number>();
-  #question = 0;
+  readonly #questions = new Questions();
   #watch: Disposable | undefined;
   #resyncing: Promise<void> | undefined;
   #resyncAgain = false;
@@ -71,22 +70,22 @@ export class RuntimeCache {
 
   /** Takes in a sandbox that was just made. */
   put(sandbox: Sandbox): void {
-    this.#asked.set(sandbox.id, ++this.#question);
+    this.#questions.settle(sandbox.id);
     this.#setSandbox(sandbox);
   }
 
   /** Forgets what was just removed. */
   forgetSandbox(id: string): void {
-    this.#asked.set(id, ++this.#question);
+    this.#questions.settle(id);
     this.#dropSandbox(id);
   }
 
   async refreshSandbox(id: string): Promise<void> {
     const { runtime } = this.#options;
     if (runtime.inspectSandbox === undefined) return this.resync();
-    const question = ++this.#question;
+    using question = this.#questions.ask();
     const sandbox = await runtime.inspectSandbox(id);
-    if (this.#isStale(id, question)) return;
+    if (!question.isNews(id)) return;
     const before = this.#sandboxes.get(id);
     if (sandbox === undefined) this.#dropSandbox(id);
     else this.#setSandbox(sandbox);
@@ -97,9 +96,9 @@ export class RuntimeCache {
   async refreshContainer(id: string): Promise<void> {
     const { runtime } = this.#options;
     if (runtime.inspectContainer === undefined) return this.resync();
-    const question = ++this.#question;
+    using question = this.#questions.ask();
     const container = await runtime.inspectContainer(id);
-    if (this.#isStale(id, question)) return;
+    if (!question.isNews(id)) return;
     const sandboxId = container?.sandboxId ?? this.#containers.get(id)?.sandboxId;
     if (container === undefined) this.#dropContainer(id);
     else this.#setContainer(container);
@@ -129,15 +128,13 @@ export class RuntimeCache {
 
   async #list(): Promise<void> {
     const { runtime } = this.#options;
-    const question = ++this.#question;
+    using question = this.#questions.ask();
     const [sandboxes, containers] = await Promise.all([runtime.listSandboxes(), runtime.listContainers()]);
-    for (const sandbox of sandboxes) if (!this.#isStale(sandbox.id, question)) this.#setSandbox(sandbox);
-    for (const container of containers) if (!this.#isStale(container.id, question)) this.#setContainer(container);
+    for (const sandbox of sandboxes) if (question.isNews(sandbox.id)) this.#setSandbox(sandbox);
+    for (const container of containers) if (question.isNews(container.id)) this.#setContainer(container);
     const there = new Set([...sandboxes, ...containers].map(({ id }) => id));
-    for (const id of Array.from(this.#containers.keys())) if (!there.has(id) && !this.#isStale(id, question)) this.#dropContainer(id);
-    for (const id of Array.from(this.#sandboxes.keys())) if (!there.has(id) && !this.#isStale(id, question)) this.#dropSandbox(id);
-    // Numbers of what is long gone are not kept for ever.
-    for (const [id, asked] of this.#asked) if (asked <= question && !there.has(id)) this.#asked.delete(id);
+    for (const id of Array.from(this.#containers.keys())) if (!there.has(id) && question.isNews(id)) this.#dropContainer(id);
+    for (const id of Array.from(this.#sandboxes.keys())) if (!there.has(id) && question.isNews(id)) this.#dropSandbox(id);
   }
 
   #resyncSoon(): void {
@@ -154,12 +151,6 @@ export class RuntimeCache {
     look.catch(() => {
       if (!this.#closed) this.#resyncSoon();
     });
-  }
-
-  #isStale(id: string, question: number): boolean {
-    if ((this.#asked.get(id) ?? 0) > question) return true;
-    this.#asked.set(id, question);
-    return false;
   }
 
   #setSandbox(sandbox: Sandbox): void {
@@ -185,6 +176,8 @@ export class RuntimeCache {
   #dropContainer(id: string): void {
     const container = this.#containers.get(id);
     this.#containers.delete(id);
-    if (container !== undefined) this.#bySandbox.get(container.sandboxId)?.delete(id);
+    const siblings = this.#bySandbox.get(container?.sandboxId ?? "");
+    siblings?.delete(id);
+    if (container !== undefined && siblings?.size === 0) this.#bySandbox.delete(container.sandboxId);
   }
 }
