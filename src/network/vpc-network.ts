@@ -298,7 +298,7 @@ class LinuxVpcNetwork implements VpcNetwork {
     const subnet = this.#subnet(request.subnetId);
     if (subnet.account !== request.account || subnet.region !== request.region) throw noSubnet(request.subnetId);
     await this.#activate(subnet.vpcId);
-    const eni = this.#newEni(request, subnet, local);
+    const eni = this.#newEni(request, this.#subnet(request.subnetId), local);
     // Seen at once, so that nobody else gets the address, and the groups cannot be deleted.
     this.#model.enis.apply(eni);
     try {
@@ -307,8 +307,17 @@ class LinuxVpcNetwork implements VpcNetwork {
       this.#model.enis.forget(eni);
       throw error;
     }
+    await this.#mustBeInPlace(eni);
     this.#resolvers.get(eni.vpcId)?.syncSoon();
     return eni;
+  }
+
+  /** What was being deleted while the record was made is gone by now: an interface of nothing could never be plugged, nor detached. */
+  async #mustBeInPlace(eni: EniRecord): Promise<void> {
+    const lost = eni.groupIds.find((groupId) => this.#model.groups.get(groupId) === undefined);
+    if (lost === undefined && this.#model.subnets.get(eni.subnetId) !== undefined) return;
+    await this.#forgetEni(eni);
+    throw lost === undefined ? noSubnet(eni.subnetId) : noGroup(lost);
   }
 
   #newEni(request: AttachRequest, subnet: SubnetRecord, local: boolean): EniRecord {
@@ -341,7 +350,7 @@ class LinuxVpcNetwork implements VpcNetwork {
     if (request.securityGroupIds.length === 0) return groups.filter((group) => group.groupName === "default").map((group) => group.groupId);
     for (const groupId of request.securityGroupIds) {
       const group = this.#model.groups.get(groupId);
-      if (group === undefined || group.account !== request.account) throw new Problem("not-found", `The security group '${groupId}' does not exist`);
+      if (group === undefined || group.account !== request.account) throw noGroup(groupId);
       if (group.vpcId !== vpcId)
         throw new Problem("invalid", `Security group ${groupId} and subnet ${request.subnetId} belong to different networks.`);
     }
@@ -492,6 +501,10 @@ class LinuxVpcNetwork implements VpcNetwork {
       gatewayIpv4: addressAt(subnet.cidr, 1),
     };
   }
+}
+
+function noGroup(groupId: string): Problem {
+  return new Problem("not-found", `The security group '${groupId}' does not exist`);
 }
 
 function noSubnet(subnetId: string): Problem {
