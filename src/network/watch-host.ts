@@ -17,6 +17,8 @@ export interface WatchHost {
 /** Firewalls make their rules one by one: some time is given to them to finish. */
 const SETTLE_MS = 500;
 const START_AGAIN_MS = 30_000;
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 60_000;
 
 /**
  * Calls `onChange` soon after rules in the kernel's nftables were changed, those that iptables-nft makes among them but not Tidegate's own,
@@ -52,9 +54,14 @@ export function isRouteNews(line: string): boolean {
 
 class HostWatch implements Disposable {
   readonly #options: WatchHost;
-  readonly #open = new DisposableStack();
+  /** Of each monitor its process, or the time until it is started again. */
+  readonly #followed = new Map<Monitor, Disposable>();
   #soonAgain: Disposable | undefined;
+  #retry: Disposable | undefined;
+  /** In a row. */
+  #failures = 0;
   #running = false;
+  #closed = false;
 
   constructor(options: WatchHost) {
     this.#options = options;
@@ -67,36 +74,53 @@ class HostWatch implements Disposable {
     const child = spawn("setpriv", ["--pdeathsig", "KILL", ...prefix, ...monitor.command], { stdio: ["ignore", "pipe", "ignore"] });
     child.on("error", (error) => logger.warn(`changes of the host's firewall or routes are not noticed: ${messageOf(error)}`));
     child.on("close", () => {
-      if (!this.#open.disposed) this.#open.use(clock.setTimer(START_AGAIN_MS, () => this.follow(monitor)));
+      if (this.#closed) return;
+      const again = (): void => {
+        this.follow(monitor);
+        // What has changed meanwhile nobody told.
+        this.#soon();
+      };
+      this.#followed.set(monitor, clock.setTimer(START_AGAIN_MS, again));
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (monitor.isNews(line)) this.#soon();
     });
-    this.#open.defer(() => void child.kill("SIGKILL"));
+    this.#followed.set(monitor, { [Symbol.dispose]: () => void child.kill("SIGKILL") });
   }
 
   #soon(): void {
-    if (this.#soonAgain !== undefined || this.#open.disposed) return;
+    if (this.#soonAgain !== undefined || this.#closed) return;
     this.#soonAgain = this.#options.clock.setTimer(SETTLE_MS, () => {
       this.#soonAgain = undefined;
       void this.#tell();
     });
   }
 
+  /** Where it fails, as beside a firewall that is just being loaded, it is tried again: nobody may tell of it a second time. */
   async #tell(): Promise<void> {
     if (this.#running) return this.#soon();
     this.#running = true;
+    this.#retry?.[Symbol.dispose]();
     try {
       await this.#options.onChange();
+      this.#failures = 0;
     } catch (error) {
-      this.#options.logger.warn(`the host's firewall or routes were changed, and may keep the tasks from the internet now: ${messageOf(error)}`);
+      if (this.#closed) return;
+      const { clock, logger } = this.#options;
+      const retryInMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures++, 10), LONGEST_RETRY_MS);
+      const words = "the host's firewall or routes were changed, and may keep the tasks from the internet now; it is tried again";
+      logger.warn(`${words}: ${messageOf(error)}`, { retryInMs });
+      this.#retry = clock.setTimer(retryInMs, () => this.#soon());
     } finally {
       this.#running = false;
     }
   }
 
   [Symbol.dispose](): void {
-    this.#open.dispose();
+    this.#closed = true;
+    for (const followed of this.#followed.values()) followed[Symbol.dispose]();
+    this.#followed.clear();
     this.#soonAgain?.[Symbol.dispose]();
+    this.#retry?.[Symbol.dispose]();
   }
 }
