@@ -56,6 +56,22 @@ it("says how the attempt before ended though that was never seen, keeps it when 
   expect(third.containers[0]?.lastEnd?.terminationMessage).toBeUndefined();
 });
 
+it("keeps of a long timeline the beginning and the end: what happened last is told, whatever was told a hundred times before", () => {
+  const running: WorkloadStatus = { ...FIRST, timeline: [{ phase: "PROVISIONING", atMs: 0 }] };
+  const record = { workload, acceptedAtMs: 0, desired: "RUNNING" as const };
+  const known = { placement: undefined, imageDigests: new Map(), messages: new Map(), nowMs: 9000 };
+  let status = running;
+  for (let turn = 0; turn < 100; turn++) {
+    const marks = [{ phase: `restarted ${turn}`, atMs: turn }];
+    status = nextStatus(status, { record, state: "RUNNING", containers: [observe(status, [attempt(0)])], marks, ...known }) ?? status;
+  }
+  const ended = nextStatus(status, { record, state: "STOPPED", containers: [observe(status, [attempt(0)])], marks: [], ...known });
+  const phases = (ended?.timeline ?? []).map(({ phase }) => phase);
+  expect(phases).toHaveLength(64);
+  expect(phases.slice(0, 2)).toEqual(["PROVISIONING", "restarted 0"]);
+  expect(phases.slice(-2)).toEqual(["restarted 99", "STOPPED"]);
+});
+
 it("says of an attempt that could not be started why", () => {
   const failed = attempt(0, { state: "exited", exitCode: 128, startedAtMs: undefined, finishedAtMs: 900, reason: "no such file" });
   expect(after(FIRST, [attempt(1), failed]).containers[0]?.lastEnd).toMatchObject({

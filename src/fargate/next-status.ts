@@ -25,6 +25,8 @@ export interface StatusFacts {
 }
 
 const TIMELINE_LENGTH = 64;
+/** Of a longer one: its beginning, which tells of the start, stays. */
+const TIMELINE_BEGINNING = 16;
 
 /**
  * The status that follows from the facts; `undefined` when it says nothing new. Marks alone are news only while it runs: before and after,
@@ -56,7 +58,13 @@ export function nextStatus(before: WorkloadStatus, facts: StatusFacts): Workload
   const news = before.state === "RUNNING" && facts.marks.length > 0;
   if (same(said, draft) && !news) return undefined;
   const entered = state === before.state ? [] : [{ phase: state, atMs: nowMs }];
-  return { ...draft, version: version + 1, timeline: [...timeline, ...facts.marks, ...entered].slice(0, TIMELINE_LENGTH) };
+  return { ...draft, version: version + 1, timeline: boundTimeline([...timeline, ...facts.marks, ...entered]) };
+}
+
+/** What restarts again and again says so each time: the oldest of that goes, or its end would not be told any more. */
+function boundTimeline(timeline: WorkloadStatus["timeline"]): WorkloadStatus["timeline"] {
+  if (timeline.length <= TIMELINE_LENGTH) return timeline;
+  return [...timeline.slice(0, TIMELINE_BEGINNING), ...timeline.slice(TIMELINE_BEGINNING - TIMELINE_LENGTH)];
 }
 
 /** When the essential container ended, else when the last did, else when that was found out. */
