@@ -164,8 +164,9 @@ export class SupervisedDaemon {
     const { clock, logger, records, instanceId } = this.#around;
     const launched = await launch(instanceId, this.#spec);
     this.#running = { ...launched, sinceMs: clock.steadyMs() };
-    await records.write({ pid: launched.pid, startTime: launched.startTime, daemon: this.name, commandHash: commandHash(this.#spec) });
     try {
+      // One that cannot be recorded is not left to itself either.
+      await records.write({ pid: launched.pid, startTime: launched.startTime, daemon: this.name, commandHash: commandHash(this.#spec) });
       await this.#waitReady(this.#running, signal);
     } catch (error) {
       await endProcess(launched, this.#spec.stopSignal, clock);

@@ -78,15 +78,17 @@ function sleeper(name: string, changes: Partial<DaemonSpec> = {}): DaemonSpec {
     command: ["/bin/sleep", "1000"],
     logFile: join(folder, `${name}.log`),
     ready: async () => true,
-    readyTimeoutMs: 5_000,
+    readyTimeoutMs: 20_000,
     ...changes,
   };
 }
 
+/** What is looked at may go while it is looked at: that is no yes. */
 async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited 20 s for: ${what}`);
+  const deadlineMs = systemClock.steadyMs() + 30_000;
+  const holds = async (): Promise<boolean> => await condition();
+  while (!(await holds().catch(() => false))) {
+    if (systemClock.steadyMs() > deadlineMs) throw new Error(`waited 30 s for: ${what}`);
     await systemClock.sleep(10);
   }
 }
@@ -258,6 +260,16 @@ test("a daemon that never gets ready fails with the last lines of its log and le
   await expect(supervisor.ensure(hung)).rejects.toThrow(/was not ready within 50 ms/);
   expect(findMarkedProcesses(instanceId)).toEqual([]);
   expect(supervisor.list()).toEqual([]);
+});
+
+test("a daemon that cannot be recorded, as where the run folder is full, is not left running unknown", async () => {
+  const supervisor = await newSupervisor();
+  // A file where the records' folder would be.
+  writeFileSync(join(folder, "daemons"), "");
+  await expect(supervisor.ensure(sleeper("unrecorded"))).rejects.toThrow();
+  expect(findMarkedProcesses(instanceId)).toEqual([]);
+  unlinkSync(join(folder, "daemons"));
+  expect((await supervisor.ensure(sleeper("unrecorded"))).pid()).toBeDefined();
 });
 
 test("stopAll ends what an earlier run started", async () => {

@@ -11,7 +11,7 @@ const daemon = await supervisor.ensure({
   command: ["/bin/sleep", "1000"],
   logFile: join(runDir, "orphan.log"),
   ready: async () => true,
-  readyTimeoutMs: 5_000,
+  readyTimeoutMs: 20_000,
 });
 process.stdout.write(`${daemon.pid()}\n`);
 await systemClock.sleep(600_000);
