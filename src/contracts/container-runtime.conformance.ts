@@ -268,7 +268,7 @@ export function containerRuntimeConformance(name: string, options: ConformanceOp
     test("no command runs in a container that does not", async () => {
       const { id } = await started("exits-3");
       await exited(id);
-      await expect(runtime.execSync(id, { command: ["/bin/sh", "-c", "exit 0"], timeoutMs: 5_000 })).rejects.toMatchObject({ kind: "conflict" });
+      await expect(runtime.execSync(id, { command: ["/bin/sh", "-c", "exit 0"], timeoutMs: 30_000 })).rejects.toMatchObject({ kind: "conflict" });
     });
 
     test("statistics are there while it runs", async () => {

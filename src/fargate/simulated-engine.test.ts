@@ -109,7 +109,7 @@ async function openHarness(warmSandboxes: number): Promise<EngineHarness> {
 
 describe.each([0, 3])("the simulated engine with %i warm sandboxes", (warm) => engineConformance(() => openHarness(warm)));
 
-it("runs 2,000 workloads through their life, starts each container once and leaves nothing", async () => {
+it("runs 2,000 workloads through their life, starts each container once and leaves nothing", { timeout: 240_000 }, async () => {
   const parts = openParts({ otherwise: { startDelayMs: 5, stopsAfterMs: 5, stopExitCode: 0 } });
   const fargate = await createFargate(testFargateOptions(parts, { hostMemoryMiB: 2000 * 512, launchConcurrency: 64 }));
   await fargate.start();

@@ -133,7 +133,7 @@ describe("a rollover under load", () => {
   });
 
   it("gives a draining target no new request, ends when its last request has, and shuts what outlasts the deregistration delay", async () => {
-    const group = await room.addGroup({ attributes: { "deregistration_delay.timeout_seconds": "2" } });
+    const group = await room.addGroup({ attributes: { "deregistration_delay.timeout_seconds": "6" } });
     const { url } = await room.serve(group);
     const [old, other] = [await lab.target(), await lab.target()];
     await room.addHealthy(group, old);

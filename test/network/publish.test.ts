@@ -124,7 +124,7 @@ test("no connection is refused while a process is killed, the next one takes ove
     const net = require("node:net"); let ok = 0; const failed = []; let on = true;
     const one = () => new Promise((done) => {
       const c = net.connect({ host: "${HOST}", port: 80 });
-      c.setTimeout(5000, () => { failed.push("timeout"); c.destroy(); done(); });
+      c.setTimeout(20_000, () => { failed.push("timeout"); c.destroy(); done(); });
       c.once("data", () => { ok++; c.destroy(); done(); });
       c.once("error", (e) => { failed.push(e.message); done(); });
     });

@@ -36,7 +36,7 @@ afterEach(() => holder.kill("SIGKILL"));
 
 /** The server's own address, "refused", or "silent". */
 async function ask(address: string, port: number): Promise<string> {
-  const { code, stdout } = await inside("curl", "--silent", "--max-time", "3", `telnet://${address}:${port}`);
+  const { code, stdout } = await inside("curl", "--silent", "--max-time", "20", `telnet://${address}:${port}`);
   return code === 7 ? "refused" : stdout.trim() || "silent";
 }
 
