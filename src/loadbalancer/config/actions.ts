@@ -11,8 +11,9 @@ export const NO_TARGET = "no-target";
 export function answerLines(action: Answer, frontend: Frontend, condition: string): readonly string[] {
   switch (action.type) {
     case "fixed-response": {
-      const body =
-        action.messageBody === undefined ? "" : ` content-type ${word(action.contentType ?? "text/plain")} string ${word(action.messageBody)}`;
+      const text = word(action.messageBody ?? "");
+      // HAProxy has no word for an empty text.
+      const body = text === "" ? "" : ` content-type ${word(action.contentType ?? "") || "text/plain"} string ${text}`;
       return [`http-request return status ${action.statusCode}${body} hdr Server awselb/2.0${onlyIf(condition)}`];
     }
     case "redirect":

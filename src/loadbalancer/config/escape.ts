@@ -1,8 +1,8 @@
 const PLAIN = /^[A-Za-z0-9_./:-]$/;
 
-/** One word of a HAProxy configuration line: every byte that could mean something is written as `\xNN`. */
+/** One word of a HAProxy configuration line: every byte that could mean something is written as `\xNN`. NULs, at which HAProxy ends a text, are left out. */
 export function word(text: string): string {
-  return [...Buffer.from(text)].map((byte) => literal(byte)).join("");
+  return [...Buffer.from(text.replaceAll("\0", ""))].map((byte) => literal(byte)).join("");
 }
 
 /** The same inside a log-format expression, where `%` means something too. */

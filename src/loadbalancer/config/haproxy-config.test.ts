@@ -88,6 +88,11 @@ describe("haproxyConfig", () => {
       { type: "forward", backends: [] },
       { type: "fixed-response", statusCode: "404", contentType: "text/plain", messageBody: hostile },
       { type: "fixed-response", statusCode: "204" },
+      // As the API takes it; refused, it would hold up every load balancer of the VPC.
+      { type: "fixed-response", statusCode: "200", contentType: "text/plain", messageBody: "" },
+      { type: "fixed-response", statusCode: "200", messageBody: "\0" },
+      { type: "fixed-response", statusCode: "200", contentType: "", messageBody: "all is well" },
+      { type: "fixed-response", statusCode: "200", messageBody: "\u{1f600}".repeat(512) },
       {
         type: "redirect",
         statusCode: "HTTP_302",
@@ -100,7 +105,7 @@ describe("haproxyConfig", () => {
     ];
     const frontends = actions.map((action, index) => ({
       ...frontend,
-      id: `0467ef3c8400ae6${index}`,
+      id: `0467ef3c8400ae6${index.toString(16)}`,
       port: 8000 + index,
       action,
       forwardedFor: "remove" as const,
@@ -132,7 +137,7 @@ describe("rules", () => {
   const every: ProxyRule["conditions"] = [
     { field: "host-header", values: ["shop.example.com", "*.example.com", "a?.b*"] },
     { field: "path-pattern", values: ["/api/*", "/x.y/(z)|*$", "/"] },
-    { field: "http-header", name: "X-A", values: ["*#{}' \"Chrome*"] },
+    { field: "http-header", name: "X-A", values: ["*#{}' \"Chrome*", "\0", "a\0*"] },
     { field: "http-request-method", values: ["GET", "M-SEARCH"] },
     { field: "query-string", pairs: [{ key: "v", value: "1*" }, { value: "a.b" }] },
     { field: "source-ip", values: ["10.0.0.0/8", "192.0.2.1/32"] },
@@ -200,6 +205,7 @@ describe("a network load balancer's configuration", () => {
 describe("word", () => {
   it("leaves nothing that HAProxy could read as more than a word", () => {
     expect(word('a b"$\n#')).toBe("a\\x20b\\x22\\x24\\x0a\\x23");
+    expect(word("a\0b")).toBe("ab");
   });
 });
 
