@@ -1,5 +1,6 @@
 import type { Store, Write } from "../contracts/store.ts";
 import type { Clock } from "../core/clock.ts";
+import { fitsWildcard } from "../core/wildcard.ts";
 import { Readable } from "node:stream";
 import type { FileBlobStore } from "./blob-store.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
@@ -289,7 +290,7 @@ function recordOf(
 
 /** Whether the repository lets this tag move. */
 function checkMutable(repository: RepositoryRecord, tag: string): void {
-  const excluded = repository.mutabilityExclusions.some((filter) => matchesWildcard(filter, tag));
+  const excluded = repository.mutabilityExclusions.some((filter) => fitsWildcard(filter, tag, { wildcards: "*" }));
   const immutable = {
     MUTABLE: false,
     IMMUTABLE: true,
@@ -299,14 +300,6 @@ function checkMutable(repository: RepositoryRecord, tag: string): void {
   if (!immutable) return;
   const message = `The image tag '${tag}' already exists in the '${repository.name}' repository and cannot be overwritten because the repository is immutable.`;
   throw new RegistryProblem("tag-immutable", message);
-}
-
-function matchesWildcard(filter: string, tag: string): boolean {
-  const pattern = filter
-    .split("*")
-    .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\-]/g, String.raw`\$&`))
-    .join(".*");
-  return new RegExp(`^${pattern}$`).test(tag);
 }
 
 export function manifestUnknown(): RegistryProblem {

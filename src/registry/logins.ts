@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { isOwnHost, parseImageName, publicRegistryOf, scopeOfEcrHost } from "./names.ts";
 import type { Scope } from "../core/scope.ts";
+import { fitsWildcard } from "../core/wildcard.ts";
 
 /** A user of another registry. */
 export interface Login {
@@ -89,15 +90,7 @@ function splitPattern(text: string): Place {
 function matches(pattern: Place, target: Place): boolean {
   if (pattern.port !== target.port || pattern.labels.length !== target.labels.length || pattern.path.length > target.path.length) return false;
   return (
-    pattern.labels.every((label, index) => isLike(target.labels[index] ?? "", label)) &&
-    pattern.path.every((part, index) => isLike(target.path[index] ?? "", part))
+    pattern.labels.every((label, index) => fitsWildcard(label, target.labels[index] ?? "")) &&
+    pattern.path.every((part, index) => fitsWildcard(part, target.path[index] ?? ""))
   );
-}
-
-function isLike(text: string, pattern: string): boolean {
-  const expression = pattern
-    .replaceAll(/[.+^${}()|[\]\\-]/g, String.raw`\$&`)
-    .replaceAll("*", ".*")
-    .replaceAll("?", ".");
-  return new RegExp(`^${expression}$`).test(text);
 }
