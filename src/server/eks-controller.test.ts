@@ -102,7 +102,7 @@ async function reach(what: string, condition: (now: ControlPlaneRecord | undefin
 
 const create = (): Promise<number> => store.transact([{ op: "create", collection: CLUSTERS, key, value: cluster }]);
 
-it("renews certificates in time, by one replacement of the workload: authority, keys and address stay", async () => {
+it("renews certificates in time, by one replacement of the workload: authority, key of the data and address stay, the tokens' key does not", async () => {
   await create();
   const before = await reach("ACTIVE", (now) => now?.state === "ACTIVE");
   const made = await secrets();
@@ -115,8 +115,16 @@ it("renews certificates in time, by one replacement of the workload: authority, 
   await reach("running", () => engine.running().length === 1);
   expect(engine.starts).toBe(2);
   const renewed = await secrets();
-  const issued = { leaves: undefined, leavesEndMs: undefined, frontProxy: undefined };
+  const issued = {
+    leaves: undefined,
+    leavesEndMs: undefined,
+    frontProxy: undefined,
+    serviceAccountKey: undefined,
+    formerServiceAccountKeys: undefined,
+  };
   expect({ ...renewed, ...issued }).toEqual({ ...made, ...issued });
+  expect(renewed?.serviceAccountKey).not.toBe(made?.serviceAccountKey);
+  expect(renewed?.formerServiceAccountKeys).toHaveLength(1);
   expect(renewed?.frontProxy?.authority).toEqual(made?.frontProxy?.authority);
   expect(renewed?.leavesEndMs).toBeGreaterThan((made?.leavesEndMs ?? 0) + 300 * DAY_MS);
   const [volume] = engine.running()[0]?.workload.volumes.filter(({ name }) => name === "kube-apiserver") ?? [];

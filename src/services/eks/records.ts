@@ -108,8 +108,10 @@ export interface ClusterSecrets {
   readonly frontProxy?: { readonly authority: KeyAndCertificate; readonly client: KeyAndCertificate };
   /** When the first of the leaves ends. */
   readonly leavesEndMs: number;
-  /** RSA, PEM: signs service accounts' tokens. */
+  /** RSA, PEM: signs service accounts' tokens. Replaced with the leaves. */
   readonly serviceAccountKey: string;
+  /** Public, PEM, newest first: of those before it, whose tokens are good still, whatever their time is. */
+  readonly formerServiceAccountKeys?: readonly string[];
   /** Base64 of 32 bytes: encrypts Secrets in etcd. Never in the folder that etcd's data are in. */
   readonly encryptionKey: string;
   /** Hex: what the API server shows when it asks whose a token is. */

@@ -1,9 +1,10 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createHash, createPublicKey, type KeyObject } from "node:crypto";
 import type { FastifyPluginAsync } from "fastify";
 import type { JSONWebKeySet } from "jose";
 import type { Store } from "../../../contracts/store.ts";
 import { issuerOf } from "../names.ts";
 import { CLUSTER_SECRETS, CLUSTERS, type ClusterRecord, type ClusterSecrets } from "../records.ts";
+import { type ServiceAccountKeys, verifyingKeys } from "./service-account-keys.ts";
 
 /** Clusters as issuers of service accounts' tokens. */
 export interface ClusterIssuers {
@@ -56,10 +57,14 @@ export function discoveryDocument(cluster: ClusterRecord): unknown {
   };
 }
 
-/** The public part of what signs service accounts' tokens. Pure. */
-export function keySet({ serviceAccountKey }: Pick<ClusterSecrets, "serviceAccountKey">): JSONWebKeySet {
-  const key = createPublicKey(createPrivateKey(serviceAccountKey));
-  return { keys: [{ ...key.export({ format: "jwk" }), kid: keyId(key), alg: "RS256", use: "sig" }] };
+/** The public parts of what signs service accounts' tokens, and of what signed them before. Pure. */
+export function keySet(keys: ServiceAccountKeys): JSONWebKeySet {
+  return {
+    keys: verifyingKeys(keys).map((pem) => {
+      const key = createPublicKey(pem);
+      return { ...key.export({ format: "jwk" }), kid: keyId(key), alg: "RS256", use: "sig" };
+    }),
+  };
 }
 
 /** As Kubernetes names a key in tokens' headers. */

@@ -1,10 +1,11 @@
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
 import { seededIds } from "../../../core/ids.ts";
+import { keySet } from "../access/issuer.ts";
 import type { ClusterSecrets } from "../records.ts";
 import { testCluster } from "../testing.ts";
 import { compileControlPlane } from "./compile.ts";
-import { createSecrets, issueLeaves } from "./secrets.ts";
+import { createSecrets, renewSecrets } from "./secrets.ts";
 
 const cluster = testCluster();
 const tools = { nowMs: Date.UTC(2026, 0, 1), ids: seededIds("eks") };
@@ -35,12 +36,34 @@ describe("a cluster's certificates", () => {
 
   it("are renewed under the same authority", async () => {
     const later = { ...tools, nowMs: tools.nowMs + 1e10 };
-    const renewed = await issueLeaves(cluster, { ...secrets, address: network.address }, later);
-    expect(renewed.frontProxy.authority).toEqual(secrets.frontProxy?.authority);
+    const renewed = await renewSecrets(cluster, { secrets, address: network.address }, later);
+    expect(renewed.frontProxy?.authority).toEqual(secrets.frontProxy?.authority);
     const certificate = new X509Certificate(renewed.leaves["api-server"].certificate);
     expect(certificate.verify(new X509Certificate(secrets.authority.certificate).publicKey)).toBe(true);
     expect(certificate.validToDate.getTime()).toBe(renewed.leavesEndMs);
     expect(renewed.leavesEndMs).toBeGreaterThan(secrets.leavesEndMs);
+  });
+});
+
+describe("the key of service accounts' tokens", () => {
+  it("is replaced with the certificates, and tokens of all before it are good still, to the API server and to who asks the issuer", async () => {
+    const address = network.address;
+    const once = await renewSecrets(cluster, { secrets, address }, tools);
+    const twice = await renewSecrets(cluster, { secrets: once, address }, tools);
+    const publicOf = (key: string): string => createPublicKey(createPrivateKey(key)).export({ type: "spki", format: "pem" });
+    const all = [twice, once, secrets].map(({ serviceAccountKey }) => publicOf(serviceAccountKey));
+    expect(new Set(all).size).toBe(3);
+    const { volumes } = compileControlPlane({ cluster, network, secrets: twice, image: IMAGE, workloadId: "w", apiUrl: "http://169.254.171.2:4566" });
+    const files = volumes.flatMap((volume) => (volume.type === "files" ? volume.files.map((file) => ({ volume: volume.name, ...file })) : []));
+    const read = (name: string): readonly unknown[] => files.filter(({ path }) => path === name).map((file) => "value" in file && file.value);
+    expect(read("service-accounts.pub")).toEqual([all.join("")]);
+    // The API server and the controller manager sign.
+    expect(read("service-accounts.key")).toEqual([twice.serviceAccountKey, twice.serviceAccountKey]);
+    expect(JSON.stringify(twice)).not.toContain(JSON.stringify(once.serviceAccountKey).slice(1, -1));
+    const kids = ({ keys }: ReturnType<typeof keySet>): readonly unknown[] => keys.map(({ kid }) => kid);
+    expect(kids(keySet(twice))).toHaveLength(3);
+    expect(kids(keySet(twice)).slice(1)).toEqual(kids(keySet(once)));
+    expect(kids(keySet(once)).slice(1)).toEqual(kids(keySet(secrets)));
   });
 });
 
@@ -53,7 +76,8 @@ describe("the front proxy's certificates", () => {
     const { volumes } = compileControlPlane({ cluster, network, secrets, image: IMAGE, workloadId: "w", apiUrl: "http://169.254.171.2:4566" });
     expect(JSON.stringify(volumes)).not.toContain(JSON.stringify(frontProxy?.authority.key).slice(1, -1));
     const { frontProxy: _none, ...before } = secrets;
-    expect((await issueLeaves(cluster, { ...before, address: network.address }, tools)).frontProxy.client.certificate).toContain("CERTIFICATE");
+    const { frontProxy: issued } = await renewSecrets(cluster, { secrets: before, address: network.address }, tools);
+    expect(issued?.client.certificate).toContain("CERTIFICATE");
   });
 });
 

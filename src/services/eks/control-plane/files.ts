@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { verifyingKeys } from "../access/service-account-keys.ts";
 import { questionPath, type Question } from "../access/paths.ts";
 import { UID_PREFIX } from "../access/token-review.ts";
 import { AUDIT_POLICY } from "./audit-policy.ts";
@@ -27,7 +27,7 @@ export function apiServerFiles(
     ...pair("kubelet-client", secrets),
     ...frontProxyFiles(secrets),
     file("service-accounts.key", secrets.serviceAccountKey),
-    file("service-accounts.pub", createPublicKey(createPrivateKey(secrets.serviceAccountKey)).export({ type: "spki", format: "pem" })),
+    file("service-accounts.pub", verifyingKeys(secrets).join("")),
     json("encryption.json", {
       apiVersion: "apiserver.config.k8s.io/v1",
       kind: "EncryptionConfiguration",

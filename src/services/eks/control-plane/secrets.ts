@@ -1,4 +1,5 @@
 import { serviceAddress } from "../cluster-rules.ts";
+import { verifyingKeys } from "../access/service-account-keys.ts";
 import { API_SERVER_AT_NODES, FRONT_PROXY_CLIENT } from "../names.ts";
 import { type ClusterRecord, type ClusterSecrets, type Leaf, LEAVES } from "../records.ts";
 import { createAuthority, createServiceAccountKey, issueLeaf, leafEndMs, type LeafSubject, type Tools } from "./pki.ts";
@@ -15,8 +16,21 @@ export async function createSecrets(cluster: ClusterRecord, address: string, too
   };
 }
 
-/** New leaves of the same authorities; all else stays. */
-export async function issueLeaves(
+/** New leaves of the same authorities, and a new key for service accounts' tokens, those of the one before being good still; all else stays. */
+export async function renewSecrets(
+  cluster: ClusterRecord,
+  { secrets, address }: { readonly secrets: ClusterSecrets; readonly address: string },
+  tools: Tools,
+): Promise<ClusterSecrets> {
+  return {
+    ...secrets,
+    ...(await issueLeaves(cluster, { ...secrets, address }, tools)),
+    serviceAccountKey: createServiceAccountKey(),
+    formerServiceAccountKeys: verifyingKeys(secrets),
+  };
+}
+
+async function issueLeaves(
   cluster: ClusterRecord,
   { authority, address, frontProxy }: Pick<ClusterSecrets, "authority" | "frontProxy"> & { readonly address: string },
   tools: Tools,

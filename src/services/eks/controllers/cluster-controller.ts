@@ -234,13 +234,10 @@ async function openEndpoint(room: EksRoom, unit: Unit): Promise<void> {
 /** The certificate library is loaded with the first cluster. */
 async function makeSecrets(room: EksRoom, unit: Unit): Promise<void> {
   const { key, cluster, plane, secrets } = unit;
-  const { createSecrets, issueLeaves } = await import("../control-plane/secrets.ts");
+  const { createSecrets, renewSecrets } = await import("../control-plane/secrets.ts");
   const address = plane.network?.address ?? "";
   const tools = { nowMs: room.clock.nowMs(), ids: room.ids };
-  const value =
-    secrets === undefined
-      ? await createSecrets(cluster, address, tools)
-      : { ...secrets, ...(await issueLeaves(cluster, { ...secrets, address }, tools)) };
+  const value = secrets === undefined ? await createSecrets(cluster, address, tools) : await renewSecrets(cluster, { secrets, address }, tools);
   const certificateAuthority = Buffer.from(value.authority.certificate).toString("base64");
   await room.store.transact([
     { op: "put", collection: CLUSTER_SECRETS, key, value },
