@@ -11,8 +11,8 @@ export const NO_TARGET = "no-target";
 export function answerLines(action: Answer, frontend: Frontend, condition: string): readonly string[] {
   switch (action.type) {
     case "fixed-response": {
-      const text = word(action.messageBody ?? "");
-      // HAProxy has no word for an empty text.
+      // A 204 has none, and HAProxy has no word for an empty one.
+      const text = action.statusCode === "204" ? "" : word(action.messageBody ?? "");
       const body = text === "" ? "" : ` content-type ${word(action.contentType ?? "") || "text/plain"} string ${text}`;
       return [`http-request return status ${action.statusCode}${body} hdr Server awselb/2.0${onlyIf(condition)}`];
     }

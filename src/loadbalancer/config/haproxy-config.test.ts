@@ -88,6 +88,7 @@ describe("haproxyConfig", () => {
       { type: "forward", backends: [] },
       { type: "fixed-response", statusCode: "404", contentType: "text/plain", messageBody: hostile },
       { type: "fixed-response", statusCode: "204" },
+      { type: "fixed-response", statusCode: "204", messageBody: "none" },
       // As the API takes it; refused, it would hold up every load balancer of the VPC.
       { type: "fixed-response", statusCode: "200", contentType: "text/plain", messageBody: "" },
       { type: "fixed-response", statusCode: "200", messageBody: "\0" },
