@@ -165,7 +165,10 @@ function listeners({
         ],
         `${spec.loadBalancerArn} has a listener on port ${spec.port}`,
       );
-      return record;
+      // One that was deleted in the same moment has taken along only what it found.
+      if ((await find(store, loadBalancerRecords, balancer.arn))?.value.deleting === false) return record;
+      await unlessGone(store.transact(listenerDeletion(record)));
+      throw missing(spec.loadBalancerArn);
     },
     listeners: (scope) => inOrder(store, listenerRecords, scope),
     updateListener: (arn, change) =>
@@ -205,7 +208,10 @@ function rules({
         ],
         `${spec.listenerArn} has a rule of priority ${spec.priority}`,
       );
-      return record;
+      // As with listeners.
+      if ((await find(store, listenerRecords, listener.arn)) !== undefined) return record;
+      await unlessGone(store.transact(ruleDeletion(record)));
+      throw missing(spec.listenerArn);
     },
     rules: (scope) => inOrder(store, ruleRecords, scope),
     updateRule: (arn, change) => change1(store, ruleRecords, arn, (before) => ({ ...change(before), priority: before.priority })),
