@@ -69,6 +69,13 @@ test("an order is not given twice: who gave it has to look first", async () => {
   expect(calls).toBe(1);
 });
 
+test("what was cancelled before it was asked is not asked", async () => {
+  answer = () => ({});
+  const cancelled = client.listPodSandbox({}, { signal: AbortSignal.abort() });
+  await expect(cancelled).rejects.toMatchObject({ code: status.CANCELLED });
+  expect(calls).toBe(0);
+});
+
 test("a question does not outlive its time, nor the client", async () => {
   answer = cut;
   await expect(client.listPodSandbox({}, { deadlineMs: 400 })).rejects.toBeInstanceOf(RpcError);

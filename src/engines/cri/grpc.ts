@@ -233,6 +233,8 @@ export class ContainerdClient {
     { deadlineMs, signal }: { readonly deadlineMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<object | undefined> {
     return new Promise((resolve, reject) => {
+      // A signal tells of its end only once.
+      if (signal?.aborted === true) return reject(new RpcError(name, status.CANCELLED, "it was cancelled before it was sent"));
       const cancel = (): void => call.cancel();
       const call = this.#client.makeUnaryRequest(
         method.path,
