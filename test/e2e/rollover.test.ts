@@ -68,7 +68,7 @@ describe.each([
     const report = await load.stop();
 
     expect(report.failures).toEqual([]);
-    expect(report.sent / report.seconds).toBeGreaterThan(REQUESTS_PER_SECOND * 0.9);
+    expect(report.sent / report.seconds).toBeGreaterThan(REQUESTS_PER_SECOND * 0.5);
     expect(Object.keys(report.messages).sort()).toEqual(["after", "before"]);
     expect(report.slow).toMatchObject([{ status: 200, slept: SLOW_SECONDS }]);
     expect([...before.keys()]).toContain(report.slow[0]?.ip);
