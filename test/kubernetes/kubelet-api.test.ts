@@ -338,10 +338,8 @@ test(
     await kubectl("create", "clusterrole", "looks", "--verb=get", "--resource=nodes/metrics,nodes/proxy");
     await kubectl("create", "clusterrolebinding", "looks", "--clusterrole=looks", "--serviceaccount=default:looks");
     // The API server takes its time to go by what was written; a node remembers what it was told.
-    await until(
-      "they may look",
-      async () => (await kubectl("auth", "can-i", "get", "nodes/metrics", "--as", "system:serviceaccount:default:looks")) !== "",
-    );
+    const can = ["auth", "can-i", "get", "nodes", "--subresource=metrics", "--as", "system:serviceaccount:default:looks"];
+    await until("they may look", async () => (await outcome(...can)).code === 0);
     expect(await ask("/metrics/resource", ...bearer)).toMatch(/scrape_error 0\n 200$/);
     expect(await ask(exec, "-X", "POST", ...bearer)).toMatch(/^Forbidden .* 403$/);
     expect(await ask("/metrics/resource", "-H", "Authorization: Bearer forged")).toBe("Unauthorized 401");
