@@ -4,6 +4,7 @@ import type { Operation, Service, Toolbox } from "../../contracts/service.ts";
 import type { Store } from "../../contracts/store.ts";
 import type { TaskHook } from "../../contracts/task-hook.ts";
 import { PresentTimes } from "../../core/present-times.ts";
+import { createRunTaskTokenController } from "./controllers/run-task-token-controller.ts";
 import { createServiceController } from "./controllers/service-controller.ts";
 import { createTaskController } from "./controllers/task-controller.ts";
 import { createTaskDefinitionController } from "./controllers/task-definition-controller.ts";
@@ -92,7 +93,12 @@ export function createEcsService({ store, engine, ports, toolbox, config = {} }:
     loadSchemas: async () => ({ ...(await import("@aws-sdk/client-ecs")) }),
     operations: operationsOf(room),
     errorCodes: { invalid: "InvalidParameterException", unsupported: "ClientException" },
-    controllers: [createTaskController(room), createServiceController(room), createTaskDefinitionController(room)],
+    controllers: [
+      createTaskController(room),
+      createServiceController(room),
+      createTaskDefinitionController(room),
+      createRunTaskTokenController(room),
+    ],
     taskHooks: [createLogGroupHook(ports.logGroups), createLoadBalancerHook(ports.targets)],
     metadata: metadataSource(room),
     deployedDigests: () => deployedDigests(store),

@@ -47,7 +47,10 @@ export function createLoadBalancerHook(registrar: TargetRegistrar): TaskHook {
     },
     // For tasks that ended by themselves or failed after their registration: their containers are gone, nothing is left to drain.
     async stop(view) {
-      for (const target of targetsOf(view)) await takeOut(registrar, target);
+      for (const target of targetsOf(view)) {
+        waiters.delete(nameOf(target));
+        await takeOut(registrar, target);
+      }
       return HOOK_DONE;
     },
   };

@@ -213,6 +213,9 @@ export interface ServiceDeploymentRecord extends Scope {
   readonly rollback?: { readonly revisionId: string; readonly startedAtMs: number; readonly reason: string };
 }
 
+/** After that a RunTask clientToken is free again. */
+export const RUN_TASK_TOKEN_LIFE_MS = 24 * 60 * 60 * 1000;
+
 /** Ties a RunTask clientToken to the tasks it made. */
 export interface RunTaskTokenRecord {
   readonly requestHash: string;

@@ -114,6 +114,15 @@ it("answers the same tasks for the same clientToken, and a conflict for another 
   expect(await test.refusal("RunTask", { ...RUN, clientToken: "t1", count: 1 })).toMatch(/^ConflictException/);
 });
 
+it("forgets a clientToken after a day", async () => {
+  const { runTaskTokens } = await import("../records.ts");
+  await test.call("RunTask", { ...RUN, clientToken: "t3" });
+  await test.settle(23 * 60 * 60 * 1000);
+  expect(await test.store.list(runTaskTokens)).toHaveLength(1);
+  await test.settle(2 * 60 * 60 * 1000);
+  expect(await test.store.list(runTaskTokens)).toEqual([]);
+});
+
 it("makes no second task when it is called twice at once with one clientToken", async () => {
   const answers = await Promise.all([1, 2].map(() => test.call("RunTask", { ...RUN, clientToken: "t2" })));
   expect(new Set(answers.map((answer) => answer.tasks[0].taskArn)).size).toBe(1);

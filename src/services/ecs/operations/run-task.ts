@@ -12,12 +12,10 @@ import { clusterArn, taskArn } from "../names.ts";
 import { resolveNetwork } from "../network-rules.ts";
 import { newTask } from "../new-task.ts";
 import { readOverrides } from "../override-rules.ts";
-import { runTaskTokenKey, runTaskTokens, type RunTaskTokenRecord, taskKey, type TaskRecord, tasks } from "../records.ts";
+import { RUN_TASK_TOKEN_LIFE_MS, runTaskTokenKey, runTaskTokens, type RunTaskTokenRecord, taskKey, type TaskRecord, tasks } from "../records.ts";
 import type { Room } from "../room.ts";
 import { managedTags, mergeTags, readTags } from "../tags.ts";
 import { taskView } from "../task-view.ts";
-
-const TOKEN_LIFE_MS = 24 * 60 * 60 * 1000;
 
 const MEMBERS: Members = {
   capacityProviderStrategy: "used",
@@ -173,7 +171,7 @@ async function replayOf(room: Room, input: RunTaskRequest, context: RequestConte
   if (token === undefined) return undefined;
   await room.tasks.ready();
   const made = token.value.taskIds.flatMap((id) => room.tasks.get(taskKey(context, cluster, id)) ?? []);
-  if (made.length === 0 || context.nowMs - token.value.createdAtMs > TOKEN_LIFE_MS) {
+  if (made.length === 0 || context.nowMs - token.value.createdAtMs > RUN_TASK_TOKEN_LIFE_MS) {
     await room.store.transact([{ op: "delete", collection: runTaskTokens, key, ifRevision: token.revision }]);
     return undefined;
   }
