@@ -20,7 +20,7 @@ import type { Room } from "./room.ts";
 
 /** An ACTIVE cluster by name or ARN, `default` when left out. @throws ClusterNotFoundException */
 export async function activeCluster(room: Room, scope: Scope, reference: string | undefined): Promise<Stored<ClusterRecord>> {
-  const stored = await room.store.get(clusters, clusterKey(scope, clusterNameOf(reference)));
+  const stored = await room.store.get(clusters, clusterKey(scope, clusterNameOf(reference, scope)));
   if (stored === undefined || stored.value.status !== "ACTIVE") throw clusterNotFound();
   return stored;
 }
@@ -31,14 +31,17 @@ export async function findService(
   scope: Scope,
   reference: { readonly cluster: string; readonly service: string },
 ): Promise<Stored<ServiceRecord>> {
-  const stored = await room.store.get(services, serviceKey(scope, reference.cluster, serviceNameOf(reference.service)));
+  const stored = await room.store.get(
+    services,
+    serviceKey(scope, reference.cluster, serviceNameOf(reference.service, { scope, cluster: reference.cluster })),
+  );
   if (stored === undefined) throw serviceNotFound();
   return stored;
 }
 
 /** A revision in any status; without a revision the family's latest ACTIVE one. @throws ClientException "Unable to describe task definition." */
 export async function findTaskDefinition(room: Room, scope: Scope, reference: string): Promise<Stored<TaskDefinitionRecord>> {
-  const { family, revision } = parseTaskDefinition(reference);
+  const { family, revision } = parseTaskDefinition(reference, scope);
   if (revision !== undefined) {
     const stored = await room.store.get(taskDefinitions, taskDefinitionKey(scope, family, revision));
     if (stored === undefined) throw taskDefinitionNotFound();

@@ -21,7 +21,7 @@ export function deregisterTaskDefinition(room: Room): Operation<DeregisterTaskDe
     members: { taskDefinition: "used" },
     async handle(input, context) {
       const reference = input.taskDefinition ?? "";
-      if (parseTaskDefinition(reference).revision === undefined) throw clientError("Task definition must have revision.");
+      if (parseTaskDefinition(reference, context).revision === undefined) throw clientError("Task definition must have revision.");
       const stored = await findTaskDefinition(room, context, reference);
       if (stored.value.status !== "ACTIVE") return { taskDefinition: taskDefinitionView(stored.value) };
       const value: TaskDefinitionRecord = {
@@ -56,7 +56,7 @@ export function deleteTaskDefinitions(room: Room): Operation<DeleteTaskDefinitio
 
 async function markDeleted(room: Room, context: RequestContext, reference: string): Promise<TaskDefinitionRecord | (Failure & { detail: string })> {
   const failure = (arn: string, detail: string): Failure & { detail: string } => ({ arn, reason: "INVALID_ARGUMENT", detail });
-  const { family, revision } = parseTaskDefinition(reference);
+  const { family, revision } = parseTaskDefinition(reference, context);
   if (revision === undefined)
     return failure(reference, "The specified task definition identifier is invalid. Specify a valid name or ARN and try again.");
   const arn = taskDefinitionArn(context, family, revision);

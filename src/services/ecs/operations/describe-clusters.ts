@@ -18,7 +18,7 @@ export function describeClusters(room: Room): Operation<DescribeClustersRequest,
       const references = input.clusters !== undefined && input.clusters.length > 0 ? input.clusters : ["default"];
       const found: NonNullable<DescribeClustersResponse["clusters"]> = [];
       const failures: Failure[] = [];
-      for (const name of new Set(references.map(clusterNameOf))) {
+      for (const name of new Set(references.map((reference) => clusterNameOf(reference, context)))) {
         const stored = await room.store.get(clusters, clusterKey(context, name));
         if (stored === undefined) failures.push({ arn: clusterArn(context, name), reason: "MISSING" });
         else found.push(await clusterView(room, stored.value, input.include ?? []));

@@ -28,7 +28,7 @@ export function describeServices(room: Room): Operation<DescribeServicesRequest,
       const withTags = input.include?.includes("TAGS") === true;
       const found: Service[] = [];
       const failures: Failure[] = [];
-      for (const name of new Set((input.services ?? []).map(serviceNameOf))) {
+      for (const name of new Set((input.services ?? []).map((reference) => serviceNameOf(reference, { scope: context, cluster })))) {
         const stored = await room.store.get(services, serviceKey(context, cluster, name));
         if (stored === undefined) {
           failures.push({ arn: serviceArn(context, cluster, name), reason: "MISSING" });

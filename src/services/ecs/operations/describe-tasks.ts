@@ -2,10 +2,10 @@ import type { DescribeTasksRequest, DescribeTasksResponse, Failure, ListTasksReq
 import type { Operation, RequestContext } from "../../../contracts/service.ts";
 import { invalidParameter } from "../errors.ts";
 import { activeCluster, atMost, findService } from "../lookups.ts";
-import { serviceNameOf, taskArn, taskIdOf } from "../names.ts";
+import { taskArn, taskIdOf } from "../names.ts";
 import { desiredStatusOf, type ObservedTask } from "../observed-task.ts";
 import { pageOf } from "../paging.ts";
-import { serviceKey, taskKey } from "../records.ts";
+import { taskKey } from "../records.ts";
 import type { Room } from "../room.ts";
 
 /** Tasks by id or ARN, from memory. @throws ClusterNotFoundException, InvalidParameterException */
@@ -21,7 +21,7 @@ export function describeTasks(room: Room): Operation<DescribeTasksRequest, Descr
       const withTags = input.include?.includes("TAGS") === true;
       const found: Task[] = [];
       const failures: Failure[] = [];
-      for (const id of new Set((input.tasks ?? []).map(taskIdOf))) {
+      for (const id of new Set((input.tasks ?? []).map((reference) => taskIdOf(reference, { scope: context, cluster })))) {
         const task = room.tasks.get(taskKey(context, cluster, id));
         if (task === undefined) failures.push({ arn: taskArn(context, cluster, id), reason: "MISSING" });
         else found.push(withTags ? { ...room.tasks.viewOf(task), tags: [...task.record.tags] } : room.tasks.viewOf(task));
@@ -65,8 +65,7 @@ async function candidates(room: Room, input: ListTasksRequest, context: RequestC
   const cluster = await activeCluster(room, context, input.cluster);
   await room.tasks.ready();
   if (input.serviceName === undefined) return room.tasks.inCluster(cluster.key);
-  await findService(room, context, { cluster: cluster.value.name, service: input.serviceName });
-  return room.tasks.ofService(serviceKey(context, cluster.value.name, serviceNameOf(input.serviceName)));
+  return room.tasks.ofService((await findService(room, context, { cluster: cluster.value.name, service: input.serviceName })).key);
 }
 
 function matches(task: ObservedTask, input: ListTasksRequest): boolean {

@@ -76,7 +76,7 @@ export function describeServiceDeployments(room: Room): Operation<DescribeServic
       const found: ServiceDeployment[] = [];
       const failures: Failure[] = [];
       for (const arn of new Set(arns)) {
-        const { cluster, service, id } = partOfService(arn, "service-deployment");
+        const { cluster, service, id } = partOfService(arn, "service-deployment", context);
         const owner = await room.store.get(services, serviceKey(context, cluster, service));
         const record = await room.store.get(serviceDeployments, serviceDeploymentKey(context, cluster, service, id));
         if (record === undefined || owner === undefined) failures.push({ arn, reason: "MISSING" });

@@ -22,7 +22,7 @@ export function describeServiceRevisions(room: Room): Operation<DescribeServiceR
       const found: ServiceRevision[] = [];
       const failures: Failure[] = [];
       for (const arn of new Set(arns)) {
-        const { cluster, service, id } = partOfService(arn, "service-revision");
+        const { cluster, service, id } = partOfService(arn, "service-revision", context);
         const { account, region } = context;
         const record = (await historyOf(room, { account, region, cluster, name: service })).find(({ deployment }) => deployment.revision.id === id);
         if (record === undefined) failures.push({ arn, reason: "MISSING" });

@@ -248,3 +248,26 @@ it("makes no task twice when it is killed at any write", async () => {
     expect(engine.live()).toHaveLength(2);
   }
 });
+
+it("does nothing to what has the name of another region's, account's or cluster's", async () => {
+  await test.call("CreateCluster", { clusterName: "other" });
+  await test.call("CreateService", { ...CREATE, desiredCount: 0 });
+  const { tasks } = await test.call("RunTask", { taskDefinition: "web", networkConfiguration: NETWORK });
+  const here = "arn:aws:ecs:us-east-1:111122223333";
+  const there = "arn:aws:ecs:eu-west-1:111122223333";
+  const service = "service/default/web";
+  const region = "InvalidParameterException: Invalid Region in ARN";
+  expect(await test.refusal("DeleteService", { service: `${there}:${service}` })).toBe(region);
+  expect(await test.refusal("DeleteCluster", { cluster: `${there}:cluster/other` })).toBe(region);
+  expect(await test.refusal("StopTask", { task: tasks[0].taskArn.replace("us-east-1", "eu-west-1") })).toBe(region);
+  expect(await test.refusal("DeregisterTaskDefinition", { taskDefinition: `${there}:task-definition/web:1` })).toBe(region);
+  expect(await test.refusal("TagResource", { resourceArn: `${there}:${service}`, tags: [] })).toBe(region);
+  expect(await test.refusal("DeleteCluster", { cluster: `${here.replace("1111", "9999")}:cluster/other` })).toBe(
+    "InvalidParameterException: Invalid identifier: Identifier is for 999922223333. Your accountId is 111122223333",
+  );
+  const cluster = "InvalidParameterException: Invalid identifier: Identifier is for cluster default. Your cluster is other";
+  expect(await test.refusal("DescribeServices", { cluster: "other", services: [`${here}:${service}`] })).toBe(cluster);
+  expect(await test.refusal("StopTask", { cluster: "other", task: tasks[0].taskArn })).toBe(cluster);
+  await test.call("DeleteService", { cluster: `${here}:cluster/default`, service: `${here}:${service}` });
+  await test.call("StopTask", { task: tasks[0].taskArn });
+});

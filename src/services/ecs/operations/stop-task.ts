@@ -17,7 +17,7 @@ export function stopTask(room: Room): Operation<StopTaskRequest, StopTaskRespons
       const reference = input.task ?? "";
       const cluster = await activeCluster(room, context, input.cluster ?? clusterInArn(reference));
       await room.tasks.ready();
-      const key = taskKey(context, cluster.value.name, taskIdOf(reference));
+      const key = taskKey(context, cluster.value.name, taskIdOf(reference, { scope: context, cluster: cluster.value.name }));
       const task = room.tasks.get(key);
       if (task === undefined) throw taskNotFound();
       if (desiredStatusOf(task) === "RUNNING")

@@ -11,7 +11,7 @@ import type { Collection, Stored } from "../../../contracts/store.ts";
 import { parseArn } from "../../../core/arn.ts";
 import { isProblem } from "../../../core/problem.ts";
 import { clusterNotFound, invalidParameter, resourceNotFound } from "../errors.ts";
-import { parseTaskDefinition } from "../names.ts";
+import { checkScope, parseTaskDefinition } from "../names.ts";
 import { clusterKey, clusters, serviceKey, services, type TagRecord, taskDefinitionKey, taskDefinitions, taskKey, tasks } from "../records.ts";
 import type { Room } from "../room.ts";
 import { mergeTags, readTags, withoutTags } from "../tags.ts";
@@ -93,11 +93,12 @@ function locate(context: RequestContext, arn: string): { readonly collection: Co
   const [type, ...path] = parsed?.resource.split("/") ?? [];
   const [first = "", second = ""] = path;
   const long = path.length === 2;
+  if (parsed?.service === "ecs") checkScope(parsed, context);
   if (parsed?.service === "ecs" && type === "cluster" && path.length === 1) return { collection: clusters, key: clusterKey(context, first) };
   if (parsed?.service === "ecs" && type === "service" && long) return { collection: services, key: serviceKey(context, first, second) };
   if (parsed?.service === "ecs" && type === "task" && long) return { collection: tasks, key: taskKey(context, first, second) };
   if (parsed?.service === "ecs" && type === "task-definition") {
-    const { family, revision } = parseTaskDefinition(arn);
+    const { family, revision } = parseTaskDefinition(arn, context);
     if (revision !== undefined) return { collection: taskDefinitions, key: taskDefinitionKey(context, family, revision) };
   }
   if (type === "service" || type === "task") throw invalidParameter("Long arn format must be used for tagging operations");

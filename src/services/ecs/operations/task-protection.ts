@@ -72,7 +72,7 @@ async function serviceTasks(
   await room.tasks.ready();
   const valid: ObservedTask[] = [];
   const failures: Failure[] = [];
-  for (const id of new Set((input.tasks ?? []).map(taskIdOf))) {
+  for (const id of new Set((input.tasks ?? []).map((reference) => taskIdOf(reference, { scope: context, cluster: cluster.name })))) {
     const task = room.tasks.get(taskKey(context, cluster.name, id));
     const arn = taskArn(context, cluster.name, id);
     if (task === undefined) failures.push({ arn, reason: "MISSING" });
