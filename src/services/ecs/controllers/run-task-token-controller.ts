@@ -14,6 +14,7 @@ export function createRunTaskTokenController(room: Room): Controller {
       const leftMs = stored.value.createdAtMs + RUN_TASK_TOKEN_LIFE_MS - room.clock.nowMs();
       if (leftMs >= 0) return { requeueAfterMs: leftMs + 1 };
       await room.store.transact([{ op: "delete", collection: runTaskTokens, key, ifRevision: stored.revision }]);
+      return undefined;
     },
   };
 }
