@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { BatchQueue } from "./shell.ts";
+import { describe, expect, test } from "vitest";
+import { BatchQueue, readIpJson } from "./shell.ts";
 
 /** A program that runs until it is told to end; `fails` are the texts that it does not take. */
 function programOf(fails: string) {
@@ -41,4 +41,12 @@ test("what cannot be written any more fails alone: what waits beside it, and com
   await program.next();
   await later;
   expect(program.texts()).toEqual(["a ", "b ", "c "]);
+});
+
+describe("what `ip -j` lists", () => {
+  test("is without the empty objects that stand for links of another kind", () => {
+    expect(readIpJson({ stdout: '[{},{"ifname":"tg1234ab-0a1b2c"},{}]\n' })).toEqual([{ ifname: "tg1234ab-0a1b2c" }]);
+    expect(readIpJson({ stdout: "[{},{}]" })).toEqual([]);
+    expect(readIpJson({ stdout: "\n" })).toEqual([]);
+  });
 });

@@ -25,9 +25,8 @@ export class Shell {
     if (text !== "") await this.run(["nft", "-f", "-"], { stdin: text });
   }
 
-  async ipJson<T>(...args: readonly string[]): Promise<readonly T[]> {
-    const { stdout } = await this.run(["ip", "-j", ...args]);
-    return stdout.trim() === "" ? [] : (JSON.parse(stdout) as readonly T[]);
+  async ipJson<T extends object>(...args: readonly string[]): Promise<readonly T[]> {
+    return readIpJson(await this.run(["ip", "-j", ...args])) as readonly T[];
   }
 
   /** Values of kernel settings, by path under /proc/sys/net; `undefined` for those that are not there. */
@@ -45,6 +44,15 @@ export class Shell {
     const script = 'while read -r p v; do [ ! -e "/proc/sys/net/$p" ] || echo "$v" > "/proc/sys/net/$p" || exit 1; done';
     await this.run(["sh", "-c", script], { stdin: entries.map(([path, value]) => `${path} ${value}\n`).join("") });
   }
+}
+
+/**
+ * What `ip -j` has listed. Asked for the links of a kind whose module is not loaded yet (`veth`, on a host that was just booted), the kernel
+ * answers with all links, and `ip` prints an empty object for each that it leaves out.
+ */
+export function readIpJson({ stdout }: Pick<RunResult, "stdout">): readonly object[] {
+  const items = stdout.trim() === "" ? [] : (JSON.parse(stdout) as readonly object[]);
+  return items.filter((item) => Object.keys(item).length > 0);
 }
 
 function splitAtSpace(line: string): [string, string] {

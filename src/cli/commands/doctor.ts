@@ -82,12 +82,23 @@ function root(): Finding {
 }
 
 async function kernel(): Promise<Finding> {
-  const modules = ["overlay", "nf_tables", "veth"];
-  const filesystems = await readFile("/proc/filesystems", "utf8");
-  const overlay = filesystems.includes("overlay") || existsSync("/sys/module/overlay");
   const release = (await readFile("/proc/sys/kernel/osrelease", "utf8")).trim();
-  if (overlay) return { name: "kernel", ok: true, detail: `Linux ${release}` };
-  return { name: "kernel", ok: false, detail: `Linux ${release}: no overlay filesystem`, mend: `modprobe -a ${modules.join(" ")}` };
+  const facts = {
+    filesystems: await readFile("/proc/filesystems", "utf8"),
+    modules: await readFile(`/lib/modules/${release}/modules.dep`, "utf8").catch(() => ""),
+  };
+  if (hasOverlay(facts)) return { name: "kernel", ok: true, detail: `Linux ${release}` };
+  return {
+    name: "kernel",
+    ok: false,
+    detail: `Linux ${release}: no overlay filesystem, neither in the kernel nor as a module of it`,
+    mend: "boot a kernel that has it, or install the modules of this one",
+  };
+}
+
+/** A module need not be loaded: the kernel does that at the first mount, and nobody has mounted one on a host that was just booted. */
+export function hasOverlay({ filesystems, modules }: { readonly filesystems: string; readonly modules: string }): boolean {
+  return /^nodev\toverlay$/m.test(filesystems) || /\/overlay\.ko(\.\w+)?:/.test(modules);
 }
 
 function cgroups(): Finding {
