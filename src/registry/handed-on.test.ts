@@ -69,6 +69,36 @@ it.each(["basic", "bearer"] as const)("an image of a private registry is handed 
   expect((await fetch(`${server.url}/v2/mine/manifests/1`, ann)).ok).toBe(false);
 });
 
+it("says what is wrong when a token server's answer is none", async () => {
+  const app = Fastify({ forceCloseConnections: true });
+  app.get("/token", (_request, reply) => reply.type("text/html").send("<p>sign in</p>"));
+  app.get("/v2/*", (_request, reply) => {
+    const { port } = app.server.address() as AddressInfo;
+    return reply.code(401).header("www-authenticate", `Bearer realm="http://127.0.0.1:${port}/token",service="test"`).send();
+  });
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const server = await startTestRegistry({ store: createMemoryStore(), config: { upstreamUrlOf: () => url } });
+  open.push(server, { [Symbol.asyncDispose]: () => app.close() });
+  await expect(server.registry.resolveByLogin(IMAGE, [LOGIN])).rejects.toThrow("gave no token");
+});
+
+it("says what is wrong when a manifest breaks off", async () => {
+  const app = Fastify({ forceCloseConnections: true });
+  app.get("/v2/*", (request, reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200, { "content-length": 1000 });
+    reply.raw.write("{", () => request.raw.socket.destroy());
+  });
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const server = await startTestRegistry({ store: createMemoryStore(), config: { upstreamUrlOf: () => url } });
+  open.push(server, { [Symbol.asyncDispose]: () => app.close() });
+  await expect(server.registry.resolveByLogin(IMAGE, [LOGIN])).rejects.toThrow(
+    "cannot pull registry.example.com/team/app:1 from the registry registry.example.com: its answer broke off",
+  );
+});
+
 it("says which user was refused, and has nothing to say of images that no login is for", async () => {
   const { server } = await start("basic");
   await expect(server.registry.resolveByLogin(IMAGE, [{ ...LOGIN, password: "guessed" }])).rejects.toThrow("there is no such image for ann");

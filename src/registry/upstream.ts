@@ -19,6 +19,12 @@ export interface UpstreamOptions {
   readonly urlOf?: (registry: string) => string;
 }
 
+interface TokenAnswer {
+  readonly token?: string;
+  readonly access_token?: string;
+  readonly expires_in?: number;
+}
+
 interface KeptToken {
   /** As the header Authorization has it. */
   readonly token: string;
@@ -27,6 +33,8 @@ interface KeptToken {
 
 const ANSWER_TIMEOUT_MS = 30_000;
 const DEFAULT_TOKEN_SECONDS = 60;
+/** A login is asked for again after that: those that nobody uses any more are not kept. */
+const BASIC_SECONDS = 60 * 60;
 /** Waits before a blob is gone on with, as long as no byte of it comes. */
 const RESUME_DELAYS_MS = [200, 500, 1000, 2000];
 
@@ -57,11 +65,17 @@ export class Upstream {
     const mediaType = response.headers.get("content-type") ?? undefined;
     const chunks: Uint8Array[] = [];
     let received = 0;
-    for await (const chunk of response.body ?? []) {
-      received += chunk.length;
-      if (received > MANIFEST_LIMIT_BYTES)
-        throw new RegistryProblem("manifest-invalid", `the manifest of ${image} is larger than ${MANIFEST_LIMIT_BYTES} bytes`);
-      chunks.push(chunk);
+    try {
+      for await (const chunk of response.body ?? []) {
+        received += chunk.length;
+        if (received > MANIFEST_LIMIT_BYTES)
+          throw new RegistryProblem("manifest-invalid", `the manifest of ${image} is larger than ${MANIFEST_LIMIT_BYTES} bytes`);
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      if (error instanceof RegistryProblem) throw error;
+      const words = error instanceof Error ? messageOf(error.cause ?? error) : String(error);
+      throw new RegistryProblem("upstream-unreachable", `cannot pull ${image} from the registry ${from.registry}: its answer broke off (${words})`);
     }
     return { bytes: Buffer.concat(chunks), mediaType };
   }
@@ -154,7 +168,7 @@ export class Upstream {
   async #login(from: UpstreamRepository, challenge: string, context: string): Promise<void> {
     const basic = from.login === undefined ? undefined : basicOf(from.login);
     if (basic !== undefined && /^basic\b/i.test(challenge)) {
-      this.#tokens.set(keyOf(from), { token: basic, untilMs: Infinity });
+      this.#keep(from, basic, BASIC_SECONDS);
       return;
     }
     const parameters = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map((match) => [match[1], match[2]]));
@@ -168,11 +182,16 @@ export class Upstream {
     realm.searchParams.set("scope", parameters["scope"] ?? `repository:${from.repository}:pull`);
     const response = await this.#fetch(realm.href, basic === undefined ? {} : { authorization: basic }, context);
     if (!response.ok) throw new RegistryProblem("manifest-unknown", `${context}: its token server ${realm.host} answered HTTP ${response.status}`);
-    const answer = (await response.json()) as { readonly token?: string; readonly access_token?: string; readonly expires_in?: number };
-    const token = answer.token ?? answer.access_token;
+    const answer = (await response.json().catch(() => undefined)) as TokenAnswer | null | undefined;
+    const token = answer?.token ?? answer?.access_token;
     if (token === undefined) throw new RegistryProblem("upstream-unreachable", `${context}: its token server ${realm.host} gave no token`);
-    const lifetimeMs = (answer.expires_in ?? DEFAULT_TOKEN_SECONDS) * 1000;
-    this.#tokens.set(keyOf(from), { token: `Bearer ${token}`, untilMs: this.#clock.steadyMs() + lifetimeMs * 0.8 });
+    this.#keep(from, `Bearer ${token}`, answer?.expires_in ?? DEFAULT_TOKEN_SECONDS);
+  }
+
+  #keep(from: UpstreamRepository, token: string, seconds: number): void {
+    const nowMs = this.#clock.steadyMs();
+    for (const [key, kept] of this.#tokens) if (kept.untilMs <= nowMs) this.#tokens.delete(key);
+    this.#tokens.set(keyOf(from), { token, untilMs: nowMs + seconds * 1000 * 0.8 });
   }
 
   async #fetch(url: string, headers: Readonly<Record<string, string>>, context: string): Promise<Response> {
