@@ -54,6 +54,24 @@ afterAll(async () => {
   await runner.stop();
 });
 
+it("listens no more where it is told to, and elsewhere still", async () => {
+  const { request } = await import("node:http");
+  const answersAt = (host: string, at: number): Promise<boolean> =>
+    new Promise((resolve) => {
+      const sent = request({ host, port: at, agent: false }, (response) => {
+        response.resume();
+        resolve(true);
+      });
+      sent.on("error", () => resolve(false));
+      sent.end();
+    });
+  const second = await fargate.metadataServer.listen("127.0.0.2", 0);
+  expect(await answersAt("127.0.0.2", second)).toBe(true);
+  await fargate.metadataServer.unlisten("127.0.0.2");
+  await fargate.metadataServer.unlisten("127.0.0.2");
+  expect([await answersAt("127.0.0.2", second), await answersAt("127.0.0.1", port)]).toEqual([false, true]);
+});
+
 async function get(path: string, from: string, method = "GET"): Promise<{ status: number; body: unknown }> {
   const { request } = await import("node:http");
   return new Promise((resolve, reject) => {

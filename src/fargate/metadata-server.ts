@@ -13,6 +13,8 @@ export interface MetadataServer {
    * Idempotent by host and port.
    */
   listen(host: string, port: number): Promise<number>;
+  /** Listens on this host address no more. Idempotent. */
+  unlisten(host: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,7 +26,17 @@ export interface MetadataServerOptions {
 }
 
 export function createMetadataServer(options: MetadataServerOptions): MetadataServer {
-  const servers = new Map<string, { readonly server: Server; readonly port: Promise<number> }>();
+  const servers = new Map<string, { readonly host: string; readonly server: Server; readonly port: Promise<number> }>();
+  const closeThose = async (isMeant: (host: string) => boolean): Promise<void> => {
+    const meant = [...servers].filter(([, { host }]) => isMeant(host));
+    for (const [key] of meant) servers.delete(key);
+    await Promise.all(
+      meant.map(async ([, { server }]) => {
+        server.closeAllConnections();
+        await new Promise<void>((resolve) => server.close(() => resolve()));
+      }),
+    );
+  };
   return {
     listen(host, port) {
       const known = servers.get(`${host}:${port}`);
@@ -41,20 +53,12 @@ export function createMetadataServer(options: MetadataServerOptions): MetadataSe
           resolve(typeof address === "object" && address !== null ? address.port : port);
         });
       });
-      servers.set(`${host}:${port}`, { server, port: listening });
+      servers.set(`${host}:${port}`, { host, server, port: listening });
       listening.catch(() => servers.delete(`${host}:${port}`));
       return listening;
     },
-    async close() {
-      const all = [...servers.values()];
-      servers.clear();
-      await Promise.all(
-        all.map(async ({ server }) => {
-          server.closeAllConnections();
-          await new Promise<void>((resolve) => server.close(() => resolve()));
-        }),
-      );
-    },
+    unlisten: (host) => closeThose((each) => each === host),
+    close: () => closeThose(() => true),
   };
 }
 

@@ -16,6 +16,7 @@ import { ownEndpoints } from "./own-endpoints.ts";
 import { createMetrics } from "./metrics.ts";
 import { watchRooms } from "./room-metrics.ts";
 import { openRooms, type Rooms } from "./rooms.ts";
+import { serveVpcs } from "./serve-vpcs.ts";
 import { claimInstance } from "./serving.ts";
 import { statusFacts } from "./status/facts.ts";
 import { judgeStatus, statusReport } from "./status/judge.ts";
@@ -98,7 +99,8 @@ export async function startServer(config: InstanceConfig, toolbox: Toolbox, { ve
   const keys = await rooms.credentials.ensureRootKeys();
   await keepCredentials(join(config.dataDir, "credentials.json"), `${JSON.stringify(keys, null, 2)}\n`);
   await rooms.network.start();
-  if (config.engine === "cri") stack.use(await serveVpcs(rooms, gateway, toolbox));
+  const { network } = rooms;
+  if (config.engine === "cri") stack.use(await serveVpcs({ network, logger: toolbox.logger, open: (vpc) => openVpc(vpc, rooms, gateway) }));
   await Promise.all([rooms.loadBalancers.start(), rooms.fargate.start(), rooms.ecs.start()]);
   await runner.start();
   stack.defer(() => runner.stop());
@@ -114,27 +116,18 @@ async function keepCredentials(path: string, text: string): Promise<void> {
   if ((await readTextIfAny(path)) !== text) await writeFileAtomically(path, text, { mode: 0o600 });
 }
 
-/** Listens where the containers of each VPC reach Tidegate, as VPCs come into use. */
-async function serveVpcs(rooms: Rooms, gateway: Gateway, { logger }: Toolbox): Promise<Disposable> {
-  const open = new Set<string>();
-  const serve = async (endpoint: VpcEndpoint): Promise<void> => {
-    if (open.has(endpoint.hostAddress)) return;
-    open.add(endpoint.hostAddress);
-    try {
-      await gateway.listen(endpoint.hostAddress, endpoint.apiPort);
-      await rooms.fargate.metadataServer.listen(endpoint.hostAddress, endpoint.metadataPort);
-      await rooms.kubelet.server.listen({ vpcId: endpoint.vpcId, host: endpoint.hostAddress, port: endpoint.kubeletPort });
-    } catch (error) {
-      open.delete(endpoint.hostAddress);
-      throw error;
-    }
-  };
-  for (const endpoint of await rooms.network.endpoints()) await serve(endpoint);
-  return rooms.network.watchEndpoints((endpoints) => {
-    for (const endpoint of endpoints) {
-      serve(endpoint).catch((error: unknown) => logger.error("cannot serve a VPC's endpoint", { vpcId: endpoint.vpcId, err: error }));
-    }
-  });
+/** Listens where the containers of a VPC reach Tidegate: for the APIs, their metadata, and as their nodes' kubelets. */
+async function openVpc(endpoint: VpcEndpoint, rooms: Rooms, gateway: Gateway): Promise<AsyncDisposable> {
+  const { vpcId, hostAddress: host, apiPort, metadataPort, kubeletPort } = endpoint;
+  const { fargate, kubelet } = rooms;
+  await using opened = new AsyncDisposableStack();
+  const listener = await gateway.listen(host, apiPort);
+  opened.defer(() => listener.close());
+  await fargate.metadataServer.listen(host, metadataPort);
+  opened.defer(() => fargate.metadataServer.unlisten(host));
+  await kubelet.server.listen({ vpcId, host, port: kubeletPort });
+  opened.defer(() => kubelet.server.unlisten(host));
+  return opened.move();
 }
 
 /** Lets go of everything, in the order opposite to its making. */

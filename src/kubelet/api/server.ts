@@ -24,6 +24,8 @@ const RENEW_AFTER_MS = 30 * 24 * 60 * 60_000;
 export interface KubeletServer {
   /** Listens where a VPC's nodes are called: a caller seems to come from the address of the node that it calls. Idempotent. */
   listen(at: { readonly vpcId: string; readonly host: string; readonly port: number }): Promise<void>;
+  /** Listens on this host address no more; calls under way go on. Idempotent. */
+  unlisten(host: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,11 @@ class Kubelets implements KubeletServer {
     this.#listeners.set(host, { server, listening });
     listening.catch(() => this.#listeners.delete(host));
     return listening;
+  }
+
+  async unlisten(host: string): Promise<void> {
+    this.#listeners.get(host)?.server.close();
+    this.#listeners.delete(host);
   }
 
   async close(): Promise<void> {
