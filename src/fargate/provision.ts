@@ -3,6 +3,7 @@ import type { NetworkStatus } from "../contracts/engine.ts";
 import type { Network } from "../contracts/network.ts";
 import type { VolumeFile } from "../contracts/workload.ts";
 import { isProblem, messageOf, Problem } from "../core/problem.ts";
+import { allEnded } from "./all-ended.ts";
 import type { WrittenFile } from "./atomic-writer.ts";
 import type { ComputeContext } from "./compute-context.ts";
 import { hostnameOf, hostsFile, produce, resolvConf, type ProducerContext } from "./environment.ts";
@@ -23,11 +24,11 @@ export const ATTACHMENT_OWNER = "task-";
 export async function provision(context: ComputeContext, unit: Unit): Promise<void> {
   const { session, record } = unit;
   try {
-    const [sandbox, network] = await Promise.all([ensureSandbox(context, unit), allocate(context, unit)]);
+    const [sandbox, network] = await allEnded([ensureSandbox(context, unit), allocate(context, unit)]);
     session.network = network;
     context.signal.throwIfAborted();
     const hostname = hostnameOf(record.workload, network);
-    await Promise.all([
+    await allEnded([
       plug(context, unit, sandbox),
       context.runtime.limitGroup(unit.placement.cgroupParent, {
         memoryBytes: record.workload.memoryMiB * 1024 * 1024,

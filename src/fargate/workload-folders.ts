@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { DiskUsage, RuntimeMount } from "../contracts/container-runtime.ts";
 import type { ContainerSpec, Mount, VolumeSpec, Workload } from "../contracts/workload.ts";
 import { Problem } from "../core/problem.ts";
+import { allEnded } from "./all-ended.ts";
 import { writeAtomically, type WrittenFile } from "./atomic-writer.ts";
 import { folderUsage } from "./folder-usage.ts";
 import { mountMemory, mountSubPath, unmountAll } from "./host-mounts.ts";
@@ -76,7 +77,7 @@ export function createWorkloadFolders({ dataDir }: { readonly dataDir: string })
       const folder = workloadFolder(workload.id);
       await makeClosed(join(dataDir, "workloads"), join(dataDir, "mounts"), join(dataDir, "volumes"));
       await mkdir(folder, { recursive: true });
-      await Promise.all([
+      await allEnded([
         writeOnce(join(folder, "hosts"), content.hosts),
         writeOnce(join(folder, "hostname"), `${content.hostname}\n`),
         writeOnce(join(folder, "resolv.conf"), content.resolvConf),
