@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { describeDeployment, judgeDeployment, type DeploymentView, type PodView } from "./judge-deployment.ts";
+import { describeDeployment, explainUnready, judgeDeployment, type DeploymentView, type PodView } from "./judge-deployment.ts";
 import { deploymentOf, ingressOf } from "./objects.ts";
 import { mergeSettings } from "../settings.ts";
 
@@ -37,6 +37,20 @@ describe("a roll-out on EKS", () => {
     expect(failed({ conditions: [place] })).toBe("The pod shop-1 finds no place: No address for the pod");
     const stuck = { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded", message: "timed out" };
     expect(judgeDeployment(view({ conditions: [stuck] }), [])).toEqual({ kind: "failed", reason: "The pods do not become ready: timed out" });
+  });
+
+  it("says why a pod that runs is not ready, and what to do", () => {
+    const gate = { type: "Ready", status: "False", message: 'the status of pod readiness gate "g" is not "True", but False' };
+    const unready = pod({ phase: "Running", conditions: [gate] });
+    const stuck = { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded", message: "timed out" };
+    expect(judgeDeployment(view({ conditions: [stuck] }), [unready])).toMatchObject({ pod: "shop-1", unready });
+    const refused = { reason: "Unhealthy", message: "Readiness probe failed: connection refused" };
+    const asked = { port: 8080, healthPath: "/health" };
+    expect(explainUnready(unready, { ...asked, events: [{ reason: "Pulled", message: "pulled" }, refused] })).toMatch(
+      /^The pod shop-1: Readiness probe failed: connection refused\nDoes the app listen on port 8080, .* answer \/health with .*`--health-path` .*\n$/,
+    );
+    expect(explainUnready(unready, { ...asked, events: [] })).toContain(gate.message);
+    expect(explainUnready(pod({}), { events: [], port: undefined, healthPath: "/" })).toBe("");
   });
 
   it("asks for pods of the task's size, each new one before an old one goes", () => {

@@ -28,7 +28,15 @@ export interface PodView {
   };
 }
 
-export type DeploymentEnd = { readonly kind: "steady" | "rolling" } | { readonly kind: "failed"; readonly reason: string; readonly pod?: string };
+/** `unready`: a pod that runs, and does not become ready. */
+export type DeploymentEnd =
+  | { readonly kind: "steady" | "rolling" }
+  | { readonly kind: "failed"; readonly reason: string; readonly pod?: string; readonly unready?: PodView };
+
+export interface EventView {
+  readonly reason?: string;
+  readonly message?: string;
+}
 
 /** A restart may be an accident. */
 const RESTARTS = 2;
@@ -51,7 +59,11 @@ export function judgeDeployment({ spec, metadata, status }: DeploymentView, pods
   const stuck = status.conditions?.find(({ type, reason }) => type === "Progressing" && reason === "ProgressDeadlineExceeded");
   if (stuck !== undefined) {
     const unready = pods.find((pod) => pod.status?.conditions?.some(({ type, status: is }) => type === "Ready" && is !== "True"));
-    return { kind: "failed", reason: `The pods do not become ready: ${stuck.message}`, ...(unready !== undefined && { pod: unready.metadata.name }) };
+    return {
+      kind: "failed",
+      reason: `The pods do not become ready: ${stuck.message}`,
+      ...(unready !== undefined && { pod: unready.metadata.name, unready }),
+    };
   }
   const wanted = spec.replicas ?? 1;
   const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
@@ -72,6 +84,26 @@ function faultOf({ metadata, status }: PodView): { readonly reason: string; read
       return { pod, reason: `The container ${name} of the pod ${pod} starts, but ends again: ${restartCount} restarts so far${exit}` };
   }
   return undefined;
+}
+
+/** Why a pod that runs is not ready, and what to do; `events` are the pod's. Pure. */
+export function explainUnready(
+  { metadata, status }: PodView,
+  { events, port, healthPath }: { readonly events: readonly EventView[]; readonly port: number | undefined; readonly healthPath: string },
+): string {
+  const probe = events.findLast(({ reason }) => reason === "Unhealthy")?.message;
+  const condition = status?.conditions?.find(({ type, status: is }) => type === "Ready" && is !== "True")?.message;
+  const why = probe ?? condition;
+  const lines = [
+    ...(why === undefined ? [] : [`The pod ${metadata.name}: ${why}`]),
+    ...(port === undefined
+      ? []
+      : [
+          `Does the app listen on port ${port}, on all addresses and not on 127.0.0.1 alone, and answer ${healthPath} with a status below 400? ` +
+            "`--port` and `--health-path` say what is asked.",
+        ]),
+  ];
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 /** One line on how far it is. Pure. */

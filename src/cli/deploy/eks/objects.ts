@@ -4,6 +4,7 @@ export const NAMESPACE = "default";
 export const DEPLOYMENTS = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`;
 export const SERVICES = `/api/v1/namespaces/${NAMESPACE}/services`;
 export const INGRESSES = `/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/ingresses`;
+export const EVENTS = `/api/v1/namespaces/${NAMESPACE}/events`;
 export const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
 
 /** Kubernetes takes this much of a Fargate pod's memory for itself. */

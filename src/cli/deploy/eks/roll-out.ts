@@ -1,8 +1,8 @@
 import { systemClock } from "../../../core/clock.ts";
 import { CommandError } from "../../command.ts";
-import { type DeploymentView, describeDeployment, judgeDeployment, type PodView } from "./judge-deployment.ts";
+import { type DeploymentView, describeDeployment, type EventView, explainUnready, judgeDeployment, type PodView } from "./judge-deployment.ts";
 import type { KubernetesApi } from "./kubernetes-api.ts";
-import { DEPLOYMENTS, deploymentOf, INGRESSES, ingressOf, NAMESPACE, PODS, SERVICES, serviceOf, type Shipped } from "./objects.ts";
+import { DEPLOYMENTS, deploymentOf, EVENTS, INGRESSES, ingressOf, NAMESPACE, PODS, SERVICES, serviceOf, type Shipped } from "./objects.ts";
 import { untilAppAnswers } from "./until-app-answers.ts";
 
 const LOOK_MS = 500;
@@ -56,7 +56,8 @@ export async function rollOutDeployment(rollOut: EksRollOut): Promise<void> {
     if (verdict.kind === "steady" && ending === 0) return;
     if (verdict.kind === "failed") {
       const lines = verdict.pod === undefined ? "" : await lastLines(api, verdict.pod);
-      throw new CommandError(`${verdict.reason}\n${lines}${await undo(rollOut, before)}`);
+      const why = verdict.unready === undefined ? "" : await whyUnready(rollOut, verdict.unready);
+      throw new CommandError(`${verdict.reason}\n${why}${lines}${await undo(rollOut, before)}`);
     }
     const text = [describeDeployment(now), ...(ending > 0 ? [`${ending} ending`] : [])].join(", ");
     if (text !== shown) say((shown = text));
@@ -68,6 +69,12 @@ async function podsOf({ api, shipped: { settings } }: EksRollOut): Promise<reado
   const selector = encodeURIComponent(`app.kubernetes.io/name=${settings.name}`);
   const list = await api.get<{ readonly items: readonly PodView[] }>(`${PODS}?labelSelector=${selector}`);
   return list?.items ?? [];
+}
+
+async function whyUnready({ api, shipped: { port, settings } }: EksRollOut, pod: PodView): Promise<string> {
+  const selector = encodeURIComponent(`involvedObject.name=${pod.metadata.name}`);
+  const list = await api.get<{ readonly items: readonly EventView[] }>(`${EVENTS}?fieldSelector=${selector}`).catch(() => undefined);
+  return explainUnready(pod, { events: list?.items ?? [], port, healthPath: settings.healthPath });
 }
 
 /** Of the attempt that ended, where there was one. */
