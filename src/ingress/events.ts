@@ -7,6 +7,18 @@ export interface StackEvent {
   readonly message: string;
 }
 
+/** What the authors of a load balancer's objects are told once it is there, and what of them is without effect. Pure. */
+export function reconciledEvent(members: readonly (V1Service | V1Ingress)[]): StackEvent {
+  const event = { type: "Normal", reason: "SuccessfullyReconciled" } as const;
+  const secured = members.filter((member) => isIngress(member) && (member.spec?.tls ?? []).length > 0);
+  if (secured.length === 0) return { ...event, message: "Successfully reconciled" };
+  const names = secured.map(({ metadata }) => metadata?.name).join(", ");
+  return {
+    ...event,
+    message: `Successfully reconciled; spec.tls of ${names} is without effect: HTTPS listeners are not built yet, its hosts are served by HTTP`,
+  };
+}
+
 /** An event about a Service or an Ingress as Kubernetes keeps it. `suffix`: 16 hex. */
 export function stackEvent(
   object: V1Service | V1Ingress,

@@ -7,7 +7,7 @@ import { isProblem, messageOf, Problem } from "../core/problem.ts";
 import type { ClusterObjects } from "./cluster-objects.ts";
 import { convergeTargets } from "./converge-targets.ts";
 import { deploy, removeStack, type Deployed } from "./deploy.ts";
-import { stackEvent, type StackEvent } from "./events.ts";
+import { reconciledEvent, stackEvent, type StackEvent } from "./events.ts";
 import { finalizerOf, ingressStack, membersOf } from "./ingress-group.ts";
 import type { Model } from "./model.ts";
 import type { StackName } from "./names.ts";
@@ -193,12 +193,7 @@ async function converge(room: IngressRoom, memory: Memory, { unit, record: befor
   await convergeTargets(room, { objects, groups: deployed.groups });
   for (const member of unit.members) await objects.setHostname(member, deployed.dnsName);
   await release(unit);
-  await tell(
-    room,
-    memory,
-    { unit, record },
-    { parties: unit.members, event: { type: "Normal", reason: "SuccessfullyReconciled", message: "Successfully reconciled" } },
-  );
+  await tell(room, memory, { unit, record }, { parties: unit.members, event: reconciledEvent(unit.members) });
 }
 
 function planStack({ stack, cluster, members, objects }: Unit): Model {
