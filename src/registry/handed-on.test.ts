@@ -99,6 +99,30 @@ it("says what is wrong when a manifest breaks off", async () => {
   );
 });
 
+it("leaves no connection open when only a blob's size is asked for", async () => {
+  const app = Fastify({ forceCloseConnections: true });
+  let [begun, closed] = [0, 0];
+  app.get("/v2/*", (request, reply) => {
+    if (request.url.includes("/manifests/")) return reply.send(manifestOf(blobOf(), []).bytes);
+    begun++;
+    reply.hijack();
+    reply.raw.on("close", () => closed++);
+    reply.raw.writeHead(200, { "content-length": 1_000_000_000 });
+    reply.raw.write(Buffer.alloc(100_000));
+    return reply;
+  });
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const server = await startTestRegistry({ store: createMemoryStore(), config: { upstreamUrlOf: () => url } });
+  open.push(server, { [Symbol.asyncDispose]: () => app.close() });
+  const opened = await server.registry.resolveByLogin(IMAGE, [LOGIN]);
+  const headers = { authorization: basic("AWS", opened?.password ?? "") };
+  const head = await fetch(`${server.url}${PATH}/blobs/${blobOf().digest}${NS}`, { headers, method: "HEAD" });
+  expect([head.status, head.headers.get("content-length"), begun]).toEqual([200, "1000000000", 1]);
+  // Garbage collection would close it too, half a minute later.
+  await expect.poll(() => closed, { timeout: 15_000 }).toBe(1);
+});
+
 it("says which user was refused, and has nothing to say of images that no login is for", async () => {
   const { server } = await start("basic");
   await expect(server.registry.resolveByLogin(IMAGE, [{ ...LOGIN, password: "guessed" }])).rejects.toThrow("there is no such image for ann");

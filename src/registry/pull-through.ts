@@ -1,4 +1,4 @@
-import { PassThrough, Readable, Transform } from "node:stream";
+import { PassThrough, type Readable, Transform } from "node:stream";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import { messageOf } from "../core/problem.ts";
@@ -69,8 +69,8 @@ export class PullThrough {
   async ensureBlob(repository: RepositoryRef, digest: string): Promise<BlobLinkRecord> {
     const held = await this.#held(repository, digest);
     if (held !== undefined) return held;
-    const { body } = await this.#options.upstream.blob(upstreamOf(repository), digest);
-    const { sizeBytes } = await this.#options.blobs.write(digest, Readable.from(body, { objectMode: false }));
+    const { content } = await this.#options.upstream.blob(upstreamOf(repository), digest);
+    const { sizeBytes } = await this.#options.blobs.write(digest, content);
     const link = { digest, sizeBytes };
     await this.#options.repositories.getForPush(repository);
     await this.#options.images.linkBlob(repository, link);
@@ -82,11 +82,15 @@ export class PullThrough {
    * out not to be the digest's. A caller who goes away ends the fetch.
    */
   async streamBlob(repository: RepositoryRef, digest: string): Promise<{ readonly content: Readable; readonly sizeBytes: number | undefined }> {
-    const { body, sizeBytes } = await this.#options.upstream.blob(upstreamOf(repository), digest);
-    await this.#ensureRoom(repository, sizeBytes ?? 0);
-    await this.#options.repositories.getForPush(repository);
-    const content = this.#tee(Readable.from(body, { objectMode: false, highWaterMark: TRANSFER_BUFFER_BYTES }), repository, digest);
-    return { content, sizeBytes };
+    const { content, sizeBytes } = await this.#options.upstream.blob(upstreamOf(repository), digest);
+    try {
+      await this.#ensureRoom(repository, sizeBytes ?? 0);
+      await this.#options.repositories.getForPush(repository);
+    } catch (error) {
+      content.destroy();
+      throw error;
+    }
+    return { content: this.#tee(content, repository, digest), sizeBytes };
   }
 
   /** Before the answer begins: a full disk is then said in words. */

@@ -1,5 +1,7 @@
+import { Readable } from "node:stream";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/problem.ts";
+import { TRANSFER_BUFFER_BYTES } from "./file-sink.ts";
 import { MANIFEST_LIMIT_BYTES, MANIFEST_MEDIA_TYPES } from "./manifest-document.ts";
 import type { Login } from "./logins.ts";
 import { isRegistryProblem, RegistryProblem } from "./problems.ts";
@@ -81,19 +83,20 @@ export class Upstream {
   }
 
   /**
-   * A blob as it comes. Where the connection breaks off, the rest is asked for, with back-off as long as nothing comes; the body then ends
+   * A blob as it comes; who does not read it destroys it. Where the connection breaks off, the rest is asked for, with back-off as long as nothing comes; the body then ends
    * with the error. @throws RegistryProblem `blob-unknown`, `upstream-unreachable`.
    */
-  async blob(
-    from: UpstreamRepository,
-    digest: string,
-  ): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly sizeBytes: number | undefined }> {
+  async blob(from: UpstreamRepository, digest: string): Promise<{ readonly content: Readable; readonly sizeBytes: number | undefined }> {
     const what = `${from.registry}/${from.repository}@${digest}`;
     const get = (range?: string): Promise<Response> => this.#get(from, { path: `blobs/${digest}`, what, unknown: "blob-unknown", range });
     const response = await get();
     const length = response.headers.get("content-length");
     const sizeBytes = length === null || response.headers.has("content-encoding") ? undefined : Number(length);
-    return { body: this.#resumed({ what, registry: from.registry, response, sizeBytes, get }), sizeBytes };
+    const body = this.#resumed({ what, registry: from.registry, response, sizeBytes, get });
+    const content = Readable.from(body, { objectMode: false, highWaterMark: TRANSFER_BUFFER_BYTES });
+    // A generator that was not begun ends without a look at its `finally`: the connection would stay open.
+    content.once("close", () => void response.body?.cancel().catch(() => {}));
+    return { content, sizeBytes };
   }
 
   async *#resumed({ what, registry, response, sizeBytes, get }: Resumable): AsyncGenerator<Uint8Array> {

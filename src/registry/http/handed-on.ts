@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { readManifest } from "../manifest-document.ts";
 import { isDigest, isTag } from "../names.ts";
@@ -22,10 +21,9 @@ export async function handleHandedOn(exchange: Exchange, route: Route, registry:
     return request.method === "HEAD" ? reply.send() : reply.send(bytes);
   }
   if (route.kind !== "blob" || !isDigest(route.digest)) throw new RegistryProblem("unsupported", "The operation is unsupported.");
-  const { body, sizeBytes } = await rooms.upstream.blob(from, route.digest);
+  const { content, sizeBytes } = await rooms.upstream.blob(from, route.digest);
   reply.header("docker-content-digest", route.digest).header("content-type", "application/octet-stream");
   if (sizeBytes !== undefined) reply.header("content-length", sizeBytes);
-  const content = Readable.from(body, { objectMode: false });
   if (request.method === "GET") return reply.send(content);
   content.destroy();
   return reply.send();
