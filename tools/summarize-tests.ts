@@ -1,5 +1,5 @@
 /** Adds up the static checks and vitest's report, prints `N passed, N failed`, and exits 1 where anything failed or no test ran. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { relative } from "node:path";
 
 interface Report {
@@ -17,6 +17,10 @@ interface Report {
 }
 
 const [checksPath = "", reportPath = ""] = process.argv.slice(2);
+if (!existsSync(reportPath)) {
+  console.log("FAILED: the tests ended without a report\n0 passed, 1 failed");
+  process.exit(1);
+}
 const checks = readFileSync(checksPath, "utf8");
 const report = JSON.parse(readFileSync(reportPath, "utf8")) as Report;
 
