@@ -249,6 +249,19 @@ it("makes no task twice when it is killed at any write", async () => {
   }
 });
 
+it("protects tasks that are written to at the same time", async () => {
+  await test.call("CreateService", CREATE);
+  await test.settle();
+  const { taskArns } = await test.call("ListTasks", { serviceName: "web" });
+  const [answer] = await Promise.all([
+    test.call("UpdateTaskProtection", { tasks: taskArns, protectionEnabled: true }),
+    ...taskArns.map((resourceArn: string) => test.call("TagResource", { resourceArn, tags: [{ key: "a", value: "b" }] })),
+  ]);
+  expect(answer.protectedTasks.map((task: Answer) => task.protectionEnabled)).toEqual([true, true]);
+  const { tasks } = await test.call("DescribeTasks", { tasks: taskArns, include: ["TAGS"] });
+  expect(tasks.map((task: Answer) => task.tags)).toEqual([[{ key: "a", value: "b" }], [{ key: "a", value: "b" }]]);
+});
+
 it("does nothing to what has the name of another region's, account's or cluster's", async () => {
   await test.call("CreateCluster", { clusterName: "other" });
   await test.call("CreateService", { ...CREATE, desiredCount: 0 });

@@ -7,6 +7,7 @@ import type {
   UpdateTaskProtectionResponse,
 } from "@aws-sdk/client-ecs";
 import type { Operation, RequestContext } from "../../../contracts/service.ts";
+import { isProblem } from "../../../core/problem.ts";
 import { invalidParameter } from "../errors.ts";
 import { activeCluster, atMost } from "../lookups.ts";
 import { taskArn, taskIdOf } from "../names.ts";
@@ -41,16 +42,25 @@ export function updateTaskProtection(room: Room): Operation<UpdateTaskProtection
       if (minutes < 1 || minutes > 2880) throw invalidParameter("expiresInMinutes must be between 1 and 2880.");
       const { valid, failures } = await serviceTasks(room, input, context);
       const protectedTasks: ProtectedTask[] = [];
-      for (const { key, record, revision } of valid) {
-        const { protection: _before, ...rest } = record;
-        const value: TaskRecord =
-          input.protectionEnabled === true ? { ...rest, protection: { expiresAtMs: context.nowMs + minutes * 60_000 } } : rest;
-        await room.store.transact([{ op: "update", collection: tasks, key, value, ifRevision: revision }]);
-        protectedTasks.push(protectionView(value, context.nowMs));
-      }
+      const expiresAtMs = input.protectionEnabled === true ? context.nowMs + minutes * 60_000 : undefined;
+      for (const task of valid) protectedTasks.push(protectionView(await protect(room, task, expiresAtMs), context.nowMs));
       return { protectedTasks, failures };
     },
   };
+}
+
+async function protect(room: Room, found: ObservedTask, expiresAtMs: number | undefined): Promise<TaskRecord> {
+  for (let task = found; ; task = room.tasks.get(found.key) ?? task) {
+    const { protection: _before, ...rest } = task.record;
+    const value: TaskRecord = expiresAtMs === undefined ? rest : { ...rest, protection: { expiresAtMs } };
+    try {
+      await room.store.transact([{ op: "update", collection: tasks, key: task.key, value, ifRevision: task.revision }]);
+      return value;
+    } catch (error) {
+      // A controller wrote in between: change what is there now.
+      if (!isProblem(error, "conflict")) throw error;
+    }
+  }
 }
 
 function protectionView(record: TaskRecord, nowMs: number): ProtectedTask {
