@@ -207,7 +207,7 @@ describe("containers that crash, all at once and again and again", () => {
     const tookMs = systemClock.steadyMs() - beganMs;
     const figures = `${waves} starts of each in ${Math.round(tookMs)} ms; DescribeServices answered within ${Math.round(slowestMs)} ms`;
     console.log(`${tasks} containers that crash: ${figures}`);
-    expect(slowestMs).toBeLessThan(10_000);
+    expect(slowestMs).toBeLessThan(30_000);
     // 1, 2 and 4 s lie between them.
     expect(tookMs).toBeGreaterThan(7_000);
     await ecs.send(new UpdateServiceCommand({ service: serviceName, taskDefinition: works }));

@@ -217,7 +217,7 @@ describe("tasks that flood their logs", () => {
         `log files ${(mostBytes / MIB).toFixed(0)} MiB; ${storedMiB.toFixed(0)} MiB stored\n`,
     );
     // A starved stream would wait as long as the flood lasts.
-    expect(median).toBeLessThan(3_000);
+    expect(median).toBeLessThan(15_000);
     expect(mostMiB).toBeLessThan(700);
     expect(mostBytes).toBeLessThan(400 * MIB);
     // No awslogs, no file.
