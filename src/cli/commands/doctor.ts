@@ -55,6 +55,7 @@ async function examine(): Promise<readonly Finding[]> {
     root(),
     await kernel(),
     cgroups(),
+    await packetFilter(),
     outOfMemory(),
     await inotify(),
     await openFiles(),
@@ -99,6 +100,31 @@ async function kernel(): Promise<Finding> {
 /** A module need not be loaded: the kernel does that at the first mount, and nobody has mounted one on a host that was just booted. */
 export function hasOverlay({ filesystems, modules }: { readonly filesystems: string; readonly modules: string }): boolean {
   return /^nodev\toverlay$/m.test(filesystems) || /\/overlay\.ko(\.\w+)?:/.test(modules);
+}
+
+/** What the rules of VPCs are made of; checked by the kernel, and not kept. */
+const PROBE = `table inet tidegate_doctor {
+  set addresses { type ipv4_addr; }
+  chain forward { type filter hook forward priority 0; policy drop; ct state established,related accept; ip saddr @addresses ct count over 8192 drop; }
+  chain leaving { type nat hook postrouting priority 100; ip saddr @addresses masquerade; }
+  chain published { type nat hook prerouting priority -100; tcp dport 80 dnat ip to 192.0.2.1:80; }
+}
+`;
+
+/** A kernel may have nf_tables without the families and expressions that security groups and NAT need, and then says no more than "not supported". */
+async function packetFilter(): Promise<Finding> {
+  const name = "packet filter";
+  if (process.getuid?.() !== 0) return { name, ok: true, detail: "only root can ask the kernel" };
+  const result = await runProgram(["nft", "--check", "-f", "-"], { stdin: PROBE, timeoutMs: 10_000, okCodes: [0, 1] }).catch(() => undefined);
+  if (result === undefined) return { name, ok: false, detail: "nft cannot be run, see below" };
+  if (result.code === 0) return { name, ok: true, detail: "nf_tables with sets, connection tracking and NAT" };
+  const [line = ""] = result.stderr.split("\n").filter((text) => text.includes("Error"));
+  return {
+    name,
+    ok: false,
+    detail: `this kernel's nf_tables lacks what security groups and NAT need: ${line.replace(/^.*Error: /, "")}`,
+    mend: "boot a kernel with NF_TABLES_INET, NFT_CT, NFT_CONNLIMIT, NFT_NAT and NFT_MASQ, as distributions' own have",
+  };
 }
 
 function cgroups(): Finding {
