@@ -91,8 +91,9 @@ function clusterDirectory(store: Store, { clock, ids }: Toolbox): ClusterDirecto
   const issue = async (key: string, subject: LeafSubject): Promise<{ readonly certificate: string; readonly key: string }> => {
     const secrets = (await store.get(CLUSTER_SECRETS, key))?.value;
     if (secrets === undefined) throw new Error(`the cluster ${key} has no secrets`);
-    const { issueLeaf } = await import("../services/eks/control-plane/pki.ts");
-    return issueLeaf(secrets.authority, subject, { nowMs: clock.nowMs(), ids });
+    const { AUTHORITY_DAYS, issueLeaf } = await import("../services/eks/control-plane/pki.ts");
+    // Held by this process alone, which may run for years: nobody would make it anew.
+    return issueLeaf(secrets.authority, { ...subject, days: AUTHORITY_DAYS }, { nowMs: clock.nowMs(), ids });
   };
   return {
     async list() {

@@ -1,5 +1,5 @@
 import { Agent, request } from "node:https";
-import { systemClock } from "../../../core/clock.ts";
+import { type Clock, systemClock } from "../../../core/clock.ts";
 import { CommandError } from "../../command.ts";
 import type { Session } from "../../session.ts";
 
@@ -26,6 +26,11 @@ const MANAGER = "tidegate-deploy";
 /** A token is good for a quarter of an hour. */
 const RENEW_AFTER_MS = 10 * 60_000;
 const TIMEOUT_MS = 30_000;
+/** How long an API server may be away, as while it or Tidegate is started anew, before that is said. */
+const AWAY_MS = 30_000;
+const ASK_AGAIN_MS = 500;
+/** "Not now": of the API server itself, or of a webhook that it asks. */
+const NOT_NOW: readonly number[] = [429, 500, 502, 503, 504];
 
 /** Connections are kept from one question to the next. */
 export async function kubernetesApi(session: Session, access: ClusterAccess): Promise<KubernetesApi> {
@@ -44,17 +49,17 @@ export async function kubernetesApi(session: Session, access: ClusterAccess): Pr
   };
   return {
     async get<T>(path: string) {
-      const answer = await ask("GET", path);
+      const answer = await onceItIsThere(() => ask("GET", path));
       if (answer.status === 404) return undefined;
       if (answer.status >= 300) throw wordsOf(answer, path);
       return JSON.parse(answer.text) as T;
     },
     async apply(path, object) {
-      const answer = await ask("PATCH", `${path}?fieldManager=${MANAGER}&force=true`, object);
+      const answer = await onceItIsThere(() => ask("PATCH", `${path}?fieldManager=${MANAGER}&force=true`, object));
       if (answer.status >= 300) throw wordsOf(answer, path);
     },
     async delete(path) {
-      const answer = await ask("DELETE", path);
+      const answer = await onceItIsThere(() => ask("DELETE", path));
       if (answer.status >= 300 && answer.status !== 404) throw wordsOf(answer, path);
     },
     async text(path) {
@@ -64,9 +69,23 @@ export async function kubernetesApi(session: Session, access: ClusterAccess): Pr
   };
 }
 
-interface Answer {
+/** What an API server answered. */
+export interface Answer {
   readonly status: number;
   readonly text: string;
+}
+
+/** Asks again while nobody answers, or only says "not now": for what may be asked twice. @throws what the last question threw */
+export async function onceItIsThere(question: () => Promise<Answer>, clock: Clock = systemClock): Promise<Answer> {
+  for (const untilMs = clock.steadyMs() + AWAY_MS; ; await clock.sleep(ASK_AGAIN_MS)) {
+    const isLast = clock.steadyMs() >= untilMs;
+    try {
+      const answer = await question();
+      if (isLast || !NOT_NOW.includes(answer.status)) return answer;
+    } catch (error) {
+      if (isLast) throw error;
+    }
+  }
 }
 
 function send(
@@ -82,7 +101,7 @@ function send(
       response.on("end", () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
     });
     sent.on("timeout", () => sent.destroy(new Error(`${url.host} does not answer`)));
-    sent.on("error", reject);
+    sent.on("error", (cause) => reject(new CommandError(`The API server at ${url.host} cannot be asked: ${cause.message}`)));
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }

@@ -19,7 +19,8 @@ import type { KeyAndCertificate } from "../records.ts";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const DAY_MS = 24 * 60 * 60_000;
-const AUTHORITY_DAYS = 3650;
+/** How long an authority is good. */
+export const AUTHORITY_DAYS = 3650;
 const LEAF_DAYS = 365;
 /** Clocks of clients may be a little behind. */
 const EARLIER_MS = 5 * 60_000;
@@ -37,6 +38,8 @@ export interface LeafSubject {
   readonly usage: "server" | "client";
   readonly addresses?: readonly string[];
   readonly names?: readonly string[];
+  /** How long it is good; default a year. */
+  readonly days?: number;
 }
 
 /** A self-signed authority that may sign leaves, good for ten years. */
@@ -57,11 +60,11 @@ export async function createAuthority(commonName: string, { nowMs, ids }: Tools)
   return { certificate: certificate.toString("pem"), key: pemOf(privateKey) };
 }
 
-/** A certificate of the authority with a new key, good for a year. */
+/** A certificate of the authority with a new key. */
 export async function issueLeaf(authority: KeyAndCertificate, subject: LeafSubject, { nowMs, ids }: Tools): Promise<KeyAndCertificate> {
   provide();
   const { publicKey, privateKey } = newPair();
-  const { commonName, organization, usage, addresses = [], names = [] } = subject;
+  const { commonName, organization, usage, addresses = [], names = [], days = LEAF_DAYS } = subject;
   const alternatives = [...addresses.map((value) => ({ type: "ip" as const, value })), ...names.map((value) => ({ type: "dns" as const, value }))];
   const extensions: Extension[] = [
     new BasicConstraintsExtension(false, undefined, true),
@@ -73,7 +76,7 @@ export async function issueLeaf(authority: KeyAndCertificate, subject: LeafSubje
     serialNumber: serialNumber(ids),
     subject: [...(organization === undefined ? [] : [{ O: [organization] }]), { CN: [commonName] }],
     issuer: new X509Certificate(authority.certificate).subject,
-    ...lifetime(nowMs, LEAF_DAYS),
+    ...lifetime(nowMs, days),
     signingAlgorithm: ALGORITHM,
     publicKey: asPublic(publicKey),
     signingKey: asPrivate(createPrivateKey(authority.key)),
