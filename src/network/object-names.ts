@@ -20,9 +20,14 @@ export function netnsPrefix(instanceId: string): string {
   return `tg-${instanceId}-`;
 }
 
+/** What a link's name says of its VPC: six hex digits of its id, by which no two VPCs of an instance are alike. */
+export function linkId(vpcId: string): string {
+  return shortId(vpcId).slice(0, 6);
+}
+
 /** Host end of the veth to a VPC; at most 15 characters. */
 export function hostLinkName(instanceId: string, vpcId: string): string {
-  return `${hostLinkPrefix(instanceId)}${vpcId.replace(/^vpc-/, "").slice(0, 6)}`;
+  return `${hostLinkPrefix(instanceId)}${linkId(vpcId)}`;
 }
 
 export function hostLinkPrefix(instanceId: string): string {

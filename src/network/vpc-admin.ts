@@ -4,10 +4,11 @@ import type { Ids } from "../core/ids.ts";
 import { Problem } from "../core/problem.ts";
 import type { Scope } from "../core/scope.ts";
 import { containsCidr, overlaps, parseCidr } from "./cidr.ts";
-import { allowAllEgress, makeVpc, zonesOf } from "./default-vpc.ts";
+import { allowAllEgress, makeVpc, type VpcParts, zonesOf } from "./default-vpc.ts";
 import { usableAddresses } from "./ipam.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Change, NetworkModel, Table } from "./model.ts";
+import { linkId } from "./object-names.ts";
 import { firstFreeCidr, holderOf, mustBeFree } from "./pick-cidr.ts";
 import type { EniRecord, InternetGatewayRecord, RouteTableRecord, SecurityGroupRecord, SubnetRecord, Tags, VpcRecord } from "./records.ts";
 import { Serial } from "./shell.ts";
@@ -119,7 +120,11 @@ class Admin implements VpcAdmin {
 
   async #storeVpc(request: Scope & { readonly cidr: string; readonly isDefault: boolean; readonly tags: Tags }): Promise<VpcRecord> {
     const { clock, ids } = this.#options;
-    const parts = makeVpc({ ...request, nowMs: clock.nowMs() }, ids);
+    const make = (): VpcParts => makeVpc({ ...request, nowMs: clock.nowMs() }, ids);
+    const isTaken = ({ vpc }: VpcParts): boolean => this.#model.vpcs.all().some(({ vpcId }) => linkId(vpcId) === linkId(vpc.vpcId));
+    let parts = make();
+    // The host's links have room for the beginning of an id alone.
+    while (isTaken(parts)) parts = make();
     const { vpcs, routeTables, groups, gateways, subnets } = this.#model;
     await this.#model.commit([
       vpcs.put(parts.vpc),

@@ -15,13 +15,18 @@ let store: Store;
 let network: VpcNetwork;
 let vpcId: string;
 
+/** Hex digits to be given out before random ones. */
+let digits: string[];
+
 beforeEach(async () => {
+  digits = [];
+  const ids = { ...randomIds, hex: (length: number) => digits.shift() ?? randomIds.hex(length) };
   const instance = { instanceId: "abc123", dataDir: "/nonexistent", runDir: "/nonexistent", port: 4566, ...scope, vpcCidr: "10.9.0.0/16" };
   const rest = { auth: "iam", engine: "simulated", hostPorts: [], publish: [], manageHosts: false, trustHostCa: false } as const;
   const config: InstanceConfig = { ...instance, ...rest };
   store = createMemoryStore();
   const supervisor = {} as DaemonSupervisor;
-  network = await createNetwork({ config, store, clock: new FakeClock(), ids: randomIds, logger: silentLogger, supervisor });
+  network = await createNetwork({ config, store, clock: new FakeClock(), ids, logger: silentLogger, supervisor });
   await network.start();
   vpcId = (await network.admin.ensureDefaultVpc(scope)).vpcId;
 });
@@ -55,4 +60,11 @@ test.each(["subnet", "group"])("an interface whose %s goes in the same moment is
   await expect(made).rejects.toMatchObject({ kind: "not-found" });
   expect(await enis()).toEqual([]);
   expect(await store.list({ name: "network.eni" })).toEqual([]);
+});
+
+test("no two VPCs have ids that begin alike: their links on the host would be of one name", async () => {
+  digits = [`${vpcId.slice("vpc-0".length, -9)}fedcba987`];
+  const other = await network.admin.createVpc({ ...scope, cidr: "10.77.0.0/16", tags: {} });
+  expect(digits).toEqual([]);
+  expect(other.vpcId.slice(0, 10)).not.toBe(vpcId.slice(0, 10));
 });
