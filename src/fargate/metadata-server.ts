@@ -43,7 +43,8 @@ export function createMetadataServer(options: MetadataServerOptions): MetadataSe
       if (known !== undefined) return known.port;
       const server = createServer((request, response) => void handle(options, { host, port }, { request, response }));
       const listening = new Promise<number>((resolve, reject) => {
-        server.once("error", (error: NodeJS.ErrnoException) => {
+        // Later ones, of a connection that could not be taken, are that connection's: without a listener they would end the process.
+        server.on("error", (error: NodeJS.ErrnoException) => {
           if (error.code !== "EADDRINUSE") return reject(error);
           const holder = holderOfPort(host, port) ?? "another program";
           reject(new Problem("conflict", `port ${port} on ${host}, where tasks find their metadata, is taken by ${holder}`, { cause: error }));

@@ -119,7 +119,8 @@ function descriptorOf(server: Server): number | undefined {
 
 function bind(server: Server, { host, port, fd }: { readonly host: string; readonly port: number; readonly fd?: number }): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
+    // Later ones, of a connection that could not be taken, are that connection's: without a listener they would end the process.
+    server.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE") {
         reject(
           new Problem(

@@ -58,7 +58,8 @@ class Kubelets implements KubeletServer {
     if (known !== undefined) return known.listening;
     const server = createServer((socket) => void this.#accept(vpcId, socket));
     const listening = new Promise<void>((resolve, reject) => {
-      server.once("error", (error: NodeJS.ErrnoException) => {
+      // Later ones, of a connection that could not be taken, are that connection's: without a listener they would end the process.
+      server.on("error", (error: NodeJS.ErrnoException) => {
         if (error.code !== "EADDRINUSE") return reject(error);
         const holder = holderOfPort(host, port) ?? "another program";
         reject(new Problem("conflict", `port ${port} on ${host}, where clusters call their nodes, is taken by ${holder}`, { cause: error }));
