@@ -45,7 +45,7 @@ const PROGRAM = fileURLToPath(new URL("../server/main.ts", import.meta.url));
 const NODE_FLAGS = ["--max-semi-space-size=8"];
 const START_TIMEOUT_MS = 90_000;
 /** So `server/main.ts` begins its last words. */
-const GIVING_UP = "tidegate cannot start: ";
+export const GIVING_UP = "tidegate cannot start: ";
 
 /** The server's command with these flags; the server checks them. */
 export function serverCommand(dataDir: string, flags: readonly string[]): readonly string[] {
