@@ -1,9 +1,11 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DescribeTasksCommand, ECSClient, ListTasksCommand } from "@aws-sdk/client-ecs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startInstance, until, type TestInstance } from "../support/instance.ts";
 import { startLoad } from "../support/load-run.ts";
+import { clientOptions } from "../support/stack.ts";
 
 /** `deploy --json`. */
 interface Deployed {
@@ -15,12 +17,14 @@ const REQUESTS_PER_SECOND = 200;
 const SLOW_SECONDS = 20;
 
 let instance: TestInstance;
+let ecs: ECSClient;
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tidegate-rollover-"));
   await cp(join(import.meta.dirname, "../../examples"), folder, { recursive: true, filter: (path) => !path.includes("node_modules") });
   instance = await startInstance();
+  ecs = new ECSClient(clientOptions(instance));
   await instance.cli(["images", "seed", "node"]);
 });
 
@@ -37,14 +41,15 @@ async function deploy(example: string, ...flags: readonly string[]): Promise<Dep
   return JSON.parse(stdout) as Deployed;
 }
 
-/** Addresses of the service's running tasks, each with its task definition. */
-async function addresses(service: string): Promise<ReadonlyMap<string, string>> {
-  const { taskArns } = await instance.aws<{ taskArns: string[] }>("ecs", "list-tasks", "--service-name", service);
-  const { tasks } = await instance.aws<{
-    tasks: { taskDefinitionArn: string; attachments: { details: { name: string; value: string }[] }[] }[];
-  }>("ecs", "describe-tasks", "--tasks", ...taskArns);
+/** Addresses of the service's running tasks, each with its task definition. By the SDK: new tasks are healthy within seconds, and a client's start takes some. */
+async function addresses(serviceName: string): Promise<ReadonlyMap<string, string>> {
+  const { taskArns } = await ecs.send(new ListTasksCommand({ serviceName }));
+  const { tasks = [] } = await ecs.send(new DescribeTasksCommand({ tasks: taskArns }));
   return new Map(
-    tasks.map((task) => [task.attachments[0]?.details.find((detail) => detail.name === "privateIPv4Address")?.value ?? "", task.taskDefinitionArn]),
+    tasks.map(({ attachments, taskDefinitionArn = "" }) => [
+      attachments?.[0]?.details?.find(({ name }) => name === "privateIPv4Address")?.value ?? "",
+      taskDefinitionArn,
+    ]),
   );
 }
 
