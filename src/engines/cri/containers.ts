@@ -26,6 +26,7 @@ const CUT_OFF =
 /** What containerd says of a container whose shim is gone; a program may end with it too. */
 const UNKNOWN_EXIT_CODE = 255;
 const SIGKILLED = 128 + constants.signals.SIGKILL;
+const NOT_REMOVED_YET = /still running, to stop first|is in starting state, can't be removed|is already in removing state/;
 const NAME_RESERVED = /is reserved for/;
 const RESERVED_WAIT_MS = 15_000;
 const STARTING_WAIT_MS = 30_000;
@@ -123,16 +124,15 @@ export class Containers {
     this.#forget(id);
   }
 
-  /** CRI kills what still runs, and may then refuse to remove it because it has not heard of its end yet. */
+  /** CRI kills what still runs, and may then refuse to remove it because it has not heard of its end yet; what is just being started it does not kill. */
   async #removeOnceStopped(id: string): Promise<void> {
-    const deadlineMs = this.#clock.steadyMs() + ENDING_WAIT_MS;
+    const deadlineMs = this.#clock.steadyMs() + STARTING_WAIT_MS;
     for (;;) {
       try {
         await this.#client.removeContainer({ containerId: id });
         return;
       } catch (error) {
-        const early = error instanceof RpcError && error.message.includes("still running, to stop first");
-        if (!early || this.#clock.steadyMs() > deadlineMs) throw error;
+        if (!(error instanceof RpcError && NOT_REMOVED_YET.test(error.message)) || this.#clock.steadyMs() > deadlineMs) throw error;
         await this.#clock.sleep(50);
       }
     }
