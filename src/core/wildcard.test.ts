@@ -29,6 +29,15 @@ it("a question mark is itself where it is no wildcard", () => {
   expect([fitsWildcard("a?*", "a?b", { wildcards: "*" }), fitsWildcard("a?*", "abc", { wildcards: "*" })]).toEqual([true, false]);
 });
 
+it.each([
+  [String.raw`a\*`, "a*", true],
+  [String.raw`a\*`, "ab", false],
+  [String.raw`\?\\*`, String.raw`?\b`, true],
+  [String.raw`a\b*`, String.raw`a\bc`, true],
+])("with escapes %s fits %s: %s", (pattern, text, fits) => {
+  expect(fitsWildcard(pattern, text, { escapes: true })).toBe(fits);
+});
+
 it("no pattern is slow", () => {
   expect(fitsWildcard(`${"*a".repeat(500)}*b`, "a".repeat(5000))).toBe(false);
 });

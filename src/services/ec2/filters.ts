@@ -1,5 +1,6 @@
-/** EC2's filters: values of one filter are alternatives, several filters must all hold, `*` and `?` stand for any characters. */
+/** EC2's filters: values of one filter are alternatives, several filters must all hold, `*` stands for any characters, `?` for one, `\` before them for themselves. */
 import type { Filter } from "@aws-sdk/client-ec2";
+import { fitsWildcard } from "../../core/wildcard.ts";
 import { invalidValue } from "./errors.ts";
 
 /** What a filter of a name compares: the item's values under it. */
@@ -14,8 +15,9 @@ export interface Tagged {
 export function applyFilters<T>(items: readonly T[], filters: readonly Filter[] | undefined, fields: FilterFields<T>): readonly T[] {
   const tests = (filters ?? []).map((filter) => {
     const values = valuesOf(filter.Name ?? "", fields);
-    const patterns = (filter.Values ?? []).map(patternOf);
-    return (item: T): boolean => values(item).some((value) => value !== undefined && patterns.some((pattern) => pattern.test(String(value))));
+    const patterns = filter.Values ?? [];
+    const fits = (value: string): boolean => patterns.some((pattern) => fitsWildcard(pattern, value, { escapes: true }));
+    return (item: T): boolean => values(item).some((value) => value !== undefined && fits(String(value)));
   });
   return items.filter((item) => tests.every((test) => test(item)));
 }
@@ -32,16 +34,3 @@ function valuesOf<T>(name: string, fields: FilterFields<T>): FilterFields<T>[str
 
 /** The `tag-key` filter, which also says that `tag:<key>` is one. */
 export const tagFilters = { "tag-key": (item: Tagged): readonly string[] => Object.keys(item.tags) };
-
-function patternOf(text: string): RegExp {
-  const source = text.replaceAll(/\\([*?\\])|([*?])|[^]/g, (char, escaped: string | undefined, wild: string | undefined) => {
-    if (escaped !== undefined) return escapeChar(escaped);
-    if (wild !== undefined) return wild === "*" ? "[^]*" : "[^]";
-    return escapeChar(char);
-  });
-  return new RegExp(`^${source}$`);
-}
-
-function escapeChar(char: string): string {
-  return char.replaceAll(/[$()*+.?[\\\]^{|}/-]/g, String.raw`\$&`);
-}
