@@ -27,18 +27,16 @@ import { nextFreeAddress } from "./ipam.ts";
 import { recordsOnlyKernel } from "./kernel.ts";
 import { createLinuxKernel } from "./linux-kernel.ts";
 import { NetworkModel } from "./model.ts";
+import { networkStatus } from "./network-status.ts";
 import { ENDPOINT_ADDRESS, KUBELET_PORT, METADATA_PORT, privateDomain } from "./object-names.ts";
-import { namesOf, privateDnsName } from "./plan-dns.ts";
+import { namesOf } from "./plan-dns.ts";
 import type { EniRecord, SubnetRecord, VpcRecord } from "./records.ts";
 import { ServiceTables } from "./service-tables.ts";
 import { Serial } from "./shell.ts";
 import { watchHost } from "./watch-host.ts";
-import type { RetryingKernel } from "./retrying-kernel.ts";
-import { retryingKernel } from "./retrying-kernel.ts";
-import type { VpcAdmin } from "./vpc-admin.ts";
-import { createVpcAdmin } from "./vpc-admin.ts";
-import type { ActiveVpc, Ports, VpcFacts } from "./vpc-facts.ts";
-import { isActive } from "./vpc-facts.ts";
+import { type RetryingKernel, retryingKernel } from "./retrying-kernel.ts";
+import { type VpcAdmin, createVpcAdmin } from "./vpc-admin.ts";
+import { type ActiveVpc, isActive, type Ports, type VpcFacts } from "./vpc-facts.ts";
 import { RESOLVER_DAEMON_PREFIX, VpcResolver, resolverDaemonName } from "./vpc-resolver.ts";
 
 export interface NetworkOptions {
@@ -488,18 +486,7 @@ class LinuxVpcNetwork implements VpcNetwork {
   }
 
   #statusOf(eni: EniRecord): NetworkStatus {
-    const subnet = this.#subnet(eni.subnetId);
-    return {
-      attachmentId: eni.attachmentId,
-      eniId: eni.eniId,
-      macAddress: eni.macAddress,
-      privateIpv4: eni.privateIpv4,
-      privateDnsName: privateDnsName(eni.privateIpv4, eni.region),
-      subnetId: eni.subnetId,
-      vpcId: eni.vpcId,
-      subnetCidr: subnet.cidr,
-      gatewayIpv4: addressAt(subnet.cidr, 1),
-    };
+    return networkStatus(eni, this.#subnet(eni.subnetId));
   }
 }
 
